@@ -1,0 +1,26 @@
+"""kit: from Cell Painting plates to a scored submission of the Cell Line Transferability challenge.
+
+`kit.open(work)` gives the tables and pixels of a packed work folder, `kit.score(...)` what `score.json` holds.
+Nothing heavy is imported until it is used.
+"""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from kit.challenge.score import score
+    from kit.images.store import open_work as open
+
+__version__ = "0.1.0"
+__all__ = ["__version__", "open", "score"]
+
+
+def __getattr__(name: str):
+    if name == "open":
+        from kit.images.store import open_work
+
+        return open_work
+    if name == "score":
+        from kit.challenge.score import score
+
+        return score
+    raise AttributeError(f"module 'kit' has no attribute {name!r}")

@@ -1,0 +1,1 @@
+"""Wells to submission to score."""

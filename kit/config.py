@@ -1,0 +1,347 @@
+"""Every value of a run: one frozen dataclass per stage, read from a TOML recipe, changed by `--set`, stored with the run.
+
+A key that is not here is refused, with the nearest name that is. A default is the paper's value where it states one,
+otherwise ours; the recipes say which. Sources: 000 and 001 are the two versions of SSLProfiler, `DINOv2` is arXiv:2304.07193.
+"""
+
+import dataclasses
+import difflib
+import tomllib
+import types
+import typing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from kit.errors import UsageError
+
+CHANNELS = ("Mito", "AGP", "RNA", "ER", "DNA", "HighZBF", "LowZBF", "Brightfield")
+CHANNEL_GROUPS = {"fluorescence": CHANNELS[:5], "brightfield": CHANNELS[5:], "all": CHANNELS}
+
+
+def channel_names(text: str) -> tuple[str, ...]:
+    """Return the channels that `fluorescence`, `brightfield`, `all` or a comma-separated list of names stands for."""
+    names = CHANNEL_GROUPS.get(text) or tuple(name.strip() for name in text.split(",") if name.strip())
+    if not names or len(set(names)) != len(names):
+        raise UsageError(f"--channels {text!r}: give fluorescence, brightfield, all, or different names, comma-separated")
+    return names
+
+
+def _check(ok: bool, table: str, key: str, value: object, need: str) -> None:
+    if not ok:
+        raise UsageError(f"{table}.{key} = {value}: need {need}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CropsConfig:
+    """Which sites and which part of each a step sees: table [crops]. Areas are shares of a site."""
+
+    global_side: int = 518  # pixels; 000, table 1
+    global_area: tuple[float, float] = (0.32, 1.0)  # DINOv2
+    global_aspect: tuple[float, float] = (0.75, 4 / 3)  # DINOv2; width over height
+    local_crops: int = 0  # 001: the loss has none
+    local_side: int = 98  # pixels
+    local_area: tuple[float, float] = (0.05, 0.32)  # DINOv2
+    second_site: bool = True  # local aggregation, 001 section 3.2.1: v2 comes from another site of the well
+    balance: str = "wells"  # wells: uniform over wells, then sites; plates, cell_lines: uniform over those first
+    epoch: str = "sites"  # sites: an epoch is as many samples as there are sites; wells9: nine for every well
+    flips: bool = True  # mirror the crop
+    quarter_turns: bool = True  # turn the crop by 0, 90, 180 or 270 degrees
+    on_bad: str = "fail"  # a corrupt image: fail, or skip and count
+
+    def __post_init__(self):
+        for key in ("global_side", "local_side"):
+            _check(getattr(self, key) > 0, "crops", key, getattr(self, key), "at least 1 pixel")
+        for key in ("global_area", "local_area"):
+            least, most = getattr(self, key)
+            _check(0 < least <= most <= 1, "crops", key, (least, most), "0 < least <= most <= 1")
+        least, most = self.global_aspect
+        _check(0 < least <= most, "crops", "global_aspect", (least, most), "0 < least <= most")
+        _check(self.local_crops >= 0, "crops", "local_crops", self.local_crops, "0 or more")
+        _check(self.balance in ("wells", "plates", "cell_lines"), "crops", "balance", self.balance, "wells, plates or cell_lines")
+        _check(self.epoch in ("sites", "wells9"), "crops", "epoch", self.epoch, "sites or wells9")
+        _check(self.on_bad in ("fail", "skip"), "crops", "on_bad", self.on_bad, "fail or skip")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ViewsConfig:
+    """How a crop becomes a view: table [views]. Order: jitter, warp, noise, normalise. Intensities are in [0, 1]."""
+
+    style: str = "sslprofiler"  # sslprofiler: 000 section 3.3.2 and 6; dinov2: DINOv2's own, for N channels
+    brightness: float = 0.4  # a_b of 000 section 3.3.2; ours: the paper is silent
+    contrast: float = 0.4  # a_c, likewise
+    elastic_p: float = 0.5  # 000 section 6.2
+    elastic_alpha: float = 1200.0  # pixels of the crop
+    elastic_sigma: float = 40.0  # pixels of the crop
+    rotation: str = "free"  # free: 0-360 degrees in the warp's own gather; right: the loader's quarter turns only; none
+    noise_p: float = 0.5  # ours: the paper states no probability
+    noise_shot: float = 0.1  # 000 section 6.1
+    noise_dark: float = 0.05
+    noise_read: float = 0.01
+    noise_fluorescence: float = 1.0  # strength of the noise per channel group, 1 = the paper's values
+    noise_brightfield: float = 1.0
+    dinov2_jitter_p: float = 0.8  # style dinov2: brightness and contrast common to all channels
+    dinov2_blur_p: tuple[float, float, float] = (1.0, 0.1, 0.5)  # first global, second global, local
+    dinov2_solarise_p: float = 0.2  # second global
+    normalise: str = "dataset"  # dataset: (x - mean) / sd of the channel, 000 section 3.2; crop: of the view itself
+    normalise_floor: float = 0.02  # added to the sd of `crop`, so that an empty channel stays near 0
+
+    def __post_init__(self):
+        _check(self.style in ("sslprofiler", "dinov2", "none"), "views", "style", self.style, "sslprofiler, dinov2 or none")
+        _check(self.rotation in ("free", "right", "none"), "views", "rotation", self.rotation, "free, right or none")
+        _check(self.normalise in ("dataset", "crop"), "views", "normalise", self.normalise, "dataset or crop")
+        for key in ("elastic_p", "noise_p", "dinov2_jitter_p", "dinov2_solarise_p"):
+            _check(0 <= getattr(self, key) <= 1, "views", key, getattr(self, key), "a probability, 0 to 1")
+        _check(all(0 <= p <= 1 for p in self.dinov2_blur_p), "views", "dinov2_blur_p", self.dinov2_blur_p, "probabilities")
+        for key in ("brightness", "contrast", "elastic_alpha", "noise_dark", "noise_read", "normalise_floor",
+                    "noise_fluorescence", "noise_brightfield"):  # fmt: skip
+            _check(getattr(self, key) >= 0, "views", key, getattr(self, key), "0 or more")
+        for key in ("noise_shot", "elastic_sigma"):
+            _check(getattr(self, key) > 0, "views", key, getattr(self, key), "more than 0")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelConfig:
+    """The backbone: table [model]."""
+
+    dim: int = 384  # ViT-S
+    depth: int = 12
+    heads: int = 6
+    patch: int = 14  # pixels
+    position_side: int = 518  # pixels: the crop side whose patch grid the position embedding is stored at
+    ffn: str = "swiglu"  # 001 section 4.1; or mlp
+    ffn_ratio: float = 4.0  # hidden width over dim; SwiGLU takes 2/3 of it, rounded up to 8, as DINOv2
+    registers: int = 0
+    layerscale: float = 1e-5  # initial gamma; DINOv2
+    drop_path: float = 0.1  # ours: the papers are silent
+
+    def __post_init__(self):
+        for key in ("dim", "depth", "heads", "patch", "position_side"):
+            _check(getattr(self, key) > 0, "model", key, getattr(self, key), "at least 1")
+        _check(self.dim % self.heads == 0, "model", "dim", self.dim, f"a multiple of model.heads = {self.heads}")
+        _check(self.ffn in ("swiglu", "mlp"), "model", "ffn", self.ffn, "swiglu or mlp")
+        _check(0 <= self.drop_path < 1, "model", "drop_path", self.drop_path, "0 <= rate < 1")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LossConfig:
+    """Heads, teacher targets and the losses: table [loss]."""
+
+    local_aggregation: bool = True  # 001 section 3.2.1; false: DINOv2's own two-view loss
+    masked_view: str = "own"  # own: w is a second, independent view; same: w is v1 itself, masked
+    symmetric: bool = True  # ours: the roles of v1 and w, and of the two sites, are swapped and averaged
+    prototypes: int = 65536
+    head_hidden: int = 2048
+    head_bottleneck: int = 256
+    head_layers: int = 3
+    head_batchnorm: bool = False  # a small model on few plates collapses without it
+    separate_ibot_head: bool = False
+    targets: str = "sinkhorn"  # or centring
+    sinkhorn_steps: int = 3
+    centre_momentum: float = 0.9
+    student_temperature: float = 0.1
+    teacher_temperature: tuple[float, float] = (0.04, 0.07)  # from, to
+    teacher_temperature_epochs: float = 30.0
+    dino_weight: float = 1.0
+    ibot_weight: float = 1.0  # l1 of 001
+    koleo_weight: float = 0.1  # l2 of 001
+    mask_share: float = 0.5  # share of the views that are masked
+    mask_ratio: tuple[float, float] = (0.1, 0.5)  # share of a masked view's patches
+    chunk_rows: int = 1024  # rows of the prototype logits alive at once; 0: all
+
+    def __post_init__(self):
+        _check(self.targets in ("sinkhorn", "centring"), "loss", "targets", self.targets, "sinkhorn or centring")
+        _check(self.masked_view in ("own", "same"), "loss", "masked_view", self.masked_view, "own or same")
+        for key in ("prototypes", "head_hidden", "head_bottleneck", "head_layers", "sinkhorn_steps"):
+            _check(getattr(self, key) > 0, "loss", key, getattr(self, key), "at least 1")
+        least, most = self.mask_ratio
+        _check(0 <= least <= most <= 1, "loss", "mask_ratio", self.mask_ratio, "0 <= least <= most <= 1")
+        _check(0 <= self.mask_share <= 1, "loss", "mask_share", self.mask_share, "a share, 0 to 1")
+        _check(min(self.teacher_temperature) > 0, "loss", "teacher_temperature", self.teacher_temperature, "more than 0")
+        _check(self.student_temperature > 0, "loss", "student_temperature", self.student_temperature, "more than 0")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainConfig:
+    """The optimiser, the schedules and the loop: table [train]."""
+
+    epochs: float = 100.0  # 000 section 4.1
+    max_steps: int = 0  # more than 0: stop the schedule there instead of after `epochs`
+    batch: int = 128  # samples (sites) a step, over all ranks and micro-batches; 000 section 4.1
+    micro_batches: int = 1
+    lr: float = 2e-5  # 000 section 4.1; the effective rate, not scaled again by the batch
+    lr_end: float = 1e-6
+    warmup_epochs: float = 10.0  # 000 section 4.1
+    weight_decay: tuple[float, float] = (0.04, 0.4)  # DINOv2, cosine
+    betas: tuple[float, float] = (0.9, 0.999)
+    clip: float = 3.0  # gradient norm, per sub-module; DINOv2
+    layer_decay: float = 1.0
+    patch_embed_lr: float = 0.2  # times lr; DINOv2
+    freeze_last_layer_epochs: float = 1.0  # DINOv2
+    ema: tuple[float, float] = (0.994, 1.0)  # DINOv2, cosine
+    precision: str = "auto"  # fp32, bf16, fp16; auto: bf16 on a GPU that has it, fp16 on other GPUs, fp32 on a CPU
+    compile: bool = False
+    checkpoint_activations: bool = False
+    save_minutes: float = 10.0
+    keep: int = 2  # checkpoints
+    log_steps: int = 10
+    on_collapse: str = "warn"  # or stop
+    bad_steps: int = 5  # non-finite losses in a row before the run stops
+
+    def __post_init__(self):
+        for key in ("epochs", "lr", "batch", "micro_batches", "keep", "log_steps", "bad_steps"):
+            _check(getattr(self, key) > 0, "train", key, getattr(self, key), "more than 0")
+        _check(
+            self.batch % self.micro_batches == 0,
+            "train",
+            "batch",
+            self.batch,
+            f"a multiple of {self.micro_batches} micro-batches",
+        )
+        _check(
+            self.precision in ("auto", "fp32", "bf16", "fp16"), "train", "precision", self.precision, "auto, fp32, bf16 or fp16"
+        )
+        _check(self.on_collapse in ("warn", "stop"), "train", "on_collapse", self.on_collapse, "warn or stop")
+        _check(all(0 <= m <= 1 for m in self.ema), "train", "ema", self.ema, "momenta, 0 to 1")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EmbedConfig:
+    """How a whole site goes through the frozen backbone: table [embed]."""
+
+    side: int = 518  # pixels: the site is resized to this
+    batch: int = 16
+
+    def __post_init__(self):
+        _check(self.side > 0, "embed", "side", self.side, "at least 1 pixel")
+        _check(self.batch > 0, "embed", "batch", self.batch, "at least 1")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunConfig:
+    """All of a run."""
+
+    recipe: str = "sslprofiler-local"
+    channels: tuple[str, ...] = ()  # set by the recipe or by --channels
+    seed: int = 0
+    crops: CropsConfig = field(default_factory=CropsConfig)
+    views: ViewsConfig = field(default_factory=ViewsConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    embed: EmbedConfig = field(default_factory=EmbedConfig)
+
+    def __post_init__(self):
+        if self.loss.local_aggregation and not self.crops.second_site:
+            raise UsageError("loss.local_aggregation = true needs crops.second_site = true (or set it to false)")
+        for table, key in (("crops", "global_side"), ("crops", "local_side"), ("model", "position_side"), ("embed", "side")):
+            side = getattr(getattr(self, table), key)
+            _check(side % self.model.patch == 0, table, key, side, f"a multiple of model.patch = {self.model.patch}")
+
+
+def recipe_names() -> list[str]:
+    """Return the names of the recipes that come with kit."""
+    return sorted(path.stem for path in (Path(__file__).parent / "recipes").glob("*.toml"))
+
+
+def load_recipe(name: str, settings: typing.Iterable[str] = (), **values) -> RunConfig:
+    """Return the recipe `name` (or the .toml file it names) with `key=value` settings and top-level values laid over it.
+
+    Raises:
+        UsageError: no such recipe, no such key, or a value out of range.
+    """
+    path = Path(name) if name.endswith(".toml") else Path(__file__).parent / "recipes" / f"{name}.toml"
+    if not path.is_file():
+        raise UsageError(f"no recipe {name!r}{_nearest(name, recipe_names())}; there are: {', '.join(recipe_names())}")
+    table = _read_toml(path)
+    fixed = tuple(table.get("channels", ()))
+    if fixed and values.get("channels") and tuple(values["channels"]) != fixed:
+        raise UsageError(f"recipe {name} is made for the channels {','.join(fixed)}, not {','.join(values['channels'])}")
+    for setting in settings:
+        key, separator, text = setting.partition("=")
+        if not separator:
+            raise UsageError(f"--set {setting!r}: need key=value, for example train.lr=1e-4")
+        _lay(table, key.strip(), _parse_value(text.strip()))
+    table.update({key: value for key, value in values.items() if value is not None and value != ()})
+    return config_from_dict({"recipe": path.stem, **table}, where=f"recipe {name}")
+
+
+def load_config(path: Path) -> RunConfig:
+    """Return the configuration stored in a run.toml; an unknown key is refused."""
+    return config_from_dict(_read_toml(path), where=str(path))
+
+
+def config_from_dict(table: dict, *, where: str) -> RunConfig:
+    """Build and check a RunConfig; lists become tuples; `where` names the source in errors."""
+    return _build(RunConfig, table, where, "")
+
+
+def config_to_dict(config: RunConfig) -> dict:
+    """Return plain dicts and lists, ready for TOML or JSON."""
+
+    def plain(value):
+        if isinstance(value, dict):
+            return {key: plain(item) for key, item in value.items()}
+        return [plain(item) for item in value] if isinstance(value, tuple) else value
+
+    return plain(dataclasses.asdict(config))
+
+
+def _read_toml(path: Path) -> dict:
+    try:
+        return tomllib.loads(path.read_text())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is not valid TOML: {error}") from error
+
+
+def _lay(table: dict, dotted: str, value: object) -> None:
+    *parents, last = dotted.split(".")
+    for parent in parents:
+        table = table.setdefault(parent, {})
+        if not isinstance(table, dict):
+            raise UsageError(f"--set {dotted}: {parent} is a value, not a table")
+    table[last] = value
+
+
+def _parse_value(text: str) -> object:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text  # a bare word is a string
+
+
+def _nearest(name: str, names: typing.Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, list(names), n=1, cutoff=0.5)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def _build(cls: type, table: dict, where: str, prefix: str):
+    if not isinstance(table, dict):
+        raise UsageError(f"{where}: {prefix.rstrip('.')} is a table, not {table!r}")
+    hints = typing.get_type_hints(cls)
+    values = {}
+    for key, value in table.items():
+        if key not in hints:
+            raise UsageError(f"{where}: unknown key {prefix}{key}{_nearest(key, hints)}")
+        if dataclasses.is_dataclass(hints[key]):
+            values[key] = _build(hints[key], value, where, f"{prefix}{key}.")
+        else:
+            values[key] = _convert(value, hints[key], f"{where}: {prefix}{key}")
+    return cls(**values)
+
+
+def _convert(value, hint, where: str):
+    """Check a TOML value against a field's type; an integer serves for a float, a list for a tuple."""
+    if isinstance(hint, types.GenericAlias):
+        inner = typing.get_args(hint)
+        if isinstance(value, str) or not isinstance(value, list | tuple):
+            raise UsageError(f"{where} = {value!r}: need a list")
+        if inner[-1] is Ellipsis:
+            return tuple(_convert(item, inner[0], where) for item in value)
+        if len(value) != len(inner):
+            raise UsageError(f"{where} = {value!r}: need {len(inner)} values")
+        return tuple(_convert(item, kind, where) for item, kind in zip(value, inner, strict=True))
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, hint) or (hint is not bool and isinstance(value, bool)):
+        raise UsageError(f"{where} = {value!r}: need {hint.__name__}")
+    return value

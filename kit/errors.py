@@ -1,0 +1,13 @@
+"""The three ways a command ends early, each with its exit code. Messages say what, which value, where, and the way out."""
+
+
+class KitError(ValueError):
+    """The input or the data stops the work: exit code 1."""
+
+
+class UsageError(KitError):
+    """The command line or a configuration is wrong: exit code 2."""
+
+
+class StoppedInOrder(Exception):
+    """Stopped by SIGTERM or a time limit with everything saved; the same command line goes on: exit code 75."""

@@ -1,0 +1,1 @@
+"""Plates to sites to crops."""

@@ -1,0 +1,1 @@
+"""Crops to views to features."""
