@@ -256,11 +256,7 @@ def load_recipe(name: str, settings: typing.Iterable[str] = (), **values) -> Run
     fixed = tuple(table.get("channels", ()))
     if fixed and values.get("channels") and tuple(values["channels"]) != fixed:
         raise UsageError(f"recipe {name} is made for the channels {','.join(fixed)}, not {','.join(values['channels'])}")
-    for setting in settings:
-        key, separator, text = setting.partition("=")
-        if not separator:
-            raise UsageError(f"--set {setting!r}: need key=value, for example train.lr=1e-4")
-        _lay(table, key.strip(), _parse_value(text.strip()))
+    _lay_settings(table, settings)
     table.update({key: value for key, value in values.items() if value is not None and value != ()})
     return config_from_dict({"recipe": path.stem, **table}, where=f"recipe {name}")
 
@@ -286,11 +282,26 @@ def config_to_dict(config: RunConfig) -> dict:
     return plain(dataclasses.asdict(config))
 
 
+def config_from_settings(cls: type, settings: typing.Iterable[str] = (), **values):
+    """Return the configuration dataclass `cls` with `key=value` settings laid over its defaults and `values`."""
+    table = dict(values)
+    _lay_settings(table, settings)
+    return _build(cls, table, cls.__name__, "")
+
+
 def _read_toml(path: Path) -> dict:
     try:
         return tomllib.loads(path.read_text())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is not valid TOML: {error}") from error
+
+
+def _lay_settings(table: dict, settings: typing.Iterable[str]) -> None:
+    for setting in settings:
+        key, separator, text = setting.partition("=")
+        if not separator:
+            raise UsageError(f"--set {setting!r}: need key=value, for example train.lr=1e-4")
+        _lay(table, key.strip(), _parse_value(text.strip()))
 
 
 def _lay(table: dict, dotted: str, value: object) -> None:

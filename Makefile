@@ -1,0 +1,41 @@
+# The commands the README names. The environment is the project's own .venv; TORCH= picks another torch.
+PYTHON ?= python3
+TORCH ?= torch==2.13.0
+BIN = .venv/bin
+
+.PHONY: install demo test test-slow lint bench learn pictures clean
+
+install: .venv/installed
+
+# torch comes first and alone: the CPU wheel of that version; everything else then finds it installed.
+.venv/installed: pyproject.toml setup.py $(wildcard csrc/*/*)
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/pip install -q --upgrade pip
+	$(BIN)/pip install -q "$(TORCH)"
+	$(BIN)/pip install -q "$(TORCH)" -e ".[dev]"
+	touch $@
+
+demo: install
+	$(BIN)/kit demo --out demo
+
+test: install
+	$(BIN)/python -m pytest -m "not slow"
+
+test-slow: install
+	$(BIN)/python -m pytest -m slow
+
+lint: install
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+bench: install
+	$(BIN)/python -m kit.kernels.bench
+
+# Does the network learn? Three seeds against random weights and intensity, on made plates: about 25 minutes on 2 cores.
+learn: install
+	$(BIN)/kit phantom learn/plates --seed 1
+	$(BIN)/kit ingest learn/plates/images --metadata learn/plates/metadata --load-data learn/plates/load_data --work learn/work
+	$(BIN)/kit compare --work learn/work --recipe demo --seeds 3 --baselines --out learn/compare.json
+
+clean:
+	rm -rf demo learn bench build .pytest_cache .ruff_cache

@@ -1,0 +1,90 @@
+"""What runs here and why: versions, devices, compiled modules, backends, credentials (present or not, never their value)."""
+
+import importlib.metadata
+import os
+import platform
+import sys
+from pathlib import Path
+
+import kit
+
+PACKAGES = ("torch", "triton", "numpy", "pandas", "zarr", "tifffile", "imagecodecs", "scikit-learn", "polars", "kaggle")
+
+
+def examine() -> dict:
+    """Return a nested dict of plain values, ready for JSON. Nothing here needs torch to be importable."""
+    return {
+        "kit": kit.__version__,
+        "python": sys.version.split()[0],
+        "platform": platform.platform(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "packages": {name: _version(name) for name in PACKAGES},
+        "devices": _devices(),
+        "compiled modules": _modules(),
+        "operations": _operations(),
+        "kaggle credentials": _kaggle(),
+    }
+
+
+def to_text(found: dict) -> str:
+    """Return `examine`'s dict as indented lines."""
+    lines = []
+    for key, value in found.items():
+        if isinstance(value, dict):
+            lines.append(f"{key}:")
+            width = max((len(name) for name in value), default=0)
+            lines += [f"  {name:<{width}}  {text}" for name, text in value.items()]
+        else:
+            lines.append(f"{key}: {value}")
+    return "\n".join(lines)
+
+
+def _version(name: str) -> str:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _devices() -> dict[str, str]:
+    try:
+        import torch
+    except ImportError as error:
+        return {"torch": f"cannot be imported ({error}); score, export, check and submit work without it"}
+    devices = {"cpu": f"{torch.get_num_threads()} threads"}
+    for index in range(torch.cuda.device_count()):
+        major, minor = torch.cuda.get_device_capability(index)
+        note = "" if (major, minor) >= (7, 0) else "; too old for this torch's kernels: use a T4 or newer"
+        memory = torch.cuda.get_device_properties(index).total_memory / 2**30
+        devices[f"cuda:{index}"] = f"{torch.cuda.get_device_name(index)}, sm_{major}{minor}, {memory:.0f} GiB{note}"
+    if len(devices) == 1:
+        devices["cuda"] = f"none; torch {torch.__version__} is built for {torch.version.cuda or 'the CPU only'}"
+    return devices
+
+
+def _modules() -> dict[str, str]:
+    from kit.kernels.extension import status
+
+    return {name: state for name, state in status().items()}
+
+
+def _operations() -> dict[str, str]:
+    from kit.images.tiff import decoder
+
+    name, reason = decoder()
+    rows = {"TIFF decoder": f"{name}: {reason}"}
+    try:
+        from kit.kernels.launch import report
+    except ImportError as error:
+        return {**rows, "views": f"not available: {error}"}
+    return {**rows, **{op: f"{backend}: {reason}" for op, backend, reason in report()}}
+
+
+def _kaggle() -> str:
+    folder = Path(os.environ.get("KAGGLE_CONFIG_DIR", Path.home() / ".kaggle"))
+    if os.environ.get("KAGGLE_USERNAME") and os.environ.get("KAGGLE_KEY"):
+        return "present (KAGGLE_USERNAME and KAGGLE_KEY)"
+    if os.environ.get("KAGGLE_API_TOKEN"):
+        return "present (KAGGLE_API_TOKEN)"
+    found = [name for name in ("kaggle.json", "access_token") if (folder / name).is_file()]
+    return f"present ({found[0]})" if found else "absent: set KAGGLE_USERNAME and KAGGLE_KEY, or put kaggle.json into ~/.kaggle"
