@@ -65,7 +65,7 @@ def _devices() -> dict[str, str]:
 def _modules() -> dict[str, str]:
     from kit.kernels.extension import status
 
-    return {name: state for name, state in status().items()}
+    return status()
 
 
 def _operations() -> dict[str, str]:
