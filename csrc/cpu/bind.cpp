@@ -1,0 +1,9 @@
+// kit.kernels._cpu: every op file of this folder declares itself here, one line each.
+#include <pybind11/pybind11.h>
+
+void bind_tile(pybind11::module_&);
+
+PYBIND11_MODULE(_cpu, m) {
+    m.doc() = "C++ twins of kit.kernels' ops";
+    bind_tile(m);
+}
