@@ -29,7 +29,7 @@ from pathlib import Path
 
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
-from setuptools.errors import BaseError, CompileError
+from setuptools.errors import BaseError, CCompilerError, CompileError
 
 ROOT = Path(__file__).parent.resolve()
 CXX_FLAGS = ["-O3", "-std=c++17", "-g0", "-Wall", "-pthread", "-fvisibility=hidden", "-ffp-contract=off"]
@@ -133,7 +133,7 @@ class BuildExtensions(build_ext):
             self.compiler.link_shared_object(
                 objects, str(target), extra_postargs=["-pthread", *ext.extra_link_args], target_lang="c++"
             )
-        except BaseError as error:
+        except (BaseError, CCompilerError) as error:
             if not ext.optional:
                 raise
             Path(self.get_ext_fullpath(ext.name)).unlink(missing_ok=True)
@@ -222,7 +222,7 @@ def cuda_extension(strict: bool) -> Extension | None:
         return None
     try:
         toolkit = Toolkit(nvcc)
-    except BaseError as error:
+    except (BaseError, CCompilerError) as error:
         if strict:
             raise
         logging.warning("kit.kernels._cuda was not built (%s); kit works without it", error)
