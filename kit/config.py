@@ -6,6 +6,7 @@ otherwise ours; the recipes say which. Sources: 000 and 001 are the two versions
 
 import dataclasses
 import difflib
+import json
 import tomllib
 import types
 import typing
@@ -72,6 +73,7 @@ class ViewsConfig:
     elastic_p: float = 0.5  # 000 section 6.2
     elastic_alpha: float = 1200.0  # pixels of the crop
     elastic_sigma: float = 40.0  # pixels of the crop
+    elastic_side: int = 0  # pixels; not 0: alpha and sigma are meant for a crop of this side, and scale with the crop's
     rotation: str = "free"  # free: 0-360 degrees in the warp's own gather; right: the loader's quarter turns only; none
     noise_p: float = 0.5  # ours: the paper states no probability
     noise_shot: float = 0.1  # 000 section 6.1
@@ -95,8 +97,18 @@ class ViewsConfig:
         for key in ("brightness", "contrast", "elastic_alpha", "noise_dark", "noise_read", "normalise_floor",
                     "noise_fluorescence", "noise_brightfield"):  # fmt: skip
             _check(getattr(self, key) >= 0, "views", key, getattr(self, key), "0 or more")
-        for key in ("noise_shot", "elastic_sigma"):
-            _check(getattr(self, key) > 0, "views", key, getattr(self, key), "more than 0")
+        _check(self.noise_shot > 0, "views", "noise_shot", self.noise_shot, "more than 0")
+        _check(self.elastic_sigma >= 2, "views", "elastic_sigma", self.elastic_sigma, "2 pixels or more")
+        _check(self.elastic_side >= 0, "views", "elastic_side", self.elastic_side, "0 or more pixels")
+        for key in ("noise_fluorescence", "noise_brightfield"):
+            shot = self.noise_shot * getattr(self, key)
+            _check(
+                shot == 0 or shot >= 1 / 320,
+                "views",
+                key,
+                getattr(self, key),
+                f"0, or noise_shot = {self.noise_shot} times it at least 1/320",
+            )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -112,14 +124,19 @@ class ModelConfig:
     ffn_ratio: float = 4.0  # hidden width over dim; SwiGLU takes 2/3 of it, rounded up to 8, as DINOv2
     registers: int = 0
     layerscale: float = 1e-5  # initial gamma; DINOv2
-    drop_path: float = 0.1  # ours: the papers are silent
+    drop_path: float = 0.1  # share of the rows each residual branch leaves out; ours: the papers are silent
+    position_offset: float = 0.1  # added to the grid when the position embedding is interpolated; DINOv2 (0 with registers)
+    position_antialias: bool = False  # DINOv2 (true with registers)
 
     def __post_init__(self):
         for key in ("dim", "depth", "heads", "patch", "position_side"):
             _check(getattr(self, key) > 0, "model", key, getattr(self, key), "at least 1")
         _check(self.dim % self.heads == 0, "model", "dim", self.dim, f"a multiple of model.heads = {self.heads}")
         _check(self.ffn in ("swiglu", "mlp"), "model", "ffn", self.ffn, "swiglu or mlp")
+        _check(self.registers >= 0, "model", "registers", self.registers, "0 or more")
+        _check(self.layerscale > 0, "model", "layerscale", self.layerscale, "more than 0")
         _check(0 <= self.drop_path < 1, "model", "drop_path", self.drop_path, "0 <= rate < 1")
+        _check(0 <= self.position_offset < 1, "model", "position_offset", self.position_offset, "0 <= offset < 1")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -127,8 +144,10 @@ class LossConfig:
     """Heads, teacher targets and the losses: table [loss]."""
 
     local_aggregation: bool = True  # 001 section 3.2.1; false: DINOv2's own two-view loss
-    masked_view: str = "own"  # own: w is a second, independent view; same: w is v1 itself, masked
-    symmetric: bool = True  # ours: the roles of v1 and w, and of the two sites, are swapped and averaged
+    masked_view: str = "own"  # own: w is a second, independent view; same: w is v1 itself, masked; shared: as same, and
+    # the masked pass also serves the other terms, so that two student passes do (ours, for small machines)
+    symmetric: bool = False  # 001 prints the one-sided form; true: the roles of v1 and w, and of the two sites, also swapped
+    same_view_weight: float = 0.0  # without local aggregation: weight of each view, masked, against itself unmasked; ours
     prototypes: int = 65536
     head_hidden: int = 2048
     head_bottleneck: int = 256
@@ -150,7 +169,7 @@ class LossConfig:
 
     def __post_init__(self):
         _check(self.targets in ("sinkhorn", "centring"), "loss", "targets", self.targets, "sinkhorn or centring")
-        _check(self.masked_view in ("own", "same"), "loss", "masked_view", self.masked_view, "own or same")
+        _check(self.masked_view in ("own", "same", "shared"), "loss", "masked_view", self.masked_view, "own, same or shared")
         for key in ("prototypes", "head_hidden", "head_bottleneck", "head_layers", "sinkhorn_steps"):
             _check(getattr(self, key) > 0, "loss", key, getattr(self, key), "at least 1")
         least, most = self.mask_ratio
@@ -158,6 +177,9 @@ class LossConfig:
         _check(0 <= self.mask_share <= 1, "loss", "mask_share", self.mask_share, "a share, 0 to 1")
         _check(min(self.teacher_temperature) > 0, "loss", "teacher_temperature", self.teacher_temperature, "more than 0")
         _check(self.student_temperature > 0, "loss", "student_temperature", self.student_temperature, "more than 0")
+        for key in ("dino_weight", "ibot_weight", "koleo_weight", "same_view_weight", "chunk_rows", "teacher_temperature_epochs"):
+            _check(getattr(self, key) >= 0, "loss", key, getattr(self, key), "0 or more")
+        _check(0 <= self.centre_momentum <= 1, "loss", "centre_momentum", self.centre_momentum, "a momentum, 0 to 1")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -171,6 +193,7 @@ class TrainConfig:
     lr: float = 2e-5  # 000 section 4.1; the effective rate, not scaled again by the batch
     lr_end: float = 1e-6
     warmup_epochs: float = 10.0  # 000 section 4.1
+    warmup_steps: int = 0  # more than 0: instead of warmup_epochs
     weight_decay: tuple[float, float] = (0.04, 0.4)  # DINOv2, cosine
     betas: tuple[float, float] = (0.9, 0.999)
     clip: float = 3.0  # gradient norm, per sub-module; DINOv2
@@ -181,11 +204,14 @@ class TrainConfig:
     precision: str = "auto"  # fp32, bf16, fp16; auto: bf16 on a GPU that has it, fp16 on other GPUs, fp32 on a CPU
     compile: bool = False
     checkpoint_activations: bool = False
-    save_minutes: float = 10.0
-    keep: int = 2  # checkpoints
+    save_minutes: float = 10.0  # between checkpoints; 0: after every step
+    keep: int = 2  # checkpoints, besides the best
     log_steps: int = 10
     on_collapse: str = "warn"  # or stop
     bad_steps: int = 5  # non-finite losses in a row before the run stops
+    knn_epochs: float = 0.0  # every so many epochs a k-NN over wells, across plates; 0: never
+    knn_wells: int = 96  # a plate, at most
+    tensorboard: bool = False  # also write event files; needs the package tensorboard
 
     def __post_init__(self):
         for key in ("epochs", "lr", "batch", "micro_batches", "keep", "log_steps", "bad_steps"):
@@ -202,6 +228,12 @@ class TrainConfig:
         )
         _check(self.on_collapse in ("warn", "stop"), "train", "on_collapse", self.on_collapse, "warn or stop")
         _check(all(0 <= m <= 1 for m in self.ema), "train", "ema", self.ema, "momenta, 0 to 1")
+        for key in ("max_steps", "lr_end", "warmup_epochs", "warmup_steps", "save_minutes", "freeze_last_layer_epochs",
+                    "knn_epochs", "patch_embed_lr"):  # fmt: skip
+            _check(getattr(self, key) >= 0, "train", key, getattr(self, key), "0 or more")
+        _check(self.clip > 0, "train", "clip", self.clip, "more than 0")
+        _check(0 < self.layer_decay <= 1, "train", "layer_decay", self.layer_decay, "0 < factor <= 1")
+        _check(self.knn_wells > 0, "train", "knn_wells", self.knn_wells, "at least 1")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -269,6 +301,24 @@ def load_config(path: Path) -> RunConfig:
 def config_from_dict(table: dict, *, where: str) -> RunConfig:
     """Build and check a RunConfig; lists become tuples; `where` names the source in errors."""
     return _build(RunConfig, table, where, "")
+
+
+def config_to_toml(config: RunConfig) -> str:
+    """Return the text of a run.toml that `load_config` reads back to an equal configuration."""
+
+    def text(value) -> str:
+        if isinstance(value, bool):
+            return str(value).lower()
+        if isinstance(value, list):
+            return f"[{', '.join(text(item) for item in value)}]"
+        return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)
+
+    table = config_to_dict(config)
+    lines = [f"{key} = {text(value)}" for key, value in table.items() if not isinstance(value, dict)]
+    for name, values in table.items():
+        if isinstance(values, dict):
+            lines += ["", f"[{name}]", *(f"{key} = {text(value)}" for key, value in values.items())]
+    return "\n".join(lines) + "\n"
 
 
 def config_to_dict(config: RunConfig) -> dict:

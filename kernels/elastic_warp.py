@@ -1,0 +1,198 @@
+"""Rotation and elastic displacement in one bilinear gather for all channels. B batch, C channels, H W pixels, K lattice.
+
+Where an output pixel (y, x) looks: A (x, y, 1) + d(y, x). A is a 2 x 3 matrix in fixed point with 18 fractional bits, so
+that the affine part is exact on every device; d is a smooth random field. Outside, the image is continued by reflection
+about its edge pixels.
+
+The field is the Gaussian process alpha * (G_sigma * white noise): SD alpha / (2 sigma sqrt(pi)), correlation
+exp(-r^2 / (4 sigma^2)).
+It is drawn as cubic B-spline coefficients on a lattice of spacing sigma / 2.5: white noise on the lattice, blurred so that
+blur and spline together have the variance of G_sigma. The correlation differs from the formula by less than 1e-4.
+"""
+
+import functools
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from kit.kernels.channel_jitter import intensity
+from kit.kernels.launch import require, require_tensor
+from kit.kernels.philox import normal_pair, random_words
+
+FRACTION_BITS = 18
+SIDE_MOST = 4096  # pixels: beyond it the fixed-point coordinates leave 32 bits
+SIGMA_LEAST = 2.0  # pixels: below it the lattice would be finer than the pixels
+AS_IT_IS, AFFINE, ELASTIC = 0, 1, 2  # kind of warp of an image; ELASTIC includes the affine part
+_BLUR_REACH = 4.5  # SDs at which the lattice's blur is cut off
+
+
+@dataclass(frozen=True)
+class Warp:
+    """Where every output pixel of every image looks."""
+
+    kind_B: Tensor  # int32: AS_IT_IS, AFFINE or ELASTIC
+    affine_B6: Tensor  # int32, 18 fractional bits: x' = a0 x + a1 y + a2, y' = a3 x + a4 y + a5
+    lattice_B2KK: Tensor | None = None  # float32, pixels: coefficients of the displacement along x and y; None: no field
+    spacing: float = 16.0  # pixels between lattice points; point 0 lies at -spacing
+
+
+def elastic_warp(pixels_BCHW: Tensor, warp: Warp) -> Tensor:
+    """Return the warped images, float32 [B, C, H, W]; uint8 pixels become intensities in [0, 1].
+
+    Raises:
+        ValueError: wrong dtype, shapes that do not match, a side below 2 or above 4096 px, a lattice of the wrong size.
+
+    Source: SSLProfiler 1, section 6.2.
+    """
+    from kit.kernels.view import view
+
+    return view(pixels_BCHW, warp=warp)
+
+
+def rotation(angle_B: Tensor, height: int, width: int) -> Tensor:
+    """Return affine_B6 of a rotation about the centre of the image. Angles in radians, float64."""
+    one = 1 << FRACTION_BITS
+    cos = (torch.cos(angle_B.double()) * one).round().long()
+    sin = (torch.sin(angle_B.double()) * one).round().long()
+    last_x, last_y = width - 1, height - 1  # twice the centre, whole
+    shift_x = (one * last_x - cos * last_x + sin * last_y) >> 1
+    shift_y = (one * last_y - sin * last_x - cos * last_y) >> 1
+    return torch.stack([cos, -sin, shift_x, sin, cos, shift_y], 1).int()
+
+
+def lattice_size(side: int, spacing: float) -> int:
+    """Return how many lattice points the spline needs along a side."""
+    return int(np.float32(side - 1) * np.float32(1 / spacing)) + 4
+
+
+def field_sd(alpha: float, sigma: float) -> float:
+    """Return the SD of the displacement, pixels: alpha / (2 sigma sqrt(pi)), 8.46 px at the paper's 1200 and 40."""
+    return alpha / (2 * sigma * math.sqrt(math.pi))
+
+
+def elastic_lattice(sample_B: Tensor, height: int, width: int, *, alpha: float, sigma: float, seed: int, stream: int) -> Tensor:
+    """Return the spline coefficients of a random field for each sample, float32 [B, 2, Ky, Kx], pixels.
+
+    Args:
+        sample_B: 64-bit ids, int64: a sample's field depends on its id, not on its place in the batch.
+        alpha, sigma: SSLProfiler 1, section 6.2; pixels. The spacing is sigma / 2.5.
+        seed, stream: key and fourth counter word of the random words (kit.kernels.philox).
+
+    Raises:
+        ValueError: sigma below 2 px or alpha below 0, or not finite.
+    """
+    require(math.isfinite(sigma) and sigma >= SIGMA_LEAST, "sigma", sigma, f"at least {SIGMA_LEAST} px")
+    require(math.isfinite(alpha) and alpha >= 0, "alpha", alpha, "0 or more")
+    spacing = sigma / 2.5
+    blur_y, blur_x = (_blur(lattice_size(side, spacing), sigma, sample_B.device) for side in (height, width))
+    rows, columns = blur_y.shape[1], blur_x.shape[1]
+    words = random_words(sample_B, -(-2 * rows * columns // 4), seed=seed, stream=stream)
+    white = torch.stack([*normal_pair(words[..., 0], words[..., 1]), *normal_pair(words[..., 2], words[..., 3])], -1)
+    white = white.flatten(1)[:, : 2 * rows * columns].view(-1, 2, rows, columns)
+    return (blur_y @ white @ blur_x.T * alpha).float()
+
+
+@functools.lru_cache(maxsize=64)
+def _blur(points: int, sigma: float, device: torch.device) -> Tensor:
+    """Return the matrix that blurs white lattice noise along one axis, float64 [points, points + 2 reach].
+
+    The variance of the spline's values along the axis, averaged over a lattice cell, is 1 / (2 sigma sqrt(pi)).
+    """
+    spacing = sigma / 2.5
+    width = math.sqrt((sigma / spacing) ** 2 - 1 / 3)  # 1/3: variance of the cubic B-spline, in lattice units
+    reach = math.ceil(_BLUR_REACH * width)
+    taps = np.exp(-(np.arange(-reach, reach + 1) ** 2) / (2 * width**2))
+    phase = (np.arange(64) + 0.5) / 64
+    response = sum(np.outer(w, np.pad(taps, (k, 3 - k))) for k, w in enumerate(spline_weights(phase)))
+    taps = taps * math.sqrt(1 / (2 * sigma * math.sqrt(math.pi)) / (response**2).sum(1).mean())
+    matrix = np.zeros((points, points + 2 * reach))
+    for point in range(points):
+        matrix[point, point : point + len(taps)] = taps
+    return torch.from_numpy(matrix).to(device)
+
+
+def spline_weights(u) -> tuple:
+    """Return the four cubic B-spline weights at the fraction u of a lattice cell, 0 <= u < 1 (array or tensor)."""
+    v = 1 - u
+    return v * v * v * (1 / 6), u * u * (0.5 * u - 1) + 2 / 3, v * v * (0.5 * v - 1) + 2 / 3, u * u * u * (1 / 6)
+
+
+def displacement(lattice_2KK: Tensor, height: int, width: int, spacing: float) -> Tensor:
+    """Return the field of one image, float32 [2, H, W]: displacement along x, then y, pixels."""
+    (rows_y, weights_y), (rows_x, weights_x) = (_spline_rows(n, spacing, lattice_2KK.device) for n in (height, width))
+    along_y = torch.zeros(2, height, lattice_2KK.shape[2], device=lattice_2KK.device)
+    for tap in range(4):
+        along_y += weights_y[tap][:, None] * lattice_2KK[:, rows_y + tap]
+    field = torch.zeros(2, height, width, device=lattice_2KK.device)
+    for tap in range(4):
+        field += weights_x[tap] * along_y[:, :, rows_x + tap]
+    return field
+
+
+def _spline_rows(side: int, spacing: float, device) -> tuple[Tensor, tuple]:
+    place = torch.arange(side, dtype=torch.float32, device=device) * float(np.float32(1 / spacing))
+    cell = place.floor()
+    return cell.long(), spline_weights(place - cell)
+
+
+def elastic_warp_reference(pixels_BCHW: Tensor, warp: Warp) -> Tensor:
+    """The same in plain PyTorch."""
+    out = torch.empty(pixels_BCHW.shape, dtype=torch.float32, device=pixels_BCHW.device)
+    for i, kind in enumerate(warp.kind_B.tolist()):
+        lattice = warp.lattice_B2KK[i] if kind == ELASTIC else None
+        image = intensity(pixels_BCHW[i])
+        out[i] = image if kind == AS_IT_IS else _gather(image, warp.affine_B6[i], lattice, warp.spacing)
+    return out
+
+
+def _gather(image_CHW: Tensor, affine_6: Tensor, lattice_2KK: Tensor | None, spacing: float) -> Tensor:
+    channels, height, width = image_CHW.shape
+    x = torch.arange(width, dtype=torch.int32, device=image_CHW.device)
+    y = torch.arange(height, dtype=torch.int32, device=image_CHW.device)[:, None]
+    a = affine_6
+    shift = displacement(lattice_2KK, height, width, spacing) if lattice_2KK is not None else (None, None)
+    left, right_share = _tap(a[0] * x + a[1] * y + a[2], shift[0])
+    top, bottom_share = _tap(a[3] * x + a[4] * y + a[5], shift[1])
+    columns = reflect(left, width).long(), reflect(left + 1, width).long()
+    rows = reflect(top, height).long() * width, reflect(top + 1, height).long() * width
+    flat = image_CHW.reshape(channels, -1)
+    corner = [[flat[:, (row + column).flatten()].view(image_CHW.shape) for column in columns] for row in rows]
+    upper, lower = (pair[0] + (pair[1] - pair[0]) * right_share for pair in corner)
+    return upper + (lower - upper) * bottom_share
+
+
+def _tap(place: Tensor, shift: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Split fixed-point coordinates plus a displacement into the whole pixel before them and the fraction after it."""
+    whole = place >> FRACTION_BITS
+    fraction = (place & (1 << FRACTION_BITS) - 1).float() * 2.0**-FRACTION_BITS
+    if shift is None:
+        return whole, fraction
+    fraction = fraction + shift
+    steps = fraction.floor()
+    return whole + steps.int(), fraction - steps
+
+
+def reflect(index: Tensor, side: int) -> Tensor:
+    """Return indices reflected about the edge pixels (-1 -> 1, side -> side - 2), right up to 4 sides outside, clamped beyond."""
+    last = side - 1
+    for _ in range(2):
+        index = last - (last - index.abs()).abs()
+    return index.clamp(0, last)
+
+
+def check_warp(pixels_BCHW: Tensor, warp: Warp) -> None:
+    """Raise a ValueError unless the warp fits the pixels."""
+    batch, _, height, width = pixels_BCHW.shape
+    require(min(height, width) >= 2 and max(height, width) <= SIDE_MOST, "pixels_BCHW", f"{height} x {width} px",
+            f"sides of 2 to {SIDE_MOST} px for a warp")  # fmt: skip
+    device = pixels_BCHW.device
+    require_tensor("warp.kind_B", warp.kind_B, dtypes=(torch.int32,), shape=(batch,), device=device)
+    require_tensor("warp.affine_B6", warp.affine_B6, dtypes=(torch.int32,), shape=(batch, 6), device=device)
+    if warp.lattice_B2KK is None:
+        return
+    require(math.isfinite(warp.spacing) and warp.spacing > 0, "warp.spacing", warp.spacing, "more than 0")
+    shape = (batch, 2, lattice_size(height, warp.spacing), lattice_size(width, warp.spacing))
+    require_tensor("warp.lattice_B2KK", warp.lattice_B2KK, dtypes=(torch.float32,), shape=shape, device=device)

@@ -1,0 +1,101 @@
+"""Random words from a counter: Philox4x32-10 (Salmon et al., SC 2011), the one generator of all backends.
+
+counter = (index, sample low word, sample high word, stream), key = the 64-bit seed. Nothing is remembered between
+calls: a word depends on its counter alone, so results do not depend on block, batch split, thread or device.
+B batch. Words are held in int64, 0 to 2**32 - 1: torch has no full set of uint32 operations.
+"""
+
+import torch
+from torch import Tensor
+
+from kit.kernels.extension import cpu_extension
+from kit.kernels.launch import choose, require, require_tensor
+
+# What a stream is drawn for, bits 16-23 of the stream word; bits 0-15 are the channel, bits 24-31 the role of the view.
+PARAMETERS, LATTICE, NOISE, NOISE_COARSE = 1, 2, 3, 4
+
+_WORD = 0xFFFFFFFF
+_MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
+_WEYL = (0x9E3779B9, 0xBB67AE85)
+
+
+def stream_of(purpose: int, *, role: int = 0, channel: int = 0) -> int:
+    """Return the fourth counter word. `purpose` is one of the constants above; `role` 0-127; `channel` 0-65535."""
+    return role << 24 | purpose << 16 | channel
+
+
+def random_words(sample_B: Tensor, count: int, *, seed: int, stream: int) -> Tensor:
+    """Return int64 [B, count, 4], each a uniform 32-bit word.
+
+    Args:
+        sample_B: 64-bit ids, int64.
+        count: how many blocks of four words for each sample, 1 to 2**31 - 1.
+        seed: the key, 0 to 2**64 - 1.
+        stream: fourth counter word (`stream_of`).
+
+    Raises:
+        ValueError: an argument is out of range or of the wrong kind.
+    """
+    require_tensor("sample_B", sample_B, dtypes=(torch.int64,), shape=(None,), device=sample_B.device)
+    require(0 < count < 2**31, "count", count, "1 to 2**31 - 1")
+    require_seed(seed)
+    backend = choose("random_words", sample_B.device).backend
+    if backend == "cpp":
+        out = torch.empty(len(sample_B), count, 4, dtype=torch.int64)
+        cpu_extension().random_words(sample_B.data_ptr(), len(sample_B), count, seed, stream, out.data_ptr())
+        return out
+    if backend == "triton":
+        from kit.kernels.view_triton import launch_random_words
+
+        return launch_random_words(sample_B, count, seed=seed, stream=stream)
+    return random_words_reference(sample_B, count, seed=seed, stream=stream)
+
+
+def random_words_reference(sample_B: Tensor, count: int, *, seed: int, stream: int) -> Tensor:
+    """The same in plain PyTorch."""
+    index = torch.arange(count, device=sample_B.device).expand(len(sample_B), count)
+    low, high = split_words(sample_B)
+    return torch.stack(philox(index, low[:, None], high[:, None], stream, seed=seed), -1)
+
+
+def philox(c0, c1, c2, c3, *, seed: int, rounds: int = 10) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return the four words of Philox4x32 for counters given as int64 tensors or ints that broadcast together."""
+    c0, c1, c2, c3 = torch.broadcast_tensors(*(torch.as_tensor(c, device=_device_of(c0, c1, c2, c3)) for c in (c0, c1, c2, c3)))
+    key0, key1 = seed & _WORD, seed >> 32 & _WORD
+    for _ in range(rounds):
+        high0, low0 = _multiply(c0, _MULTIPLIERS[0])
+        high1, low1 = _multiply(c2, _MULTIPLIERS[1])
+        c0, c1, c2, c3 = high1 ^ c1 ^ key0, low1, high0 ^ c3 ^ key1, low0
+        key0, key1 = key0 + _WEYL[0] & _WORD, key1 + _WEYL[1] & _WORD
+    return c0, c1, c2, c3
+
+
+def uniform(word: Tensor) -> Tensor:
+    """Return float32 uniforms in (0, 1), never 0 or 1: 24 bits of each word, exact in float32."""
+    return ((word >> 8).float() + 0.5) * 2.0**-24
+
+
+def normal_pair(word_a: Tensor, word_b: Tensor) -> tuple[Tensor, Tensor]:
+    """Return two independent standard normals by Box and Muller's formula, float64; none beyond 5.9."""
+    radius = (-2 * torch.log(uniform(word_a).double())).sqrt()
+    turn = 2 * torch.pi * uniform(word_b).double()
+    return radius * torch.sin(turn), radius * torch.cos(turn)
+
+
+def split_words(value: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the low and the high 32 bits of int64 values."""
+    return value & _WORD, value >> 32 & _WORD
+
+
+def require_seed(seed: int) -> None:
+    """Raise a ValueError unless the seed is a 64-bit key."""
+    require(isinstance(seed, int) and 0 <= seed < 2**64, "seed", seed, "an integer, 0 to 2**64 - 1")
+
+
+def _multiply(a: Tensor, b: int) -> tuple[Tensor, Tensor]:
+    product = a * b  # wraps as two's complement: the low 64 bits are right
+    return product >> 32 & _WORD, product & _WORD
+
+
+def _device_of(*values):
+    return next((value.device for value in values if isinstance(value, Tensor)), None)

@@ -1,0 +1,158 @@
+"""Draws every parameter of a view, then calls the kernels. B batch, C channels, P side of crop and view.
+
+Every draw is a function of the run's seed, the sample's id and the role of the view alone (a Philox counter), so a view can
+be made again anywhere, and how a batch is split changes nothing.
+"""
+
+import torch
+from torch import Tensor
+
+from kit.config import CHANNEL_GROUPS, ViewsConfig
+from kit.errors import UsageError
+from kit.kernels.blur import blur
+from kit.kernels.channel_jitter import jitter_terms
+from kit.kernels.elastic_warp import AFFINE, AS_IT_IS, ELASTIC, Warp, elastic_lattice, rotation
+from kit.kernels.microscope_noise import Noise
+from kit.kernels.philox import LATTICE, PARAMETERS, random_words, stream_of, uniform
+from kit.kernels.view import Jitter, Normalise, view
+
+ROLES = ("first", "second", "local")
+BLUR_SIGMA = (0.1, 2.0)  # pixels; DINOv2
+
+
+def make_view(
+    pixels_BCPP: Tensor,
+    sums_BC: Tensor,
+    sample_B: Tensor,
+    config: ViewsConfig,
+    *,
+    seed: int,
+    role: str,
+    channels: tuple[str, ...],
+    mean_C: Tensor,
+    sd_C: Tensor,
+    dtype: torch.dtype = torch.float32,
+) -> Tensor:
+    """Return one normalised view of each crop, `dtype` [B, C, P, P].
+
+    Args:
+        pixels_BCPP: grey levels of the crops, uint8.
+        sums_BC: sum of each channel of the crop, int64: the contrast changes about the channel's mean.
+        sample_B: ids of the samples, int64.
+        config: style, strengths and probabilities.
+        seed: of the run.
+        role: first, second or local; each draws its own numbers, and DINOv2's style treats them differently.
+        channels: names of the C channels; the noise may be weaker in one group than in the other.
+        mean_C, sd_C: of the data set, intensities in [0, 1].
+
+    Sources: SSLProfiler 1, sections 3.3.2 and 6; DINOv2 (arXiv:2304.07193) for style dinov2.
+    """
+    draws = _Draws(sample_B, len(channels), seed, ROLES.index(role))
+    normalise = _normalise(config, mean_C, sd_C)
+    if config.style == "none":
+        return view(pixels_BCPP, normalise=normalise, dtype=dtype)
+    mean_BC = sums_BC.double() / (255 * pixels_BCPP.shape[2] * pixels_BCPP.shape[3])
+    if config.style == "dinov2":
+        jittered = view(pixels_BCPP, jitter=_common_jitter(config, draws, mean_BC))
+        return view(blur(jittered, *_blur_terms(config, draws, role)), normalise=normalise, dtype=dtype)
+    return view(
+        pixels_BCPP,
+        warp=_warp(config, draws, *pixels_BCPP.shape[2:]),
+        jitter=_channel_jitter(config, draws, mean_BC),
+        noise=_noise(config, draws, channels),
+        normalise=normalise,
+        dtype=dtype,
+    )
+
+
+def normalise_site(pixels_BCPP: Tensor, config: ViewsConfig, mean_C: Tensor, sd_C: Tensor, dtype=torch.float32) -> Tensor:
+    """Return whole sites normalised as the views were and otherwise untouched, `dtype` [B, C, P, P], for embedding."""
+    return view(pixels_BCPP, normalise=_normalise(config, mean_C, sd_C), dtype=dtype)
+
+
+class _Draws:
+    """The uniform numbers of a batch: named columns of two common blocks, then one block for each channel."""
+
+    _COMMON = ("angle", "elastic", "noise", "jitter", "blur", "blur_sigma", "solarise", "spare")
+
+    def __init__(self, sample_B: Tensor, channels: int, seed: int, role: int):
+        self.sample_B, self.seed, self.role = sample_B, seed, role
+        words = random_words(sample_B, 2 + channels, seed=seed, stream=stream_of(PARAMETERS, role=role))
+        self._common_B8, self._channel_BC4 = uniform(words[:, :2]).flatten(1), uniform(words[:, 2:])
+
+    def common(self, name: str) -> Tensor:
+        """Return one uniform number a sample, [B]."""
+        return self._common_B8[:, self._COMMON.index(name)]
+
+    def per_channel(self, which: int) -> Tensor:
+        """Return one uniform number a sample and channel, [B, C]; `which` is 0 to 3."""
+        return self._channel_BC4[..., which]
+
+
+def _channel_jitter(config: ViewsConfig, draws: _Draws, mean_BC: Tensor) -> Jitter:
+    brightness_BC = _factor(config.brightness, draws.per_channel(0))
+    contrast_BC = _factor(config.contrast, draws.per_channel(1))
+    return Jitter(*jitter_terms(brightness_BC, contrast_BC, mean_BC))
+
+
+def _common_jitter(config: ViewsConfig, draws: _Draws, mean_BC: Tensor) -> Jitter:
+    on_B1 = (draws.common("jitter") < config.dinov2_jitter_p)[:, None]
+    one = torch.ones((), dtype=torch.float64, device=mean_BC.device)
+    brightness_B1 = torch.where(on_B1, _factor(config.brightness, draws.per_channel(0)[:, :1]), one)
+    contrast_B1 = torch.where(on_B1, _factor(config.contrast, draws.per_channel(1)[:, :1]), one)
+    return Jitter(*jitter_terms(brightness_B1.expand_as(mean_BC), contrast_B1.expand_as(mean_BC), mean_BC))
+
+
+def _factor(strength: float, uniform_: Tensor) -> Tensor:
+    least = max(0.0, 1 - strength)
+    return least + (1 + strength - least) * uniform_.double()
+
+
+def _blur_terms(config: ViewsConfig, draws: _Draws, role: str) -> tuple[Tensor, Tensor]:
+    least, most = BLUR_SIGMA
+    sigma_B = least + (most - least) * draws.common("blur_sigma")
+    blurred_B = draws.common("blur") < config.dinov2_blur_p[ROLES.index(role)]
+    solarised_B = draws.common("solarise") < (config.dinov2_solarise_p if role == "second" else 0)
+    return torch.where(blurred_B, sigma_B, 0), solarised_B.int()
+
+
+def _warp(config: ViewsConfig, draws: _Draws, height: int, width: int) -> Warp | None:
+    """Rotation and displacement; None where neither can occur."""
+    free, elastic = config.rotation == "free", config.elastic_p > 0 and config.elastic_alpha > 0
+    if not free and not elastic:
+        return None
+    turn = draws.common("angle").double() * (2 * torch.pi if free else 0)
+    kind_B = torch.full_like(draws.sample_B, AFFINE if free else AS_IT_IS, dtype=torch.int32)
+    if not elastic:
+        return Warp(kind_B, rotation(turn, height, width))
+    kind_B = torch.where(draws.common("elastic") < config.elastic_p, ELASTIC, kind_B)
+    ratio = height / config.elastic_side if config.elastic_side else 1.0
+    alpha, sigma = config.elastic_alpha * ratio**2, config.elastic_sigma * ratio  # the SD, alpha / sigma, grows as the side
+    stream = stream_of(LATTICE, role=draws.role)
+    lattice = elastic_lattice(draws.sample_B, height, width, alpha=alpha, sigma=sigma, seed=draws.seed, stream=stream)
+    return Warp(kind_B, rotation(turn, height, width), lattice, sigma / 2.5)
+
+
+def _noise(config: ViewsConfig, draws: _Draws, channels: tuple[str, ...]) -> Noise | None:
+    if config.noise_p == 0:
+        return None
+    brightfield = CHANNEL_GROUPS["brightfield"]
+    strength = [config.noise_brightfield if name in brightfield else config.noise_fluorescence for name in channels]
+    return Noise(
+        on_B=(draws.common("noise") < config.noise_p).int(),
+        sample_B=draws.sample_B,
+        shot=tuple(config.noise_shot * s for s in strength),
+        dark=tuple(config.noise_dark * s for s in strength),
+        read=tuple(config.noise_read * s for s in strength),
+        seed=draws.seed,
+        role=draws.role,
+    )
+
+
+def _normalise(config: ViewsConfig, mean_C: Tensor, sd_C: Tensor) -> Normalise:
+    if config.normalise == "crop":
+        return Normalise(floor=config.normalise_floor)
+    mean, sd = ([float(value) for value in values] for values in (mean_C, sd_C))
+    if not all(value > 0 for value in sd):
+        raise UsageError(f"views.normalise = dataset, but the data set's sd of a channel is not above 0: {sd}; use crop")
+    return Normalise(scale=tuple(1 / s for s in sd), shift=tuple(-m / s for m, s in zip(mean, sd, strict=True)))
