@@ -1,0 +1,106 @@
+"""Re-read a submission: every ID once and in the given order, every value there and finite."""
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import polars.exceptions
+
+from kit.challenge.ids import read_ids
+from kit.errors import KitError
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A submission that passed: its rows (IDs) and feature columns."""
+
+    path: Path
+    rows: int
+    columns: int
+
+    def text(self) -> str:
+        """Return one line for a person."""
+        return f"{self.path}: {self.rows} rows x {self.columns} features; every ID once, in order, every value finite"
+
+
+def check(submission: Path, ids: Path, **columns: str | None) -> Checked:
+    """Read a submission again as the challenge would.
+
+    Args:
+        ids: the challenge's metadata_test.csv; `columns`: id_column, plate_column, well_column of it, see `read_ids`.
+
+    Raises:
+        KitError: naming the first ID, row or column that is wrong.
+    """
+    return check_against(Path(submission), read_ids(Path(ids), **columns)["ID"].tolist(), called=str(submission))
+
+
+def check_against(path: Path, wanted: list[str], *, called: str) -> Checked:
+    """Check the CSV at `path` against the IDs wanted, in order; errors call the file `called`."""
+    names = _header(path, called)
+    frame = _read(path, called)
+    _check_ids(frame["ID"].to_list(), wanted, called)
+    features = [name for name in names if name != "ID"]
+    for name in features:
+        _check_column(frame[name], frame["ID"], called)
+    return Checked(Path(called), len(frame), len(features))
+
+
+def _header(path: Path, called: str) -> list[str]:
+    if not path.is_file():
+        raise KitError(f"{called} does not exist")
+    try:
+        with path.open(newline="") as file:
+            names = next(csv.reader(file), [])
+    except UnicodeDecodeError as error:
+        raise KitError(f"{called} is not a CSV text file: {error}") from error
+    if "ID" not in names:
+        raise KitError(f"{called} has no column ID; its first columns are {', '.join(names[:5]) or 'none'}")
+    twice = pd.Index(names)[pd.Index(names).duplicated()]
+    if len(twice):
+        raise KitError(f"{called}: column {twice[0]} stands twice")
+    if len(names) < 2:
+        raise KitError(f"{called} has no feature column beside ID")
+    return names
+
+
+def _read(path: Path, called: str) -> pl.DataFrame:
+    try:
+        return pl.read_csv(path, schema_overrides={"ID": pl.String}, infer_schema_length=None, missing_utf8_is_empty_string=True)
+    except (polars.exceptions.PolarsError, UnicodeDecodeError) as error:
+        raise KitError(f"{called} cannot be read as CSV: {str(error).splitlines()[0]}") from error
+
+
+def _check_ids(found: list[str], wanted: list[str], called: str) -> None:
+    twice = pd.Index(found)[pd.Index(found).duplicated()]
+    if len(twice):
+        raise KitError(f"{called}: ID {twice[0]!r} stands in {found.count(twice[0])} rows; every ID stands once")
+    lacking = sorted(set(wanted) - set(found), key=wanted.index)
+    if lacking:
+        raise KitError(f"{called} lacks ID {lacking[0]!r}" + (f" and {len(lacking) - 1} more" if len(lacking) > 1 else ""))
+    strange = sorted(set(found) - set(wanted), key=found.index)
+    if strange:
+        raise KitError(
+            f"{called}: ID {strange[0]!r} is not in the ID table" + (f", nor {len(strange) - 1} more" if len(strange) > 1 else "")
+        )
+    for row, (have, want) in enumerate(zip(found, wanted, strict=True)):
+        if have != want:
+            raise KitError(f"{called}, row {row + 2}: ID {have!r} where the ID table has {want!r}: keep its order")
+
+
+def _check_column(column: pl.Series, ids: pl.Series, called: str) -> None:
+    if not column.dtype.is_numeric():
+        texts = column.cast(pl.String)
+        bad = texts.is_null() | (texts.cast(pl.Float64, strict=False).is_null())
+        row = int(np.argmax(bad.to_numpy()))
+        raise KitError(f"{called}: {column.name} of ID {ids[row]} is {texts[row] or 'empty'}, not a number")
+    values = column.cast(pl.Float64).to_numpy()  # null -> NaN
+    bad = ~np.isfinite(values)
+    if bad.any():
+        row = int(bad.argmax())
+        raise KitError(
+            f"{called}: {column.name} of ID {ids[row]} is {'empty' if column[row] is None else values[row]}; need a finite number"
+        )

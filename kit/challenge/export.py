@@ -1,0 +1,46 @@
+"""Profiles -> the challenge's CSV: column ID, then the features, one row for every ID in the given order."""
+
+from pathlib import Path
+
+import polars as pl
+
+from kit.challenge.check import Checked, check_against
+from kit.challenge.features import read_features
+from kit.challenge.ids import read_ids
+from kit.challenge.manifest import write_manifest
+from kit.errors import KitError
+from kit.files import whole_file
+from kit.profiles.table import read_facts
+
+
+def export(
+    profiles: Path,
+    ids: Path,
+    out: Path,
+    *,
+    id_column: str | None = None,
+    plate_column: str | None = None,
+    well_column: str | None = None,
+) -> Checked:
+    """Write the submission and its manifest; it is read again and checked before it takes its name.
+
+    Args:
+        profiles: a file or folder of features with a row per well (any that kit score reads).
+        ids: metadata_test.csv. id_column, plate_column, well_column: its columns, where their names do not tell.
+
+    Raises:
+        KitError: an ID without a profile, an ID twice, a value that is not finite.
+    """
+    profiles, ids, out = Path(profiles), Path(ids), Path(out)
+    table = read_ids(ids, id_column=id_column, plate_column=plate_column, well_column=well_column)
+    features = read_features(profiles, table)
+    if "ID" in features.names:
+        raise KitError(f"{profiles} has a feature column named ID: rename it")
+    frame = pl.from_numpy(features.features_MF, schema=list(features.names), orient="row")
+    frame.insert_column(0, pl.Series("ID", table["ID"].tolist(), dtype=pl.String))
+    with whole_file(out) as part:
+        frame.write_csv(part)
+        checked = check_against(part, table["ID"].tolist(), called=str(out))
+    facts = read_facts(profiles) if profiles.suffix == ".parquet" else {}
+    write_manifest(out, profiles, facts, ids, checked.rows, checked.columns)
+    return checked

@@ -1,0 +1,205 @@
+"""Feature files of any making -> one table: parquet, CSV, gzipped CSV, or a folder of them."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import polars.exceptions
+
+from kit.errors import KitError
+from kit.images.plates import normalise_well
+from kit.profiles.table import PLATE, WELL, Profiles, read_facts
+
+_CHUNK = 512  # columns looked at together
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """features_MF: float32. who: Metadata_Plate, Metadata_Well, and Metadata_broad_sample if the file says so.
+
+    names: the F columns. uses_well_position: None where the file does not say.
+    """
+
+    features_MF: np.ndarray
+    who: pd.DataFrame
+    names: tuple[str, ...]
+    uses_well_position: bool | None = None
+
+
+def read_features(path: Path, ids: pd.DataFrame | None = None) -> Features:
+    """Return the features of a file, or of all files of a folder as one set.
+
+    A feature is a numeric column whose name does not start with `Metadata_`, which is not the ID, not boolean, and not
+    empty throughout. With `ids` (see `read_ids`) the rows are the IDs', in their order; a file without Metadata_Plate
+    and Metadata_Well is joined by its ID column.
+
+    Raises:
+        KitError: unreadable or differing files, a well or ID twice, an ID without a row, a value that is not finite.
+    """
+    path = Path(path)
+    paths = _files(path)
+    return from_frame(_concat(paths, [_read(file) for file in paths]), str(path), ids, _uses_well_position(paths))
+
+
+def from_profiles(profiles: Profiles, ids: pd.DataFrame | None = None) -> Features:
+    """Return the features of profiles in memory."""
+    who = profiles.who[[name for name in (PLATE, WELL, "Metadata_broad_sample") if name in profiles.who]].reset_index(drop=True)
+    return _finish(profiles.features_MF, who, profiles.names, "the profiles", ids, profiles.uses_well_position)
+
+
+def from_frame(
+    frame: pl.DataFrame, source: str, ids: pd.DataFrame | None = None, uses_well_position: bool | None = None
+) -> Features:
+    """Return the features of a table in memory; `source` names it in errors."""
+    id_name = _id_column(frame, ids)
+    names = [
+        name for name, kind in frame.schema.items()
+        if not name.startswith("Metadata_") and name != id_name and kind.is_numeric() and frame[name].null_count() < len(frame)
+    ]  # fmt: skip
+    if not names:
+        raise KitError(f"{source} has no numeric feature column beside Metadata_* and the ID")
+    who = _who(frame, source, id_name, ids)
+    features_MF = np.empty((len(frame), len(names)), dtype=np.float32)
+    for start in range(0, len(names), _CHUNK):
+        block = frame.select(pl.col(names[start : start + _CHUNK]).cast(pl.Float64).fill_null(float("nan"))).to_numpy()
+        with np.errstate(over="ignore"):
+            features_MF[:, start : start + _CHUNK] = block
+    return _finish(features_MF, who, tuple(names), source, ids, uses_well_position)
+
+
+def _finish(features_MF, who: pd.DataFrame, names, source: str, ids: pd.DataFrame | None, uses_well_position) -> Features:
+    """Check finiteness and that each well stands once; take the rows of `ids`."""
+    for start in range(0, features_MF.shape[1], _CHUNK):
+        bad = np.argwhere(~np.isfinite(features_MF[:, start : start + _CHUNK]))
+        if len(bad):
+            row, column = bad[0][0], names[start + bad[0][1]]
+            value = features_MF[row, start + bad[0][1]]
+            well = f"{who[PLATE].iloc[row]} {who[WELL].iloc[row]}"
+            raise KitError(
+                f"{source}: {column} of row {row + 1} ({well}) is {value}; every feature has to be a finite float32 number"
+            )
+    twice = who[who.duplicated([PLATE, WELL])]
+    if len(twice) and ids is None:
+        raise KitError(
+            f"{source}: plate {twice[PLATE].iloc[0]} well {twice[WELL].iloc[0]} stands in more than one row; a table of sites "
+            "becomes one of wells with kit profile"
+        )
+    if ids is not None:
+        rows = rows_of_ids(who, ids, source)
+        features_MF, who = features_MF[rows], who.iloc[rows].reset_index(drop=True)
+    return Features(features_MF, who, names, uses_well_position)
+
+
+def rows_of_ids(who: pd.DataFrame, ids: pd.DataFrame, source: str) -> np.ndarray:
+    """Return which row of `who` (a row per well) each ID is.
+
+    Raises:
+        KitError: an ID whose well has no row, or has two.
+    """
+    wells = pd.MultiIndex.from_frame(who[[PLATE, WELL]])
+    wanted = pd.MultiIndex.from_frame(ids[[PLATE, WELL]])
+    twice = wells[wells.duplicated()].intersection(wanted)
+    if len(twice):
+        raise KitError(f"{source}: plate {twice[0][0]} well {twice[0][1]} stands in more than one row")
+    rows = wells.drop_duplicates().get_indexer(wanted) if not wells.is_unique else wells.get_indexer(wanted)
+    lacking = np.flatnonzero(rows < 0)
+    if len(lacking):
+        first = ids.iloc[lacking[0]]
+        more = f" ({len(lacking)} of {len(ids)} IDs have none)" if len(lacking) > 1 else ""
+        raise KitError(f"ID {first['ID']}, plate {first[PLATE]} well {first[WELL]}, has no row in {source}{more}")
+    return rows
+
+
+def _files(path: Path) -> list[Path]:
+    if path.is_dir():
+        found = sorted(file for file in path.iterdir() if not file.name.startswith(".") and _kind(file))
+        if not found:
+            raise KitError(f"{path} has no .parquet, .csv or .csv.gz file")
+        return found
+    if not path.is_file():
+        raise KitError(f"{path} does not exist")
+    if not _kind(path):
+        raise KitError(f"{path}: need a .parquet, .csv or .csv.gz file, or a folder of them")
+    return [path]
+
+
+def _kind(path: Path) -> str | None:
+    name = path.name.lower()
+    return "parquet" if name.endswith(".parquet") else "csv" if name.endswith((".csv", ".csv.gz")) else None
+
+
+def _read(path: Path) -> pl.DataFrame:
+    """Read one file: Metadata_ and ID columns as text, the others as they are."""
+    try:
+        if _kind(path) == "parquet":
+            frame = pl.read_parquet(path)
+        else:
+            names = pl.read_csv(path, n_rows=0, infer_schema=False).columns
+            frame = pl.read_csv(
+                path, schema_overrides={name: pl.String for name in names if _is_text(name)}, infer_schema_length=None
+            )
+    except (polars.exceptions.PolarsError, OSError, UnicodeDecodeError) as error:
+        if isinstance(error, PermissionError):
+            raise
+        raise KitError(f"{path} cannot be read: {str(error).splitlines()[0]}") from error
+    frame = frame.drop([name for name in frame.columns if re.fullmatch(r"__index_level_\d+__", name)])  # pandas' row index
+    empty = [name for name in frame.columns if not _is_text(name) and frame[name].null_count() == len(frame)]
+    return frame.with_columns(pl.col(empty).cast(pl.Float64))  # the same column may hold numbers in the next file
+
+
+def _is_text(name: str) -> bool:
+    return name.startswith("Metadata_") or name.upper() == "ID"
+
+
+def _concat(paths: list[Path], frames: list[pl.DataFrame]) -> pl.DataFrame:
+    """Return the rows of all files under the columns they share, if they have the same feature columns."""
+    first = {name for name in frames[0].columns if not name.startswith("Metadata_")}
+    for path, frame in zip(paths[1:], frames[1:], strict=True):
+        here = {name for name in frame.columns if not name.startswith("Metadata_")}
+        if here != first:
+            name = sorted(here ^ first)[0]
+            raise KitError(
+                f"{name} is a column of only one of {paths[0].name} and {path.name}: files of a folder are one feature set"
+            )
+    return frames[0] if len(frames) == 1 else pl.concat(frames, how="diagonal_relaxed")
+
+
+def _uses_well_position(paths: list[Path]) -> bool | None:
+    said = [read_facts(path).get("uses_well_position") for path in paths if _kind(path) == "parquet"]
+    return True if True in said else False if said and None not in said and len(said) == len(paths) else None
+
+
+def _id_column(frame: pl.DataFrame, ids: pd.DataFrame | None) -> str | None:
+    names = ([ids.attrs.get("id_column")] if ids is not None else []) + ["ID", "Id", "id"]
+    return next((name for name in names if name in frame.columns), None)
+
+
+def _who(frame: pl.DataFrame, source: str, id_name: str | None, ids: pd.DataFrame | None) -> pd.DataFrame:
+    if PLATE in frame.columns and WELL in frame.columns:
+        names = [name for name in (PLATE, WELL, "Metadata_broad_sample") if name in frame.columns]
+        who = frame.select(pl.col(names).cast(pl.String)).to_pandas()
+        if who[[PLATE, WELL]].isna().any(axis=None):
+            raise KitError(f"{source}: row {int(who[[PLATE, WELL]].isna().any(axis=1).argmax()) + 1} has no {PLATE} or {WELL}")
+        return who.assign(**{WELL: who[WELL].map(normalise_well)})
+    if ids is None or id_name is None:
+        need = (
+            "--ids, to tell the plate and well of each ID"
+            if id_name
+            else f"columns {PLATE} and {WELL}, or an ID column and --ids"
+        )
+        raise KitError(f"{source} has no columns {PLATE} and {WELL}: it needs {need}")
+    return who_by_id(frame[id_name].cast(pl.String).to_pandas(), source, ids)
+
+
+def who_by_id(file_ids: pd.Series, source: str, ids: pd.DataFrame) -> pd.DataFrame:
+    """Return Metadata_Plate and Metadata_Well of each row of a file that has only IDs."""
+    twice = file_ids[file_ids.duplicated()]
+    if len(twice):
+        raise KitError(f"{source}: ID {twice.iloc[0]} stands in more than one row")
+    rows = pd.Index(ids["ID"]).get_indexer(file_ids)
+    if (rows < 0).any():
+        raise KitError(f"{source}: ID {file_ids[rows < 0].iloc[0]} is not in the ID table")
+    return ids[[PLATE, WELL]].iloc[rows].reset_index(drop=True)

@@ -1,0 +1,94 @@
+"""The challenge's ID table: which plate and well each ID stands for."""
+
+import re
+from pathlib import Path
+
+import pandas as pd
+import polars as pl
+import polars.exceptions
+
+from kit.errors import KitError, UsageError
+from kit.images.plates import normalise_well, well_name
+from kit.profiles.table import PLATE, WELL
+
+# The challenge does not state the other columns of metadata_test.csv: these names, whatever their case and with or
+# without `Metadata_`, are taken for what they say.
+_GUESSES = {
+    "id": ("id",),
+    "plate": ("plate", "barcode", "platebarcode", "assayplatebarcode", "plateid"),
+    "well": ("well", "wellposition", "wellid", "wellname"),
+    "row": ("row", "wellrow"),
+    "column": ("column", "col", "wellcolumn", "wellcol"),
+}
+
+
+def read_ids(
+    path: Path, *, id_column: str | None = None, plate_column: str | None = None, well_column: str | None = None
+) -> pd.DataFrame:
+    """Return ID (text, exactly as in the file, in its order), Metadata_Plate and Metadata_Well of every row.
+
+    attrs["id_column"] of the result holds the name of the ID's column.
+
+    Raises:
+        UsageError: a column that is named and absent, or cannot be told from the names.
+        KitError: no such file, an empty or duplicated ID, a row without plate or well.
+    """
+    table = _read_text_columns(Path(path))
+    id_name = _column(table, path, "id", id_column)
+    plate_name = _column(table, path, "plate", plate_column)
+    ids = pd.DataFrame({"ID": table[id_name], PLATE: table[plate_name].str.strip(), WELL: _wells(table, path, well_column)})
+    empty = ids.index[ids.isna().any(axis=1) | (ids == "").any(axis=1)]
+    if len(empty):
+        raise KitError(f"{path}, row {empty[0] + 2}: no ID, plate or well")
+    twice = ids["ID"][ids["ID"].duplicated()]
+    if len(twice):
+        raise KitError(f"{path}: ID {twice.iloc[0]} stands in {(ids['ID'] == twice.iloc[0]).sum()} rows; every ID may stand once")
+    if ids.empty:
+        raise KitError(f"{path} has no rows")
+    ids.attrs["id_column"] = id_name
+    return ids
+
+
+def _read_text_columns(path: Path) -> pd.DataFrame:
+    if not path.is_file():
+        raise KitError(f"{path} is not a file; it should be the challenge's metadata_test.csv")
+    try:
+        return pl.read_csv(path, infer_schema=False).to_pandas()
+    except (polars.exceptions.PolarsError, UnicodeDecodeError) as error:
+        raise KitError(f"{path} cannot be read as CSV: {str(error).splitlines()[0]}") from error
+
+
+def _column(table: pd.DataFrame, path: Path, role: str, named: str | None, *, required: bool = True) -> str | None:
+    """Return the name of the column with this role: the one the user named, or the only one whose name says so."""
+    if named is not None:
+        if named not in table:
+            raise UsageError(f"--{role}-column {named}: {path} has no such column; it has {', '.join(table.columns)}")
+        return named
+    found = [name for name in table if re.sub(r"[^a-z]", "", name.lower().removeprefix("metadata_")) in _GUESSES[role]]
+    if len(found) == 1 or (not found and not required):
+        return found[0] if found else None
+    flag = f"; name it with --{role}-column" if role in ("id", "plate", "well") else ""
+    if not found:
+        raise UsageError(f"{path}: no column looks like the {role}; it has {', '.join(table.columns)}{flag}")
+    raise UsageError(f"{path}: {' and '.join(found)} both look like the {role}{flag}")
+
+
+def _wells(table: pd.DataFrame, path: Path, named: str | None) -> list[str]:
+    well = _column(table, path, "well", named, required=False)
+    if well is not None:
+        return [_checked(normalise_well, path, row, text) for row, text in enumerate(table[well])]
+    rows, columns = _column(table, path, "row", None, required=False), _column(table, path, "column", None, required=False)
+    if rows is None or columns is None:
+        _column(table, path, "well", None)
+    return [_checked(_well_of_pair, path, row, *pair) for row, pair in enumerate(zip(table[rows], table[columns], strict=True))]
+
+
+def _well_of_pair(row: str, column: str) -> str:
+    return normalise_well(row + column) if row.strip().isalpha() else well_name(int(row), int(column))
+
+
+def _checked(convert, path: Path, row: int, *value) -> str:
+    try:
+        return convert(*value)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise KitError(f"{path}, row {row + 2}: {error}") from error

@@ -1,0 +1,58 @@
+"""What stands beside a submission: which profiles it was made from, by which steps, and the checksum of the CSV."""
+
+import datetime
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import kit
+from kit.errors import KitError
+from kit.files import write_whole
+
+_BLOCK = 1 << 22  # bytes
+
+
+def manifest_path(submission: Path) -> Path:
+    """Return the manifest's path: submission.csv has submission.manifest.json."""
+    return submission.with_name(f"{submission.name.removesuffix('.csv')}.manifest.json")
+
+
+def write_manifest(submission: Path, source: Path, source_facts: dict, ids: Path, rows: int, columns: int) -> Path:
+    """Write the manifest of a submission made from `source` for the IDs of `ids`; return its path."""
+    manifest = {
+        "schema": 1,
+        "submission": submission.name,
+        "sha256": sha256(submission),
+        "rows": rows,
+        "columns": columns,
+        "ids": {"file": ids.name, "sha256": sha256(ids)},
+        "source": {"file": source.name, "sha256": sha256(source) if source.is_file() else None},
+        "uses_well_position": source_facts.get("uses_well_position"),
+        "steps": source_facts.get("steps"),
+        "kit": kit.__version__,
+        "made": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }
+    path = manifest_path(submission)
+    write_whole(path, json.dumps(manifest, indent=1) + "\n")
+    return path
+
+
+def read_manifest(submission: Path) -> dict[str, Any] | None:
+    """Return the manifest beside a submission, or None where there is none."""
+    path = manifest_path(submission)
+    if not path.is_file():
+        return None
+    try:
+        return json.loads(path.read_text())
+    except ValueError as error:
+        raise KitError(f"{path} is not valid JSON: {error}") from error
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file in hexadecimal."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,55 @@
+"""Put each plate on the footing of its own DMSO wells; scale rows. M wells, F features."""
+
+import numpy as np
+
+from kit.errors import KitError
+from kit.profiles.table import PLATE, Profiles
+
+MAD_TO_SD = 1.4826  # of a normal distribution
+_TINY = 1e-6  # of the plate's median MAD: a feature below it does not vary over the controls
+
+
+def normalise(profiles: Profiles, how: str) -> Profiles:
+    """Shift (and scale) every plate's features by its own DMSO wells.
+
+    how: `none`; `centre`: minus the mean of the plate's DMSO wells; `mad`: minus their median, divided by 1.4826 times
+    their median absolute deviation. A feature that does not vary over a plate's DMSO wells is divided by the plate's
+    median deviation instead.
+
+    Raises:
+        KitError: a plate has no DMSO well, or just one for `mad`.
+    """
+    if how == "none":
+        return profiles
+    assert how in ("centre", "mad"), how
+    out_MF = np.empty_like(profiles.features_MF)
+    control_M = profiles.is_control_M
+    plates = profiles.who[PLATE].to_numpy()
+    for plate in np.unique(plates):
+        here_M = plates == plate
+        controls = profiles.features_MF[here_M & control_M].astype(np.float64)
+        need = 2 if how == "mad" else 1
+        if len(controls) < need:
+            raise KitError(
+                f"plate {plate} has {len(controls)} DMSO wells and --normalize {how} needs {need}: drop the plate or use none"
+            )
+        shift_F, scale_F = _mean(controls) if how == "centre" else _median_and_mad(controls)
+        out_MF[here_M] = (profiles.features_MF[here_M] - shift_F) / scale_F
+    return profiles.after(out_MF, step="normalize", how=how, per="plate, on its DMSO wells")
+
+
+def l2_normalise(profiles: Profiles) -> Profiles:
+    """Scale every row to length 1; a row of zeros stays."""
+    length_M1 = np.linalg.norm(profiles.features_MF.astype(np.float64), axis=1, keepdims=True)
+    return profiles.after(profiles.features_MF / np.where(length_M1 > 0, length_M1, 1.0), step="l2")
+
+
+def _mean(controls: np.ndarray) -> tuple[np.ndarray, float]:
+    return controls.mean(axis=0), 1.0
+
+
+def _median_and_mad(controls: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    median_F = np.median(controls, axis=0)
+    mad_F = MAD_TO_SD * np.median(np.abs(controls - median_F), axis=0)
+    typical = float(np.median(mad_F)) or 1.0
+    return median_F, np.where(mad_F > _TINY * typical, mad_F, typical)

@@ -1,0 +1,170 @@
+"""Runs -> one vector per well: the post-processing in its fixed order, each step recorded in the file it makes.
+
+Parts, runs, merge, normalize, whiten, align, l2. M wells, F features.
+"""
+
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+
+from kit.errors import KitError, UsageError
+from kit.profiles.align import align as align_plates
+from kit.profiles.normalise import l2_normalise, normalise
+from kit.profiles.table import PLATE, SITE, WELL, Profiles, write_profiles
+from kit.profiles.wells import merge_sites, place_sites
+from kit.profiles.whiten import whiten as whiten_on_controls
+
+if TYPE_CHECKING:
+    from kit.images.store import Work
+
+log = logging.getLogger(__name__)
+
+
+def profile(
+    work: "Work",
+    runs: Sequence[str],
+    out: Path,
+    *,
+    parts: Sequence[str] = ("cls", "patch"),
+    sites: str = "position",
+    order: str = "file",
+    merge: str = "concat",
+    normalize: str = "none",
+    whiten: str = "none",
+    align: float | None = None,
+    l2: bool = False,
+) -> Profiles:
+    """Write the profiles of all embedded wells to `out` (parquet) and return them.
+
+    Args:
+        runs: names whose features were embedded; their columns are concatenated in this order.
+        parts: of every run's site vector, in this order; a part a run lacks is an error unless it has only one.
+        sites, order: see `wells.place_sites`. merge: `concat`: nine blocks; `mean`: their mean.
+        normalize: see `normalise.normalise`. whiten: see `whiten.whiten`. align: see `align.align`; None is off.
+
+    Raises:
+        KitError: a run without features, sites that cannot be placed, plates without the controls a step needs.
+    """
+    merged = merge_runs(work, runs, parts=parts, sites=sites, order=order, merge=merge)
+    profiles = post_process(merged, normalize=normalize, whiten=whiten, align=align, l2=l2)
+    write_profiles(profiles, out)
+    return profiles
+
+
+def post_process(
+    profiles: Profiles, *, normalize: str = "none", whiten: str = "none", align: float | None = None, l2: bool = False
+) -> Profiles:
+    """Return the profiles after the steps that follow merging, in their fixed order."""
+    profiles = normalise(profiles, normalize)
+    profiles = whiten_on_controls(profiles, whiten)
+    if align is not None:
+        profiles = align_plates(profiles, align)
+    return l2_normalise(profiles) if l2 else profiles
+
+
+def merge_runs(work: "Work", runs: Sequence[str], *, parts: Sequence[str], sites: str, order: str, merge: str) -> Profiles:
+    """Return one row per well of the plates embedded in every run, before any post-processing."""
+    if not runs or len(set(runs)) != len(runs):
+        raise UsageError(f"--run {','.join(runs)}: give at least one run, each once")
+    if not parts or len(set(parts)) != len(parts):
+        raise UsageError(f"--parts {','.join(parts)}: give cls, patch or both")
+    merged = [_merge_run(work, run, parts, sites, order, merge) for run in runs]
+    wells = merged[0].wells
+    for other in merged[1:]:
+        wells = wells.merge(other.wells, on=[PLATE, WELL])
+    dropped = len(pd.concat([run.wells for run in merged]).drop_duplicates()) - len(wells)
+    if dropped:
+        log.warning("%d wells are not in every run and are left out", dropped)
+    if wells.empty:
+        raise KitError(f"the runs {', '.join(runs)} have no well in common")
+    merging = {"how": merge, "sites": sites, "order": None if sites == "position" else order}
+    filled = {"missing_sites": "mean of the well", "slots_filled": {run.name: run.filled for run in merged}}
+    steps = (
+        {"step": "parts", "parts": list(parts)},
+        {"step": "runs", "runs": {run.name: run.facts for run in merged}, "wells_not_in_every_run": dropped},
+        {"step": "merge", **merging, **filled},
+    )
+    return Profiles(
+        features_MF=np.hstack([run.features_MF[_rows(run.wells, wells)] for run in merged]),
+        who=wells.merge(work.wells, on=[PLATE, WELL], how="left", validate="one_to_one"),
+        names=tuple(name for run in merged for name in run.names),
+        steps=steps,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Merged:
+    name: str
+    features_MF: np.ndarray
+    wells: pd.DataFrame
+    names: tuple[str, ...]
+    filled: int
+    facts: dict
+
+
+def _merge_run(work: "Work", run: str, parts: Sequence[str], sites: str, order: str, merge: str) -> _Merged:
+    """Place and merge the sites of one run, plate by plate: all sites of 24 plates are never in memory at once."""
+    folder = work.run_folder(run) / "features"
+    facts = _read_facts(folder, run)
+    columns = _part_columns(facts, parts, run)
+    files = sorted(folder.glob("*.parquet"))
+    layout = place_sites(work.sites[work.sites[PLATE].isin([path.stem for path in files])], sites, order)
+    vectors, wells, filled = [], [], 0
+    for path in files:
+        features_ND, who = _read_features(path, columns)
+        merged = merge_sites(features_ND, who, layout)
+        vectors.append(merged.vectors_M9D.mean(axis=1)[:, None] if merge == "mean" else merged.vectors_M9D)
+        wells.append(merged.wells)
+        filled += merged.filled
+    blocks = ["mean"] if merge == "mean" else [f"s{slot}" for slot in range(1, 10)]
+    cells = [(part, index) for part in columns for index in range(len(columns[part]))]
+    names = tuple(f"{run}_{block}_{part}_{index}" for block in blocks for part, index in cells)
+    features_MF = np.concatenate(vectors).reshape(-1, len(names))
+    return _Merged(run, features_MF, pd.concat(wells, ignore_index=True), names, filled, facts)
+
+
+def _read_facts(folder: Path, run: str) -> dict:
+    path = folder / "features.json"
+    if not path.is_file() or not any(folder.glob("*.parquet")):
+        raise KitError(f"run {run} has no features: make them with kit embed --run {run}")
+    return json.loads(path.read_text())
+
+
+def _part_columns(facts: dict, parts: Sequence[str], run: str) -> dict[str, list[str]]:
+    """Return the columns of each part wanted; a run with a single part (an intensity baseline) gives that for any."""
+    spans = facts["parts"]
+    unknown = [part for part in parts if part not in ("cls", "patch")]
+    if unknown:
+        raise UsageError(f"--parts {','.join(parts)}: there is no part {unknown[0]!r}; there are cls and patch")
+    wanted = list(spans) if len(spans) == 1 else list(parts)
+    lacking = [part for part in wanted if part not in spans]
+    if lacking:
+        raise KitError(f"run {run} has no part {lacking[0]}; it has {', '.join(spans)}")
+    return {part: [f"f{index:04d}" for index in range(*spans[part])] for part in wanted}
+
+
+def _read_features(path: Path, columns: dict[str, list[str]]) -> tuple[np.ndarray, pd.DataFrame]:
+    names = [name for part in columns.values() for name in part]
+    table = pq.read_table(path, columns=[PLATE, WELL, SITE, *names])
+    features_ND = np.stack([table.column(name).to_numpy() for name in names], axis=1)
+    bad = np.argwhere(~np.isfinite(features_ND))
+    who = table.select([PLATE, WELL, SITE]).to_pandas()
+    if len(bad):
+        row, column = bad[0]
+        site = who.iloc[row]
+        raise KitError(
+            f"{path}: {names[column]} of plate {site[PLATE]} well {site[WELL]} site {site[SITE]} is not a finite number"
+        )
+    return features_ND, who
+
+
+def _rows(wells: pd.DataFrame, wanted: pd.DataFrame) -> np.ndarray:
+    index = pd.MultiIndex.from_frame(wells)
+    return index.get_indexer(pd.MultiIndex.from_frame(wanted))

@@ -1,0 +1,124 @@
+"""Profiles: one row of features per well and who each row is, with the steps that made them; whole parquet files.
+
+M wells, F features.
+"""
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.lib
+import pyarrow.parquet as pq
+
+from kit.errors import KitError
+from kit.files import whole_file
+
+PLATE, WELL, SITE = "Metadata_Plate", "Metadata_Well", "Metadata_Site"
+_FILE_KEY = b"kit"  # in the parquet schema: JSON with the steps and what follows from them
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Profiles:
+    """One row per well.
+
+    features_MF: float32. who: M rows of `Metadata_` columns, Metadata_Plate and Metadata_Well among them.
+    names: F column names. steps: what was done, in order, one dict each with the key `step`.
+    """
+
+    features_MF: np.ndarray
+    who: pd.DataFrame
+    names: tuple[str, ...]
+    steps: tuple[dict, ...] = ()
+
+    def __post_init__(self):
+        assert self.features_MF.shape == (len(self.who), len(self.names))
+
+    @property
+    def is_control_M(self) -> np.ndarray:
+        """Bool: the DMSO wells, those whose Metadata_broad_sample is empty on a plate that has labels."""
+        if "Metadata_is_control" in self.who:
+            return self.who["Metadata_is_control"].fillna(False).to_numpy(dtype=bool)
+        if "Metadata_broad_sample" in self.who:
+            return (self.who["Metadata_broad_sample"].astype("string") == "").fillna(False).to_numpy(dtype=bool)
+        return np.zeros(len(self.who), dtype=bool)
+
+    @property
+    def uses_well_position(self) -> bool:
+        """Whether a step used where on its plate a well lies: such features can carry the label without any signal."""
+        return any(step.get("uses_well_position", False) for step in self.steps)
+
+    def text(self) -> str:
+        """Return one line about these profiles."""
+        plates = self.who[PLATE].nunique()
+        note = "; uses the well position: the label can leak, see the README" if self.uses_well_position else ""
+        return f"{len(self.who)} wells of {plates} plates x {len(self.names)} features{note}"
+
+    def after(self, features_MF: np.ndarray, **step) -> "Profiles":
+        """Return these wells with new features of the same names, and one more step."""
+        return replace(self, features_MF=np.ascontiguousarray(features_MF, dtype=np.float32), steps=(*self.steps, step))
+
+
+def write_profiles(profiles: Profiles, path: Path) -> None:
+    """Write one parquet file, whole: the `Metadata_` columns, then the float32 features; the steps in its metadata."""
+    write_table(profiles.who, profiles.features_MF, profiles.names, path, file_facts(profiles))
+
+
+def file_facts(profiles: Profiles) -> dict:
+    """Return what a parquet file of profiles says of itself."""
+    return {
+        "schema": 1,
+        "rows": "wells",
+        "uses_well_position": profiles.uses_well_position,
+        "steps": list(profiles.steps),
+    }
+
+
+def write_table(who: pd.DataFrame, features_MF: np.ndarray, names: tuple[str, ...], path: Path, facts: dict) -> None:
+    """Write `Metadata_` columns and float32 features as one parquet file with `facts` in its schema."""
+    table = pa.Table.from_pandas(who, preserve_index=False)
+    columns = [*table.columns, *(pa.array(column) for column in np.ascontiguousarray(features_MF.T, dtype=np.float32))]
+    fields = [*table.schema, *(pa.field(name, pa.float32()) for name in names)]
+    schema = pa.schema(fields, metadata={_FILE_KEY: json.dumps(facts).encode()})
+    with whole_file(path) as part:
+        pq.write_table(pa.table(columns, schema=schema), part, compression="zstd", use_dictionary=list(who.columns))
+
+
+def read_facts(path: Path) -> dict:
+    """Return what the parquet file says of itself; {} when it was not written by kit."""
+    metadata = _open(path).schema_arrow.metadata or {}
+    return json.loads(metadata.get(_FILE_KEY, b"{}"))
+
+
+def read_profiles(path: Path) -> Profiles:
+    """Read what `write_profiles` wrote.
+
+    Raises:
+        KitError: not a parquet file, or not one row per well.
+    """
+    table = _open(path).read()
+    if PLATE not in table.column_names or WELL not in table.column_names:
+        raise KitError(f"{path} has no columns {PLATE} and {WELL}: not a table of profiles (kit profile writes one)")
+    names = tuple(name for name in table.column_names if not name.startswith("Metadata_"))
+    who = table.select([name for name in table.column_names if name.startswith("Metadata_")])
+    features_FM = np.empty((len(names), table.num_rows), dtype=np.float32)
+    for row, name in zip(features_FM, names, strict=True):
+        row[:] = table.column(name).to_numpy()
+    facts = json.loads((table.schema.metadata or {}).get(_FILE_KEY, b"{}"))
+    return Profiles(
+        features_MF=np.ascontiguousarray(features_FM.T),
+        who=who.replace_schema_metadata(None).to_pandas(),
+        names=names,
+        steps=tuple(facts.get("steps", ())),
+    )
+
+
+def _open(path: Path) -> pq.ParquetFile:
+    try:
+        return pq.ParquetFile(path)
+    except FileNotFoundError:
+        raise KitError(f"{path} does not exist") from None
+    except pyarrow.lib.ArrowInvalid as error:
+        raise KitError(f"{path} is not a parquet file: {str(error).splitlines()[0]}") from error

@@ -1,0 +1,100 @@
+"""Whitening fitted on the DMSO wells of all plates pooled. M wells, N DMSO wells, F features, R rank (at most N - 1).
+
+With many features and few controls the F x F covariance is never formed: its R eigenvectors come from the N x N Gram of
+the controls, and a matrix function f of (covariance + ridge) is f(ridge) I plus a correction of rank R.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from kit.errors import KitError
+from kit.profiles.table import PLATE, Profiles
+
+RIDGE = 0.1  # of the mean eigenvalue of the controls' covariance (its trace over F)
+CORAL_RIDGE = 1.0  # added to both covariances of the whitened controls; deep CORAL's value for unit variances
+_RANK = 1e-10  # eigenvalues below this share of the largest are rounding
+
+
+@dataclass(frozen=True, slots=True)
+class Covariance:
+    """A covariance by its eigenvectors: V diag(variance) V'; every other direction has none."""
+
+    vectors_FR: np.ndarray
+    variance_R: np.ndarray
+
+    def apply(self, function: Callable, rows_MF: np.ndarray) -> np.ndarray:
+        """Return rows times function(covariance), the function of the eigenvalues taken over all F directions."""
+        rest = float(function(np.zeros(1))[0])
+        gain_R = (function(self.variance_R) - rest).astype(rows_MF.dtype)
+        vectors_FR = self.vectors_FR.astype(rows_MF.dtype, copy=False)
+        out_MF = (rows_MF @ vectors_FR * gain_R) @ vectors_FR.T
+        out_MF += rest * rows_MF
+        return out_MF
+
+
+def covariance(rows_NF: np.ndarray) -> Covariance:
+    """Return the covariance (ddof 1) of rows whose mean was removed, from whichever Gram is smaller."""
+    rows_NF = rows_NF.astype(np.float64)
+    N, F = rows_NF.shape
+    if F <= N:
+        variance_R, vectors_FR = np.linalg.eigh(rows_NF.T @ rows_NF / (N - 1))
+        keep_R = variance_R > _RANK * variance_R[-1]
+        return Covariance(vectors_FR[:, keep_R], variance_R[keep_R])
+    variance_R, rotation_NR = np.linalg.eigh(rows_NF @ rows_NF.T / (N - 1))
+    keep_R = variance_R > _RANK * variance_R[-1]
+    variance_R = variance_R[keep_R]
+    return Covariance(rows_NF.T @ (rotation_NR[:, keep_R] / np.sqrt((N - 1) * variance_R)), variance_R)
+
+
+def whiten(profiles: Profiles, how: str, *, ridge: float = RIDGE) -> Profiles:
+    """Remove the variation of the DMSO wells.
+
+    how: `none`; `sphere`: minus the mean of all DMSO wells, then times (covariance + ridge)^-1/2, not rotated (ZCA);
+    `tvn`: the same, then each plate minus the mean of its DMSO wells and its covariance on them turned into the pooled
+    one (CORAL). `ridge` is in units of the mean eigenvalue.
+
+    Sources: sphering, Cell-DINO, section on post-processing; typical variation normalisation, Ando et al. 2017
+    (doi:10.1101/161422).
+
+    Raises:
+        KitError: fewer than two DMSO wells, or DMSO wells that do not vary.
+    """
+    if how == "none":
+        return profiles
+    assert how in ("sphere", "tvn"), how
+    control_M = profiles.is_control_M
+    if control_M.sum() < 2:
+        raise KitError(
+            f"--whiten {how} needs at least two DMSO wells, and these profiles have {control_M.sum()}: use --whiten none"
+        )
+    mean_F = profiles.features_MF[control_M].mean(axis=0, dtype=np.float64)
+    centred_MF = (profiles.features_MF - mean_F).astype(np.float32)
+    pooled = covariance(centred_MF[control_M])
+    if not len(pooled.variance_R):
+        raise KitError(f"--whiten {how}: the {control_M.sum()} DMSO wells are all alike, so there is nothing to whiten by")
+    floor = ridge * pooled.variance_R.sum() / profiles.features_MF.shape[1]
+    white_MF = pooled.apply(lambda variance: (variance + floor) ** -0.5, centred_MF)
+    facts = {"fitted_on": f"{control_M.sum()} DMSO wells of all plates", "ridge_of_mean_eigenvalue": ridge}
+    if how == "tvn":
+        white_MF = _match_plates(white_MF, control_M, profiles.who[PLATE].to_numpy())
+        facts["coral_ridge"] = CORAL_RIDGE
+    return profiles.after(white_MF, step="whiten", how=how, **facts)
+
+
+def _match_plates(white_MF: np.ndarray, control_M: np.ndarray, plates: np.ndarray) -> np.ndarray:
+    """Give every plate's DMSO wells the mean 0 and the covariance of all DMSO wells (CORAL, Sun et al. 2016)."""
+    pooled = covariance(white_MF[control_M])
+    out_MF = np.empty_like(white_MF)
+    for plate in np.unique(plates):
+        here_M = plates == plate
+        if (here_M & control_M).sum() < 2:
+            raise KitError(
+                f"plate {plate} has fewer than two DMSO wells and --whiten tvn needs them: drop the plate or use sphere"
+            )
+        centred = white_MF[here_M] - white_MF[here_M & control_M].mean(axis=0)
+        own = covariance(centred[control_M[here_M]])
+        centred = own.apply(lambda variance: (variance + CORAL_RIDGE) ** -0.5, centred)
+        out_MF[here_M] = pooled.apply(lambda variance: (variance + CORAL_RIDGE) ** 0.5, centred)
+    return out_MF

@@ -1,0 +1,61 @@
+"""Neighbours and votes against hand-worked cases and scikit-learn."""
+
+import numpy as np
+import pytest
+from sklearn.metrics.pairwise import cosine_distances, euclidean_distances
+from sklearn.neighbors import KNeighborsClassifier
+
+from kit.challenge.knn import distances, gram, nearest, vote
+
+
+def test_gram_is_the_product_in_float64():
+    features_MF = np.random.default_rng(0).standard_normal((7, 2500)).astype(np.float32)  # more than two blocks of columns
+    expected = features_MF.astype(np.float64) @ features_MF.astype(np.float64).T
+    np.testing.assert_allclose(gram(features_MF), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e3])  # far from the origin, the difference of large squares
+def test_distances_match_scikit_learn(offset):
+    features_MF = (np.random.default_rng(1).standard_normal((40, 9)) + offset).astype(np.float32)
+    product = gram(features_MF)
+    wide = features_MF.astype(np.float64)
+    np.testing.assert_allclose(np.sqrt(distances(product, "euclidean")), euclidean_distances(wide), atol=1e-4)
+    np.testing.assert_allclose(distances(product, "cosine"), cosine_distances(wide), atol=1e-12)
+
+
+def test_a_row_of_zeros_is_at_cosine_distance_one():
+    features_MF = np.array([[0, 0], [3, 4], [-3, -4]], dtype=np.float32)
+    np.testing.assert_allclose(distances(gram(features_MF), "cosine"), [[1, 1, 1], [1, 0, 2], [1, 2, 0]], atol=1e-12)
+
+
+def test_of_equal_distances_the_first_column_comes_first():
+    distance_QT = np.array([[2.0, 1.0, 1.0, 1.0, 0.5], [5.0, 4.0, 3.0, 2.0, 1.0]])
+    np.testing.assert_array_equal(nearest(distance_QT, 3), [[4, 1, 2], [4, 3, 2]])
+    np.testing.assert_array_equal(nearest(distance_QT, 5), np.argsort(distance_QT, axis=1, kind="stable"))
+
+
+@pytest.mark.parametrize("k", [1, 3, 10, 30])
+def test_nearest_is_a_stable_sort(k):
+    distance_QT = np.random.default_rng(k).integers(0, 6, size=(50, 30)).astype(float)  # ties everywhere
+    np.testing.assert_array_equal(nearest(distance_QT, k), np.argsort(distance_QT, axis=1, kind="stable")[:, :k])
+
+
+def test_votes_by_hand():
+    labels_Qk = np.array([[3, 1, 1, 3, 2], [4, 2, 4, 2, 9], [5, 7, 0, 1, 2], [6, 6, 6, 0, 0]])  # nearest first
+    np.testing.assert_array_equal(vote(labels_Qk, "sklearn"), [1, 2, 0, 6])  # of equal counts the smallest label
+    np.testing.assert_array_equal(vote(labels_Qk, "nearest"), [3, 4, 5, 6])
+
+
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+@pytest.mark.parametrize("k", [1, 4, 5, 10])
+def test_predictions_equal_scikit_learns(metric, k):
+    rng = np.random.default_rng(k)
+    features_MF = rng.standard_normal((200, 5)).astype(np.float32)
+    label_M = rng.integers(0, 40, size=200)  # five wells a class: ties of the vote are the rule
+    train, test = np.arange(0, 140), np.arange(140, 200)
+    oracle = KNeighborsClassifier(k, metric=metric, algorithm="brute").fit(features_MF[train].astype(np.float64), label_M[train])
+    neighbours_Qk = nearest(distances(gram(features_MF), metric)[np.ix_(test, train)], k)
+    ours = vote(label_M[train][neighbours_Qk], "sklearn")
+    np.testing.assert_array_equal(ours, oracle.predict(features_MF[test].astype(np.float64)))
+    if k == 5:
+        assert (ours != vote(label_M[train][neighbours_Qk], "nearest")).mean() > 0.1  # the rule matters here
