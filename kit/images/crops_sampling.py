@@ -1,0 +1,146 @@
+"""Which wells and sites a batch holds. Everything follows from (seed, epoch, step): no state, so any batch can be drawn alone.
+
+The policy: wells first, then sites. The wells of a group (all wells; with crops.balance the wells of one plate or cell line)
+are shuffled and dealt out pass by pass, so each comes up equally often and no batch holds a well twice; the few left at the
+end of a pass, too few for a batch, wait for the next. Each time a well comes up it shows its next site, in an order that is
+shuffled anew every epoch. B samples of the global batch, W wells, S sites of a well.
+"""
+
+import functools
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from kit.config import CropsConfig
+from kit.errors import KitError, UsageError
+
+WHO = ["Metadata_Plate", "Metadata_Well", "Metadata_Site"]
+PASSES, SITES, GROUPS, SLOTS, SECOND, BOXES = range(1, 7)  # what a stream of random words is for
+
+
+def random_words(n: int, seed: int, purpose: int, *counter: int) -> np.ndarray:
+    """Return n random uint64 of the stream (seed, purpose, up to three counters): Philox 4x64, the same on every machine."""
+    words = [0, *counter, *[0] * (3 - len(counter))]
+    return np.random.Philox(key=np.array([seed, purpose], dtype=np.uint64), counter=np.array(words, dtype=np.uint64)).random_raw(
+        n
+    )
+
+
+def shuffled(n: int, seed: int, purpose: int, *counter: int) -> np.ndarray:
+    """Return 0 ... n - 1 in an order drawn from the stream."""
+    return np.argsort(random_words(n, seed, purpose, *counter), kind="stable")
+
+
+@dataclass(frozen=True)
+class Draw:
+    """One global batch: rows of `Sampling.sites`."""
+
+    first_B: np.ndarray  # the site of each sample
+    second_B: np.ndarray  # another site of its well; the same one if the well has no other
+    spare: tuple[np.ndarray, ...]  # for each sample the sites to take instead, in order, should its own be unreadable
+    id_B: np.ndarray  # int64: the sample's number in the whole run, the same whatever the ranks
+
+
+class Sampling:
+    """Deals the sites of `sites` out to batches. Sites have one row each, with WHO columns and `group`."""
+
+    def __init__(self, sites: pd.DataFrame, config: CropsConfig, *, batch: int, seed: int):
+        self.sites = sites.sort_values(WHO, kind="stable", ignore_index=True)
+        self.batch, self.seed = batch, seed
+        well_of_site, wells = pd.factorize(pd.MultiIndex.from_frame(self.sites[WHO[:2]]))
+        self.first_row_W = np.searchsorted(well_of_site, np.arange(len(wells)))
+        self.sites_W = np.bincount(well_of_site)
+        group_W = pd.factorize(self.sites["group"].to_numpy()[self.first_row_W], sort=True)[0]
+        self.wells = [np.flatnonzero(group_W == group) for group in range(group_W.max() + 1)]
+        self.share = -(-batch // len(self.wells))  # the most samples of one group in a batch
+        self._check(config, len(wells))
+        samples = len(self.sites) if config.epoch == "sites" else 9 * len(wells)
+        self.steps = max(1, samples // batch)  # what is left over, less than a batch, is dropped
+
+    def _check(self, config: CropsConfig, wells: int) -> None:
+        smallest = min(len(wells) for wells in self.wells)
+        if wells < self.batch:
+            raise UsageError(
+                f"train.batch = {self.batch}, but there are {wells} wells with the asked-for channels and a batch holds "
+                f"a well at most once; set train.batch to {wells} or less"
+            )
+        if smallest < self.share:
+            raise UsageError(
+                f"crops.balance = {config.balance} takes {self.share} wells of each for train.batch = {self.batch}, but the "
+                f"smallest has {smallest}; lower train.batch or set crops.balance = wells"
+            )
+
+    def draw(self, epoch: int, step: int) -> Draw:
+        """Return batch `step` of `epoch`."""
+        least, extra = divmod(self.batch, len(self.wells))
+        count = np.full(len(self.wells), least)
+        count[shuffled(len(self.wells), self.seed, GROUPS, epoch, step)[:extra]] += 1
+        dealt = [self._deal(group, int(n), epoch, step) for group, n in enumerate(count)]
+        mix_B = shuffled(self.batch, self.seed, SLOTS, epoch, step)
+        well_B = np.concatenate([wells for wells, _, _ in dealt])[mix_B]
+        visit_B = np.concatenate([np.full(len(wells), visit) for wells, _, visit in dealt])[mix_B]
+        spare_wells = np.concatenate([spare for _, spare, _ in dealt])
+        first_B, second_B, spare = self._choose_sites(well_B, visit_B, spare_wells, epoch, step)
+        number = (epoch * self.steps + step) * self.batch
+        return Draw(first_B, second_B, spare, number + np.arange(self.batch, dtype=np.int64))
+
+    def _deal(self, group: int, n: int, epoch: int, step: int) -> tuple[np.ndarray, np.ndarray, int]:
+        """Return n wells of the group, the wells of it that this batch does not hold, and which pass this is."""
+        visit, place = divmod(step, len(self.wells[group]) // self.share)
+        order = self._order(group, epoch, visit)
+        start = place * self.share
+        return order[start : start + n], np.concatenate([order[start + n :], order[:start]]), visit
+
+    @functools.lru_cache(maxsize=64)  # noqa: B019 a sampling lives as long as its loader
+    def _order(self, group: int, epoch: int, visit: int) -> np.ndarray:
+        wells = self.wells[group]
+        return wells[shuffled(len(wells), self.seed, PASSES, epoch, visit, group)]
+
+    @functools.lru_cache(maxsize=2)  # noqa: B019
+    def _site_order(self, epoch: int) -> np.ndarray:
+        """Return [W, S]: each well's sites, as offsets, in the epoch's order; places a well does not have come last."""
+        most = self.sites_W.max()
+        keys_WS = random_words(len(self.sites_W) * most, self.seed, SITES, epoch).reshape(-1, most) >> np.uint64(1)
+        keys_WS[np.arange(most) >= self.sites_W[:, None]] = np.iinfo(np.uint64).max
+        return np.argsort(keys_WS, axis=1, kind="stable")
+
+    def _choose_sites(self, well_B, visit_B, spare_wells, epoch: int, step: int):
+        order_WS = self._site_order(epoch)
+        n_B = self.sites_W[well_B]
+        turn_B = visit_B % n_B
+        others_B = np.maximum(n_B - 1, 1).astype(np.uint64)
+        jump_B = 1 + (random_words(self.batch, self.seed, SECOND, epoch, step) % others_B).astype(np.int64)
+        start_B = self.first_row_W[well_B]
+        first_B = start_B + order_WS[well_B, turn_B]
+        second_B = start_B + order_WS[well_B, (turn_B + jump_B) % n_B]
+        spare = tuple(
+            np.concatenate([start + order_WS[well, :n], self.first_row_W[spare_wells[slot :: self.batch]]])
+            for slot, (well, start, n) in enumerate(zip(well_B, start_B, n_B, strict=True))
+        )
+        return first_B, second_B, spare
+
+
+def sites_to_draw(work, config: CropsConfig, channels: tuple[str, ...], plates=None) -> pd.DataFrame:
+    """Return WHO and `group` (the unit of crops.balance) of every stored site that has all the channels.
+
+    Raises:
+        UsageError: a plate that is not in the work folder.
+        KitError: no site has the channels.
+    """
+    missing = sorted(set(plates or ()) - set(work.plates))
+    if missing:
+        raise UsageError(f"plate {', '.join(missing)} is not in {work.path}; it holds {', '.join(work.plates)}")
+    table = work.sites
+    keep = np.array([set(channels) <= set(text.split(",")) for text in table["channels"]], dtype=bool)
+    if plates:
+        keep &= table["Metadata_Plate"].isin(list(plates)).to_numpy()
+    sites = table.loc[keep, WHO].copy()
+    if sites.empty:
+        raise KitError(f"no site in {work.path} has all of the channels {','.join(channels)}")
+    if config.balance == "cell_lines":
+        lines = work.wells.drop_duplicates("Metadata_Plate").set_index("Metadata_Plate")["Metadata_Cell_type"]
+        sites["group"] = sites["Metadata_Plate"].map(lines).fillna("").astype(str)
+    else:
+        sites["group"] = sites["Metadata_Plate"] if config.balance == "plates" else ""
+    return sites
