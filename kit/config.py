@@ -281,16 +281,30 @@ def load_recipe(name: str, settings: typing.Iterable[str] = (), **values) -> Run
     Raises:
         UsageError: no such recipe, no such key, or a value out of range.
     """
-    path = Path(name) if name.endswith(".toml") else Path(__file__).parent / "recipes" / f"{name}.toml"
-    if not path.is_file():
-        raise UsageError(f"no recipe {name!r}{_nearest(name, recipe_names())}; there are: {', '.join(recipe_names())}")
-    table = _read_toml(path)
+    path, table = _read_recipe(name)
     fixed = tuple(table.get("channels", ()))
     if fixed and values.get("channels") and tuple(values["channels"]) != fixed:
         raise UsageError(f"recipe {name} is made for the channels {','.join(fixed)}, not {','.join(values['channels'])}")
     _lay_settings(table, settings)
     table.update({key: value for key, value in values.items() if value is not None and value != ()})
     return config_from_dict({"recipe": path.stem, **table}, where=f"recipe {name}")
+
+
+def _read_recipe(name: str) -> tuple[Path, dict]:
+    """Return a recipe's file and its table, laid over that of the recipe it `extends`."""
+    path = Path(name) if name.endswith(".toml") else Path(__file__).parent / "recipes" / f"{name}.toml"
+    if not path.is_file():
+        raise UsageError(f"no recipe {name!r}{_nearest(name, recipe_names())}; there are: {', '.join(recipe_names())}")
+    table = _read_toml(path)
+    parent = table.pop("extends", None)
+    if parent is None:
+        return path, table
+    if parent == name:
+        raise UsageError(f"recipe {name} extends itself")
+    base = _read_recipe(parent)[1]
+    for key, value in table.items():
+        base[key] = {**base.get(key, {}), **value} if isinstance(value, dict) else value
+    return path, base
 
 
 def load_config(path: Path) -> RunConfig:
@@ -337,6 +351,19 @@ def config_from_settings(cls: type, settings: typing.Iterable[str] = (), **value
     table = dict(values)
     _lay_settings(table, settings)
     return _build(cls, table, cls.__name__, "")
+
+
+def changed_keys(old: RunConfig, new: RunConfig, *, ignore: tuple[str, ...] = ()) -> list[str]:
+    """Return the dotted keys whose values differ between two configurations."""
+
+    def flat(table: dict, prefix: str = "") -> dict:
+        items = {}
+        for key, value in table.items():
+            items |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+        return items
+
+    before, after = flat(config_to_dict(old)), flat(config_to_dict(new))
+    return [key for key in after if before[key] != after[key] and key not in ignore]
 
 
 def _read_toml(path: Path) -> dict:

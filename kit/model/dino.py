@@ -1,0 +1,276 @@
+"""Which views student and teacher see, which pairs the losses compare, and the losses of one step.
+
+B samples, P passes, R masked patches, D embedding, K prototypes. A pass is one view through one network, masked or not.
+"""
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from kit.config import LossConfig, ModelConfig
+from kit.model.distributed import ONE, Group
+from kit.model.heads import Head, seeded_head
+from kit.model.losses import koleo, mean_logits, prototype_loss, sinkhorn_bias
+from kit.model.vit import Vit, seeded_vit
+
+
+class Pass(NamedTuple):
+    """One view through the student."""
+
+    view: str  # v1, w or v2
+    masked: bool
+
+
+class Term(NamedTuple):
+    """One comparison: a student pass with a teacher view, both by their place in the arrangement."""
+
+    student: int
+    teacher: int
+    weight: float
+
+
+@dataclass(frozen=True)
+class Arrangement:
+    """A loss as a table: the passes of student and teacher, and the pairs that DINO, iBOT, KoLeo and local crops take."""
+
+    student: tuple[Pass, ...]
+    teacher: tuple[str, ...]
+    dino: tuple[Term, ...]
+    ibot: tuple[Term, ...]
+    koleo: tuple[int, ...]
+    local: tuple[Term, ...] = ()  # student: which local crop of a sample
+
+    @property
+    def views(self) -> tuple[str, ...]:
+        """The views to make, in a fixed order."""
+        used = {step.view for step in self.student} | set(self.teacher)
+        return tuple(view for view in ("v1", "w", "v2") if view in used)
+
+
+def arrange(config: LossConfig, local_crops: int) -> Arrangement:
+    """Return the table of the configured loss.
+
+    v1 and w are two crops of one site, v2 a crop of another site of its well. With `local_aggregation`
+    (SSLProfiler 2, section 3.2.1): L = DINO(s(masked w), t(v1)) + DINO(s(v2), t(v1)) + l1 iBOT(s(masked w), t(w))
+    + l2 KoLeo(s(v1), s(v2)). Without: DINOv2's loss on v1 and w, with its own scaling of the DINO terms.
+    """
+    if config.local_aggregation:
+        table = _local_aggregation(config)
+        every = 1.0 / max(local_crops, 1)  # ours, the paper has no local crops: each against v1, weight 1 together
+        local = tuple(Term(crop, table.teacher.index("v1"), every) for crop in range(local_crops))
+    else:
+        table = _dinov2(config, local_crops)
+        every = 1.0 / (2 + 2 * local_crops)
+        local = tuple(Term(crop, view, every) for crop in range(local_crops) for view in (0, 1))
+    return Arrangement(table.student, table.teacher, table.dino, table.ibot, table.koleo, local)
+
+
+def _dinov2(config: LossConfig, local_crops: int) -> Arrangement:
+    """Two views of one site, each partly masked, each against the other's target; optionally each against its own."""
+    every = 1.0 / (2 + max(2 * local_crops, 1))  # without local crops the DINO loss is scaled by 2/3, as in DINOv2
+    dino = [Term(0, 1, every), Term(1, 0, every)]
+    if config.same_view_weight:
+        dino += [Term(0, 0, config.same_view_weight / 2), Term(1, 1, config.same_view_weight / 2)]
+    student = (Pass("v1", True), Pass("w", True))
+    return Arrangement(student, ("v1", "w"), tuple(dino), (Term(0, 0, 0.5), Term(1, 1, 0.5)), (0, 1))
+
+
+def _local_aggregation(config: LossConfig) -> Arrangement:
+    v1, v2 = Pass("v1", False), Pass("v2", False)
+    if config.masked_view == "shared":
+        student = (Pass("v1", True), Pass("v2", config.symmetric))
+        if not config.symmetric:
+            return Arrangement(student, ("v1",), (Term(0, 0, 1.0), Term(1, 0, 1.0)), (Term(0, 0, 1.0),), (0, 1))
+        dino = (Term(0, 0, 0.5), Term(1, 1, 0.5), Term(1, 0, 0.5), Term(0, 1, 0.5))
+        return Arrangement(student, ("v1", "v2"), dino, (Term(0, 0, 0.5), Term(1, 1, 0.5)), (0, 1))
+    own = config.masked_view == "own"
+    student = (Pass("w" if own else "v1", True), v2, v1)
+    koleo_passes = (2, 1)
+    if not config.symmetric:
+        teacher = ("v1", "w") if own else ("v1",)
+        return Arrangement(student, teacher, (Term(0, 0, 1.0), Term(1, 0, 1.0)), (Term(0, len(teacher) - 1, 1.0),), koleo_passes)
+    if own:  # v1 and w change places in the first and third term, the two sites in the second
+        dino = (Term(0, 0, 0.5), Term(3, 1, 0.5), Term(1, 0, 0.25), Term(1, 1, 0.25), Term(2, 2, 0.5))
+        ibot = (Term(0, 1, 0.5), Term(3, 0, 0.5))
+        return Arrangement((*student, Pass("v1", True)), ("v1", "w", "v2"), dino, ibot, koleo_passes)
+    dino = (Term(0, 0, 0.5), Term(3, 1, 0.5), Term(1, 0, 0.5), Term(2, 1, 0.5))
+    ibot = (Term(0, 0, 0.5), Term(3, 1, 0.5))
+    return Arrangement((*student, Pass("v2", True)), ("v1", "v2"), dino, ibot, koleo_passes)
+
+
+class Network(nn.Module):
+    """A backbone with its heads: the student, and again the teacher."""
+
+    def __init__(self, backbone: Vit, dino_head: Head, ibot_head: Head | None):
+        super().__init__()
+        self.backbone = backbone
+        self.dino_head = dino_head
+        if ibot_head is not None:
+            self.ibot_head = ibot_head
+
+    @property
+    def patch_head(self) -> Head:
+        """The head of the masked patches: its own, or DINO's."""
+        return self.ibot_head if hasattr(self, "ibot_head") else self.dino_head
+
+    def parts(self) -> dict[str, nn.Module]:
+        """The modules whose gradients are clipped one by one."""
+        return dict(self.named_children())
+
+
+def seeded_network(model: ModelConfig, loss: LossConfig, channels: int, seed: int) -> Network:
+    """Return a Network whose initial weights depend on the seed alone."""
+    ibot_head = seeded_head(model.dim, loss, seed + 2) if loss.separate_ibot_head else None
+    return Network(seeded_vit(model, channels, seed), seeded_head(model.dim, loss, seed + 1), ibot_head)
+
+
+@dataclass
+class StepTokens:
+    """What one network says of a step's batch: class tokens per pass, patch tokens at the masked places, local crops."""
+
+    cls_PBD: Tensor
+    masked_RD: Tensor
+    local_LBD: Tensor | None = None
+
+
+@dataclass
+class Centres:
+    """The running centres of centring, for class tokens and patches; all zero at the start."""
+
+    cls_K: Tensor
+    patch_K: Tensor
+
+    def move(self, cls_mean_K: Tensor, patch_mean_K: Tensor, momentum: float) -> None:
+        """Mix in the mean logits of a step: they count from the next step on, as in DINOv2."""
+        self.cls_K = self.cls_K * momentum + cls_mean_K * (1 - momentum)
+        self.patch_K = self.patch_K * momentum + patch_mean_K * (1 - momentum)
+
+
+class Targets(NamedTuple):
+    """The teacher's side of the losses: unit rows, prototypes and bias of class tokens and of masked patches."""
+
+    cls_RH: Tensor
+    cls_KH: Tensor
+    cls_bias_K: Tensor
+    patch_RH: Tensor
+    patch_KH: Tensor
+    patch_bias_K: Tensor
+    cls_mean_K: Tensor | None  # centring: this step's mean logits, for the centres
+    patch_mean_K: Tensor | None
+
+
+@torch.no_grad()
+def make_targets(
+    teacher: Network, tokens: StepTokens, centres: Centres, config: LossConfig, temperature: float, group: Group = ONE
+) -> Targets:
+    """Run the teacher's heads and find the biases that make its logits targets, over all ranks' rows."""
+    cls_RH, cls_KH = teacher.dino_head(tokens.cls_PBD.flatten(0, 1)), teacher.dino_head.last_layer()
+    patch_RH = teacher.patch_head(tokens.masked_RD)
+    patch_KH = teacher.patch_head.last_layer() if teacher.patch_head is not teacher.dino_head else cls_KH
+    if config.targets == "centring":
+        biases = (-centres.cls_K / temperature, -centres.patch_K / temperature)
+        means = (mean_logits(cls_RH, cls_KH, group), mean_logits(patch_RH, patch_KH, group))
+        return Targets(cls_RH, cls_KH, biases[0], patch_RH, patch_KH, biases[1], *means)
+    steps = {"steps": config.sinkhorn_steps, "chunk": config.chunk_rows, "group": group}
+    cls_bias_K = sinkhorn_bias(cls_RH, cls_KH, temperature, **steps)
+    patch_bias_K = sinkhorn_bias(patch_RH, patch_KH, temperature, **steps)
+    return Targets(cls_RH, cls_KH, cls_bias_K, patch_RH, patch_KH, patch_bias_K, None, None)
+
+
+@dataclass
+class Losses:
+    """This rank's share of the loss to go backwards from, and the global value of each part (no gradient)."""
+
+    total: Tensor
+    parts: dict[str, Tensor] = field(default_factory=dict)
+
+
+def compute_losses(
+    student: Network,
+    tokens: StepTokens,
+    targets: Targets,
+    patch_weight_R: Tensor,
+    arrangement: Arrangement,
+    config: LossConfig,
+    *,
+    teacher_temperature: float,
+    samples: int,
+    group: Group = ONE,
+    dtype: torch.dtype | None = None,
+) -> Losses:
+    """Return the losses of a step, means over the `samples` of the global batch.
+
+    Args:
+        tokens, targets: of this rank; masked patches in the order of `arrangement.ibot` on both sides.
+        patch_weight_R: term weight / (masked patches of the view x samples), as DINOv2 weights iBOT.
+        dtype: of the products with the prototypes.
+    """
+    sharpness = {
+        "student_temperature": config.student_temperature,
+        "teacher_temperature": teacher_temperature,
+        "chunk": config.chunk_rows,
+        "dtype": dtype,
+    }
+    B = tokens.cls_PBD.shape[1]
+    rows_RD, student_R, teacher_R, weight_R = _cls_rows(tokens, arrangement, B, samples)
+    rows_RH, prototypes_KH = student.dino_head(rows_RD), student.dino_head.last_layer()
+    targets_cls = (targets.cls_RH[teacher_R], targets.cls_KH, targets.cls_bias_K)
+    dino, row_R = prototype_loss(rows_RH[student_R], prototypes_KH, *targets_cls, weight_R, **sharpness)
+    total = config.dino_weight * dino
+    parts = {"dino": group.sum(dino.detach())}
+    parts |= _by_kind(row_R * weight_R, arrangement, B, group)
+    if config.ibot_weight and arrangement.ibot:
+        patch_KH = student.patch_head.last_layer() if student.patch_head is not student.dino_head else prototypes_KH
+        targets_patch = (targets.patch_RH, targets.patch_KH, targets.patch_bias_K)
+        patch_RH = student.patch_head(tokens.masked_RD)
+        ibot, _ = prototype_loss(patch_RH, patch_KH, *targets_patch, patch_weight_R, **sharpness)
+        total = total + config.ibot_weight * ibot
+        parts["ibot"] = group.sum(ibot.detach())
+    if config.koleo_weight:
+        spread = sum(koleo(tokens.cls_PBD[place], group) for place in arrangement.koleo)
+        total = total + config.koleo_weight * spread
+        parts["koleo"] = spread.detach()
+    parts["loss"] = sum(
+        weight * parts[name]
+        for name, weight in (("dino", config.dino_weight), ("ibot", config.ibot_weight), ("koleo", config.koleo_weight))
+        if name in parts
+    )
+    return Losses(total, parts)
+
+
+def _kind(arrangement: Arrangement, term: Term) -> str:
+    """What a DINO term compares: a view with itself unmasked, with the other view of its site, or with another site."""
+    views = {arrangement.student[term.student].view, arrangement.teacher[term.teacher]}
+    if len(views) == 1:
+        return "dino_same"
+    return "dino_well" if "v2" in views else "dino_site"
+
+
+def _cls_rows(tokens: StepTokens, arrangement: Arrangement, B: int, samples: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return the class tokens that go through the head, and per comparison the row of each side and its weight."""
+    passes = sorted({term.student for term in arrangement.dino})
+    rows = [tokens.cls_PBD[place] for place in passes]
+    if tokens.local_LBD is not None:
+        rows += list(tokens.local_LBD)
+    device = tokens.cls_PBD.device
+    sample_B = torch.arange(B, device=device)
+    terms = [(passes.index(term.student), term.teacher, term.weight) for term in arrangement.dino]
+    terms += [(len(passes) + term.student, term.teacher, term.weight) for term in arrangement.local]
+    student_R = torch.cat([sample_B + student * B for student, _, _ in terms])
+    teacher_R = torch.cat([sample_B + teacher * B for _, teacher, _ in terms])
+    weights = torch.tensor([weight / samples for _, _, weight in terms], dtype=tokens.cls_PBD.dtype, device=device)
+    return torch.cat(rows), student_R, teacher_R, weights.repeat_interleave(B)
+
+
+def _by_kind(weighted_R: Tensor, arrangement: Arrangement, B: int, group: Group) -> dict[str, Tensor]:
+    """Return the mean cross-entropy of each kind of comparison, its weights taken out again."""
+    sums: dict[str, Tensor | float] = {}
+    weights: dict[str, float] = {}
+    kinds = [(_kind(arrangement, term), term.weight) for term in arrangement.dino]
+    kinds += [("dino_local", term.weight) for term in arrangement.local]
+    for (kind, weight), part in zip(kinds, weighted_R.split(B), strict=True):
+        sums[kind] = sums.get(kind, 0.0) + part.sum()
+        weights[kind] = weights.get(kind, 0.0) + weight
+    return {kind: group.sum(value) / weights[kind] for kind, value in sums.items()}

@@ -1,0 +1,144 @@
+"""DINO, iBOT and KoLeo: values and gradients without ever holding the logits of all rows whole.
+
+R rows (class tokens or masked patches), H bottleneck, K prototypes, B samples, D embedding.
+
+Sinkhorn and centring both turn the teacher's logits into a softmax with a bias per prototype: softmax(logits / T + bias).
+Sinkhorn's last step normalises every row, so its targets are that softmax with the logarithm of the prototype factors as
+bias; centring subtracts the centre, so its bias is -centre / T. One [K] vector therefore stands for all targets, and the
+cross-entropy recomputes the logits of `chunk` rows at a time.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from kit.model.distributed import ONE, Group
+
+FP16_BOOST = 1024.0  # keeps differences of probabilities near 1 / 65,536 out of half precision's subnormals
+
+
+def _full(x: Tensor) -> Tensor:
+    return x if x.dtype == torch.float64 else x.float()
+
+
+def sinkhorn_bias(
+    rows_RH: Tensor, prototypes_KH: Tensor, temperature: float, *, steps: int, chunk: int, group: Group = ONE
+) -> Tensor:
+    """Return the bias [K] of the Sinkhorn-Knopp targets of all ranks' rows; zeros when there is no row.
+
+    Each step gives the prototypes equal total weight, then every row weight 1. Source: DINOv2 (after SwAV).
+    """
+    wide = torch.promote_types(rows_RH.dtype, torch.float32)
+    bias_K = rows_RH.new_zeros(len(prototypes_KH), dtype=wide)
+    if group.sum(torch.tensor(len(rows_RH), device=rows_RH.device)) == 0:
+        return bias_K
+    for step in range(steps):
+        top_K = torch.full_like(bias_K, -torch.inf)
+        total_K = torch.zeros_like(bias_K)
+        for rows in rows_RH.split(chunk or max(len(rows_RH), 1)):
+            logits = _full(rows @ prototypes_KH.T).div_(temperature)
+            if step:
+                logits -= torch.logsumexp(logits + bias_K, dim=1, keepdim=True)
+            if len(rows):
+                higher_K = torch.maximum(top_K, logits.amax(0))
+                total_K = total_K * (top_K - higher_K).exp_() + logits.sub_(higher_K).exp_().sum(0)
+                top_K = higher_K
+        highest_K = group.max(top_K)
+        total_K = group.sum(total_K * (top_K - highest_K).exp())
+        bias_K = -(highest_K + total_K.log())
+    return bias_K
+
+
+def mean_logits(rows_RH: Tensor, prototypes_KH: Tensor, group: Group = ONE) -> Tensor:
+    """Return the mean logits [K] of all ranks' rows: the logits are linear, so the rows are averaged first."""
+    count = group.sum(torch.tensor(float(len(rows_RH)), device=rows_RH.device))
+    with torch.autocast(rows_RH.device.type, enabled=False):
+        return _full(prototypes_KH) @ (group.sum(_full(rows_RH).sum(0)) / count.clamp(min=1))
+
+
+class _PrototypeCrossEntropy(torch.autograd.Function):
+    """Weighted cross-entropy of student rows against teacher rows. The gradients are formed chunk by chunk on the way forward."""
+
+    @staticmethod
+    def forward(ctx, student_RH, student_KH, teacher_RH, teacher_KH, bias_K, weight_R, temperatures, chunk):
+        student_temperature, teacher_temperature = temperatures
+        need = student_RH.requires_grad or student_KH.requires_grad
+        boost = FP16_BOOST if student_RH.dtype == torch.float16 else 1.0
+        wide = torch.promote_types(student_RH.dtype, torch.float32)
+        loss_R = torch.empty(len(student_RH), dtype=wide, device=student_RH.device)
+        grad_RH = torch.empty_like(student_RH, dtype=wide) if need else None
+        grad_KH = torch.zeros_like(student_KH, dtype=wide) if need else None
+        heaviest = weight_R.max() if len(weight_R) else weight_R.new_ones(())
+        for start in range(0, len(student_RH), chunk or max(len(student_RH), 1)):
+            rows = slice(start, start + (chunk or len(student_RH)))
+            target = _full(teacher_RH[rows] @ teacher_KH.T).div_(teacher_temperature).add_(bias_K)
+            target = torch.softmax(target, dim=1)
+            logits = _full(student_RH[rows] @ student_KH.T).div_(student_temperature)
+            norm = torch.logsumexp(logits, dim=1, keepdim=True)
+            loss_R[rows] = norm[:, 0] - torch.linalg.vecdot(target, logits)
+            if need:
+                slope = logits.sub_(norm).exp_().sub_(target)
+                slope *= (weight_R[rows, None] / heaviest) * (boost / student_temperature)
+                slope = slope.to(student_RH.dtype)
+                grad_RH[rows] = (slope @ student_KH).to(wide)
+                grad_KH += slope.T @ student_RH[rows]
+        ctx.save_for_backward(grad_RH, grad_KH, heaviest / boost)
+        ctx.dtypes = (student_RH.dtype, student_KH.dtype)
+        ctx.mark_non_differentiable(loss_R)
+        return (loss_R * weight_R).sum(), loss_R
+
+    @staticmethod
+    def backward(ctx, grad, _):
+        grad_RH, grad_KH, factor = ctx.saved_tensors
+        rows, prototypes = ctx.dtypes
+        return (grad_RH * (grad * factor)).to(rows), (grad_KH * (grad * factor)).to(prototypes), *([None] * 6)
+
+
+def prototype_loss(
+    student_RH: Tensor,
+    student_KH: Tensor,
+    teacher_RH: Tensor,
+    teacher_KH: Tensor,
+    bias_K: Tensor,
+    weight_R: Tensor,
+    *,
+    student_temperature: float,
+    teacher_temperature: float,
+    chunk: int = 0,
+    dtype: torch.dtype | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Return sum over rows of weight x cross-entropy, and the cross-entropy of every row (without gradient).
+
+    Args:
+        student_RH, teacher_RH: unit vectors from the heads, row for row.
+        student_KH, teacher_KH: prototypes; their products with the rows are the logits.
+        bias_K: `sinkhorn_bias` or -centre / teacher_temperature.
+        weight_R: weight of each row in the loss, at least one above 0.
+        chunk: rows whose logits are alive at once; 0: all.
+        dtype: of the matrix products (bf16 and fp16 in mixed precision); everything after them is float32 or wider.
+
+    Source: DINOv2's DINO and iBOT losses; the order of computation is ours.
+    """
+    operands = (student_RH, student_KH, teacher_RH, teacher_KH)
+    if dtype is not None:
+        operands = tuple(operand.to(dtype) for operand in operands)
+    with torch.autocast(student_RH.device.type, enabled=False):
+        temperatures = (student_temperature, teacher_temperature)
+        return _PrototypeCrossEntropy.apply(*operands, bias_K, weight_R, temperatures, chunk)
+
+
+def koleo(cls_BD: Tensor, group: Group = ONE) -> Tensor:
+    """Return minus the mean log distance of each class token to its nearest other one, over all ranks' samples.
+
+    In float32 or wider: in half precision a pair of equal rows gives infinity. Zero for a batch of one.
+    Source: DINOv2 (arXiv:2304.07193), after Sablayrolles et al. 2018.
+    """
+    with torch.autocast(cls_BD.device.type, enabled=False):
+        unit_BD = group.gather_rows(F.normalize(_full(cls_BD), dim=-1, eps=1e-8))
+        if len(unit_BD) < 2:
+            return unit_BD.sum() * 0
+        with torch.no_grad():
+            similarity_BB = unit_BD @ unit_BD.T
+            nearest_B = similarity_BB.fill_diagonal_(-1).argmax(dim=1)
+        distance_B = F.pairwise_distance(unit_BD, unit_BD[nearest_B], eps=1e-8)
+        return -torch.log(distance_B + 1e-8).mean()

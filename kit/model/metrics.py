@@ -1,0 +1,64 @@
+"""What a run writes about itself while it trains: metrics.jsonl, the progress line, TensorBoard where asked for."""
+
+import json
+from pathlib import Path
+
+from kit.errors import UsageError
+from kit.files import write_whole
+
+
+class Metrics:
+    """One JSON object a line in metrics.jsonl, each with its `step` (steps done); `event` lines tell what happened.
+
+    On a resume the lines of steps after the checkpoint are taken out: those steps are done again.
+    """
+
+    def __init__(self, folder: Path, *, step: int, tensorboard: bool = False):
+        self.path = folder / "metrics.jsonl"
+        if self.path.is_file():
+            lines = [line for line in self.path.read_text().splitlines(keepends=True) if _step(line) <= step]
+            write_whole(self.path, "".join(lines))
+        self._file = self.path.open("a", buffering=1)  # a line at a time
+        self._board = _open_board(folder) if tensorboard else None
+
+    def write(self, step: int, values: dict) -> None:
+        """Append one line."""
+        self._file.write(json.dumps({"step": step, **values}) + "\n")
+        if self._board:
+            for name, value in _flatten(values):
+                self._board.add_scalar(name, value, step)
+
+    def close(self) -> None:
+        self._file.close()
+        if self._board:
+            self._board.close()
+
+
+def read_metrics(folder: Path) -> list[dict]:
+    """Return the lines of a run's metrics.jsonl that are whole."""
+    lines = (folder / "metrics.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines if _step(line) < float("inf")]
+
+
+def _step(line: str) -> float:
+    """The step of a line; infinity for one that a kill cut short."""
+    try:
+        return json.loads(line)["step"]
+    except (ValueError, KeyError):
+        return float("inf")
+
+
+def _flatten(values: dict, prefix: str = ""):
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from _flatten(value, f"{prefix}{name}/")
+        elif isinstance(value, int | float):
+            yield prefix + name, value
+
+
+def _open_board(folder: Path):
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise UsageError("train.tensorboard = true needs the package tensorboard: pip install tensorboard") from error
+    return SummaryWriter(folder / "tensorboard")

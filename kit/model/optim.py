@@ -1,0 +1,65 @@
+"""AdamW over DINOv2's parameter groups, gradients clipped per module, the teacher as a moving average of the student."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from kit.config import TrainConfig
+from kit.model.schedules import Values
+
+
+def parameter_groups(modules: Mapping[str, nn.Module], config: TrainConfig) -> list[dict]:
+    """Return AdamW groups, one per different (rate factor, decay factor, is the last layer).
+
+    Biases, norms and gammas (every one-dimensional parameter) are not decayed. In a backbone the rate falls by
+    `layer_decay` per layer from the last block to the embeddings, and `patch_embed_lr` multiplies that of the patches.
+    Source: DINOv2, its param_groups.
+    """
+    groups: dict[tuple, dict] = {}
+    for prefix, module in modules.items():
+        depth = len(module.blocks) if hasattr(module, "blocks") else 0
+        for name, parameter in module.named_parameters():
+            lr_factor = config.layer_decay ** (depth + 1 - _layer(name, depth)) if depth else 1.0
+            if "patch_embed" in name:
+                lr_factor *= config.patch_embed_lr
+            decay_factor = 0.0 if parameter.ndim == 1 else 1.0
+            key = (lr_factor, decay_factor, "last_layer" in name)
+            group = groups.setdefault(
+                key, {"params": [], "names": [], "lr_factor": lr_factor, "decay_factor": decay_factor, "last_layer": key[2]}
+            )
+            group["params"].append(parameter)
+            group["names"].append(f"{prefix}.{name}")
+    return list(groups.values())
+
+
+def _layer(name: str, depth: int) -> int:
+    """The layer of a backbone parameter: 0 the embeddings, 1 to depth the blocks, depth + 1 the final norm."""
+    if name.startswith("blocks."):
+        return int(name.split(".")[1]) + 1
+    return depth + 1 if name.startswith("norm.") else 0
+
+
+def make_optimiser(modules: Mapping[str, nn.Module], config: TrainConfig) -> torch.optim.AdamW:
+    """Return AdamW over the modules; rates and decays are set before each step by `set_values`."""
+    return torch.optim.AdamW(parameter_groups(modules, config), lr=0.0, betas=config.betas, weight_decay=0.0)
+
+
+def set_values(optimiser: torch.optim.Optimizer, values: Values) -> None:
+    """Give every group the rate and decay of this step."""
+    for group in optimiser.param_groups:
+        group["lr"] = (values.last_layer_lr if group["last_layer"] else values.lr) * group["lr_factor"]
+        group["weight_decay"] = values.weight_decay * group["decay_factor"]
+
+
+def clip(modules: Mapping[str, nn.Module], most: float) -> dict[str, Tensor]:
+    """Clip the gradient norm of each module by itself; return the norms before, 0-dimensional tensors."""
+    return {name: nn.utils.clip_grad_norm_(module.parameters(), most) for name, module in modules.items()}
+
+
+@torch.no_grad()
+def move_teacher(teacher: nn.Module, student: nn.Module, momentum: float) -> None:
+    """teacher = momentum * teacher + (1 - momentum) * student, parameter by parameter."""
+    old, new = list(teacher.parameters()), list(student.parameters())
+    torch._foreach_mul_(old, momentum)
+    torch._foreach_add_(old, new, alpha=1 - momentum)
