@@ -74,7 +74,7 @@ def _place_cells(config, line, count: float, rng) -> tuple[np.ndarray, np.ndarra
     number = int(rng.poisson(line.cells * np.exp(count) * (span / 256) ** 2))
     candidates = rng.uniform(-MARGIN, config.side + MARGIN, (number, 4, 2))
     if line.cluster_spread:
-        colonies = rng.uniform(-MARGIN, config.side + MARGIN, (max(1, round(number / 6)), 2))
+        colonies = rng.uniform(-MARGIN, config.side + MARGIN, (max(1, round(number / 4)), 2))
         drift = rng.normal(0, line.cluster_spread, candidates.shape)
         candidates = colonies[rng.integers(0, len(colonies), candidates.shape[:2])] + drift
     centres = np.empty((number, 2))
@@ -91,8 +91,8 @@ class _Cells:
     def __init__(self, config, line, traits, rng, y_N, x_N):
         number = len(y_N)
 
-        def spread(size=number):
-            return np.exp(rng.normal(0, config.cell_spread, size))
+        def spread():
+            return np.exp(rng.normal(0, config.cell_spread, number))
 
         self.side = config.side
         self.y_N, self.x_N = y_N, x_N
@@ -101,7 +101,12 @@ class _Cells:
         self.aspect_N = line.aspect * np.exp(traits["elongation"]) * spread()
         self.angle_N = rng.uniform(0, np.pi, number)
         self.lobe_N2 = rng.normal(0, config.outline, (number, 2))  # cosine and sine of the third harmonic
-        self.stain_N5 = spread((number, FLUORESCENT)).astype(np.float32)
+        self.stain_N5 = np.exp(rng.normal(0, config.cell_stain, (number, FLUORESCENT))).astype(np.float32)
+        round_N = rng.random(number) < config.rounded
+        self.radius_N[round_N] *= 0.65
+        self.nucleus_N[round_N] *= 0.8
+        self.aspect_N[round_N] = 1.0
+        self.stain_N5[round_N] *= 1.8
         self._own()
         self._frame(rng)
 
@@ -193,8 +198,8 @@ def _stain(config, line, traits, rng, cells: _Cells) -> tuple[np.ndarray, np.nda
     golgi = bumps(side, *cells.nuclear_places(np.full(len(cells.y_N), 3), (1.1, 1.5), rng), 1.5) * outside
 
     filaments = noise(line.mito_wavelength)
-    mesh = np.exp(-((filaments / 0.45) ** 2)) / 0.305  # both of mean 1: the change of form carries no change of intensity
-    dots = np.clip(noise(line.mito_wavelength) - 1.0, 0, None) / 0.0833
+    mesh = np.exp(-((filaments / 0.45) ** 2)) / 0.303  # both of mean 1: the change of form carries no change of intensity
+    dots = np.clip((noise(line.mito_wavelength) - 0.6) / 0.5, 0, 1) / 0.200
     share = np.float32(np.clip(traits["dots"], 0, 1))
     mito = outside * (0.25 + 0.75 * dome) * (0.3 + 0.7 * ((1 - share) * mesh + share * dots)) * np.exp(traits["mito_intensity"])
 

@@ -33,9 +33,9 @@ EFFECTS: tuple[tuple[str, dict[str, float]], ...] = (
     ("er-dim", {"er_intensity": -0.70}),
     ("nucleolus-large", {"nucleolus_size": 0.60}),
     ("cells-small-er-fine", {"cell_size": -0.25, "er_wavelength": -0.35}),
-    ("mixture-1", {"nucleus_size": 0.12, "mito_intensity": 0.35, "count": -0.20}),
-    ("mixture-2", {"elongation": 0.20, "er_wavelength": 0.25, "edge_strength": 0.30}),
-    ("mixture-3", {"dots": 0.35, "nucleoli": 1.5, "cell_size": -0.10}),
+    ("mixture-1", {"nucleus_size": 0.08, "mito_intensity": 0.25, "count": -0.15}),
+    ("mixture-2", {"elongation": 0.12, "er_wavelength": 0.15, "edge_strength": 0.20}),
+    ("mixture-3", {"dots": 0.20, "nucleoli": 1.0, "cell_size": -0.06}),
     ("inert-2", {}),
 )
 
@@ -96,13 +96,15 @@ class PhantomConfig:
     well_response: float = 0.08  # spread of one well's response
     position_artefact: float = 0.0  # times POSITION_TRAITS: a shift that belongs to the well position on every plate
     # Cells
-    cell_spread: float = 0.10  # spread of size, aspect and stain from cell to cell
+    cell_spread: float = 0.10  # spread of size and aspect from cell to cell
+    cell_stain: float = 0.25  # spread of the stain from cell to cell, per channel
+    rounded: float = 0.04  # share of cells that have rounded up: small, round and bright
     well_cells: float = 0.15  # spread of the number of cells from well to well
-    outline: float = 0.10  # how far an outline departs from an ellipse, share of the radius
+    outline: float = 0.07  # how far an outline departs from an ellipse, share of the radius
     er_contrast: float = 0.45  # standard deviation of the texture over its mean
     rna_contrast: float = 0.25  # likewise
     chromatin_contrast: float = 0.20  # likewise
-    debris: float = 0.04  # share of sites with debris
+    debris: float = 0.08  # share of sites with debris
     # Plates
     plate_gain: float = 0.35  # spread of the gain, per channel
     plate_background: float = 0.40  # spread of the background, per channel
@@ -124,8 +126,8 @@ class PhantomConfig:
     # Brightfield
     brightfield: float = 20500.0  # counts of the empty field
     brightfield_plate: float = 0.02  # spread of it, per plate and channel
-    brightfield_contrast: float = 0.05  # of a cell's edges, share of the empty field
-    brightfield_gradient: float = 0.02  # standard deviation of the slope from centre to edge, per plate and channel
+    brightfield_contrast: float = 0.08  # of a cell's edges, share of the empty field
+    brightfield_gradient: float = 0.015  # standard deviation of the slope from centre to edge, per plate and channel
 
     def __post_init__(self):
         self._need(0 <= self.seed < 2**63, "seed", "0 or more, below 2**63")
@@ -139,7 +141,7 @@ class PhantomConfig:
         self._need(self.compounds <= most, "compounds", f"at most {most}: {len(EFFECTS)} effects x {len(self.doses)} doses")
         self._need(self.wells_per_plate <= 384, "compounds", f"at most 384 wells a plate, not {self.wells_per_plate}")
         self._need(32 <= self.side <= 4096, "side", "32 to 4096 pixels")
-        for key in ("missing_wells", "debris", "hot_images", "outline", "vignette"):
+        for key in ("missing_wells", "rounded", "debris", "hot_images", "outline", "vignette"):
             self._need(0 <= getattr(self, key) <= 1, key, "a share, 0 to 1")
         for key in ("background", "signal"):
             self._need(len(getattr(self, key)) == FLUORESCENT, key, f"{FLUORESCENT} values, one per fluorescent channel")

@@ -7,7 +7,7 @@ import numpy as np
 from kit.images.phantom_cells import Scene, bumps
 from kit.images.phantom_config import FLUORESCENT, PhantomConfig, random
 
-BRIGHTFIELD_FOCUS = (1.0, -0.8, 0.25)  # sign and share of the contrast: focus above, below, in the cells
+BRIGHTFIELD_FOCUS = (1.0, -0.8, 0.4)  # sign and share of the contrast: focus above, below, in the cells
 TOP = 65535  # counts at which the camera saturates
 
 
