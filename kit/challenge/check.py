@@ -42,7 +42,7 @@ def check_against(path: Path, wanted: list[str], *, called: str) -> Checked:
     """Check the CSV at `path` against the IDs wanted, in order; errors call the file `called`."""
     names = _header(path, called)
     frame = _read(path, called)
-    _check_ids(frame["ID"].to_list(), wanted, called)
+    _check_ids(frame["ID"].fill_null("").to_list(), wanted, called)
     features = [name for name in names if name != "ID"]
     for name in features:
         _check_column(frame[name], frame["ID"], called)
@@ -69,7 +69,7 @@ def _header(path: Path, called: str) -> list[str]:
 
 def _read(path: Path, called: str) -> pl.DataFrame:
     try:
-        return pl.read_csv(path, schema_overrides={"ID": pl.String}, infer_schema_length=None, missing_utf8_is_empty_string=True)
+        return pl.read_csv(path, schema_overrides={"ID": pl.String}, infer_schema_length=None)
     except (polars.exceptions.PolarsError, UnicodeDecodeError) as error:
         raise KitError(f"{called} cannot be read as CSV: {str(error).splitlines()[0]}") from error
 

@@ -20,9 +20,8 @@ def align(profiles: Profiles, a: float) -> Profiles:
     """
     if not 0 <= a <= 1:
         raise UsageError(f"--align {a}: need a share of the well's own features, 0 to 1")
-    position_M, count = np.unique(profiles.who[WELL].to_numpy(dtype=str), return_inverse=True)[1], profiles.who[WELL].nunique()
-    centre_PF = np.zeros((count, profiles.features_MF.shape[1]))
-    np.add.at(centre_PF, position_M, profiles.features_MF)
-    centre_PF /= np.bincount(position_M, minlength=count)[:, None]
-    aligned_MF = a * profiles.features_MF + (1 - a) * centre_PF[position_M].astype(np.float32)
+    aligned_MF = np.empty_like(profiles.features_MF)
+    for rows in profiles.who.groupby(WELL).indices.values():
+        here_PF = profiles.features_MF[rows]
+        aligned_MF[rows] = a * here_PF + (1 - a) * here_PF.mean(axis=0, dtype=np.float64).astype(np.float32)
     return profiles.after(aligned_MF, step="align", a=a, uses_well_position=True)

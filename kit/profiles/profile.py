@@ -93,7 +93,7 @@ def merge_runs(work: "Work", runs: Sequence[str], *, parts: Sequence[str], sites
     )
     return Profiles(
         features_MF=np.hstack([run.features_MF[_rows(run.wells, wells)] for run in merged]),
-        who=wells.merge(work.wells, on=[PLATE, WELL], how="left", validate="one_to_one"),
+        who=wells.merge(work.wells.filter(like="Metadata_"), on=[PLATE, WELL], how="left", validate="one_to_one"),
         names=tuple(name for run in merged for name in run.names),
         steps=steps,
     )

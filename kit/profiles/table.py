@@ -40,7 +40,7 @@ class Profiles:
     def is_control_M(self) -> np.ndarray:
         """Bool: the DMSO wells, those whose Metadata_broad_sample is empty on a plate that has labels."""
         if "Metadata_is_control" in self.who:
-            return self.who["Metadata_is_control"].fillna(False).to_numpy(dtype=bool)
+            return self.who["Metadata_is_control"].astype("boolean").fillna(False).to_numpy(dtype=bool)
         if "Metadata_broad_sample" in self.who:
             return (self.who["Metadata_broad_sample"].astype("string") == "").fillna(False).to_numpy(dtype=bool)
         return np.zeros(len(self.who), dtype=bool)

@@ -26,11 +26,12 @@ class Covariance:
 
     def apply(self, function: Callable, rows_MF: np.ndarray) -> np.ndarray:
         """Return rows times function(covariance), the function of the eigenvalues taken over all F directions."""
-        rest = float(function(np.zeros(1))[0])
-        gain_R = (function(self.variance_R) - rest).astype(rows_MF.dtype)
+        gain_R, rest = function(self.variance_R), float(function(np.zeros(1))[0])
+        whole = len(gain_R) == len(self.vectors_FR)  # then no direction is left over, and no cancellation either
         vectors_FR = self.vectors_FR.astype(rows_MF.dtype, copy=False)
-        out_MF = (rows_MF @ vectors_FR * gain_R) @ vectors_FR.T
-        out_MF += rest * rows_MF
+        out_MF = (rows_MF @ vectors_FR * (gain_R if whole else gain_R - rest).astype(rows_MF.dtype)) @ vectors_FR.T
+        if not whole:
+            out_MF += rest * rows_MF
         return out_MF
 
 
@@ -70,7 +71,7 @@ def whiten(profiles: Profiles, how: str, *, ridge: float = RIDGE) -> Profiles:
             f"--whiten {how} needs at least two DMSO wells, and these profiles have {control_M.sum()}: use --whiten none"
         )
     mean_F = profiles.features_MF[control_M].mean(axis=0, dtype=np.float64)
-    centred_MF = (profiles.features_MF - mean_F).astype(np.float32)
+    centred_MF = profiles.features_MF - mean_F.astype(np.float32)
     pooled = covariance(centred_MF[control_M])
     if not len(pooled.variance_R):
         raise KitError(f"--whiten {how}: the {control_M.sum()} DMSO wells are all alike, so there is nothing to whiten by")

@@ -1,0 +1,157 @@
+"""The challenge CSV: every ID once, in order, exact values; what is wrong is named and nothing half-made remains."""
+
+import hashlib
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from kit.challenge.check import check
+from kit.challenge.export import export
+from kit.challenge.ids import read_ids
+from kit.challenge.manifest import manifest_path, read_manifest
+from kit.challenge.score import score
+from kit.errors import KitError, UsageError
+from kit.profiles.table import Profiles, write_profiles
+
+NAMES = ("run_s1_cls_0", "run_s1_cls_1", "run_s1_cls_2")
+
+
+@pytest.fixture
+def profiles(tmp_path, table):
+    values = np.random.default_rng(0).standard_normal((len(table), 3)).astype(np.float32)
+    values[0] = [1e-30, 3.0, -1e20]  # a whole number, and numbers that need an exponent
+    who = table[["Metadata_Plate", "Metadata_Well"]]
+    made = Profiles(features_MF=values, who=who, names=NAMES, steps=({"step": "align", "a": 0.9, "uses_well_position": True},))
+    write_profiles(made, tmp_path / "profiles.parquet")
+    return made
+
+
+def test_the_csv_holds_the_profiles_in_the_order_of_the_ids(profiles, ids, tmp_path):
+    out = tmp_path / "submission.csv"
+    done = export(tmp_path / "profiles.parquet", ids, out)
+    assert (done.rows, done.columns) == (84, 3)
+    back = pd.read_csv(out, dtype=str)
+    assert back.loc[:, NAMES[0]].str.contains(r"[.e]").all()  # floats by their look, too
+    wanted = pd.read_csv(ids, dtype=str)
+    assert list(back.columns) == ["ID", *NAMES]
+    assert back["ID"].tolist() == wanted["ID"].tolist()
+    rows = pd.MultiIndex.from_frame(profiles.who).get_indexer(pd.MultiIndex.from_frame(wanted[["plate", "well"]]))
+    np.testing.assert_array_equal(
+        back[list(NAMES)].to_numpy().astype(float).astype(np.float32), profiles.features_MF[rows]
+    )  # to the bit
+    assert check(out, ids) == done
+    assert "84 rows x 3 features" in done.text()
+
+
+def test_the_manifest_says_where_it_comes_from(profiles, ids, tmp_path):
+    out = tmp_path / "submission.csv"
+    export(tmp_path / "profiles.parquet", ids, out)
+    manifest = read_manifest(out)
+    assert manifest_path(out).name == "submission.manifest.json"
+    assert manifest["sha256"] == hashlib.sha256(out.read_bytes()).hexdigest()
+    assert (manifest["rows"], manifest["columns"]) == (84, 3)
+    assert manifest["source"]["file"] == "profiles.parquet"
+    assert manifest["uses_well_position"] is True
+    assert manifest["steps"] == [{"step": "align", "a": 0.9, "uses_well_position": True}]
+    assert json.loads(manifest_path(out).read_text()) == manifest
+
+
+def test_a_submission_scores_as_its_profiles(table, ids, metadata, tmp_path):
+    table.to_parquet(tmp_path / "features.parquet", index=False)
+    export(tmp_path / "features.parquet", ids, tmp_path / "s.csv")
+    again = score(tmp_path / "s.csv", metadata, ids=ids)
+    assert again["directions"] == score(table, metadata)["directions"]
+
+
+@pytest.mark.parametrize("header", ["ID,Metadata_Plate,Metadata_Well", "id,Assay_Plate_Barcode,well_position", "Id,Barcode,WELL"])
+def test_columns_are_guessed_from_their_names(tmp_path, header):
+    (tmp_path / "ids.csv").write_text(f"{header}\n007,U1,a1\n8,U1,B02\n")
+    found = read_ids(tmp_path / "ids.csv")
+    assert found.to_numpy().tolist() == [["007", "U1", "A01"], ["8", "U1", "B02"]]
+
+
+def test_row_and_column_stand_for_a_well(tmp_path):
+    (tmp_path / "ids.csv").write_text("ID,plate,row,column\na,U1,4,8\nb,U1,D,9\n")
+    assert read_ids(tmp_path / "ids.csv")["Metadata_Well"].tolist() == ["D08", "D09"]
+
+
+def test_columns_that_do_not_tell_are_asked_for(tmp_path):
+    path = tmp_path / "ids.csv"
+    path.write_text("key,dish,spot\nx,U1,A01\n")
+    with pytest.raises(UsageError, match="--id-column"):
+        read_ids(path)
+    named = read_ids(path, id_column="key", plate_column="dish", well_column="spot")
+    assert named["ID"].tolist() == ["x"]
+    with pytest.raises(UsageError, match="no such column"):
+        read_ids(path, id_column="keys", plate_column="dish", well_column="spot")
+    path.write_text("ID,plate,barcode,well\nx,U1,U1,A01\n")
+    with pytest.raises(UsageError, match="plate and barcode both look like the plate"):
+        read_ids(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("ID,plate,well\n1,U1,A01\n1,U1,A02\n", "ID 1 stands in 2 rows"),
+        ("ID,plate,well\n1,U1,A01\n,U1,A02\n", "row 3: no ID"),
+        ("ID,plate,well\n1,U1,AA\n", "row 2: 'AA' is not a well"),
+        ("ID,plate,well\n", "has no rows"),
+        ("", "cannot be read as CSV"),
+        ("ID,plate,well\n1,U1,A01\n2,U1,H12\n", "ID 2, plate U1 well H12, has no row in"),
+        ("ID,plate,well\n2,X5,A01\n3,X5,A02\n", r"ID 2, plate X5 well A01, has no row in .* \(2 of 2 IDs have none\)"),
+    ],
+)
+def test_bad_ids_are_one_line_and_leave_nothing(profiles, tmp_path, text, message):
+    (tmp_path / "bad.csv").write_text(text)
+    with pytest.raises(KitError, match=message) as error:
+        export(tmp_path / "profiles.parquet", tmp_path / "bad.csv", tmp_path / "out" / "s.csv")
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "out").exists() or not list((tmp_path / "out").iterdir())
+
+
+def test_nan_in_a_profile_is_named(table, ids, tmp_path):
+    table.loc[6, "x3"] = np.nan
+    table.to_csv(tmp_path / "f.csv", index=False)
+    with pytest.raises(KitError, match=r"x3 of row 7 \(U1 B02\) is nan"):
+        export(tmp_path / "f.csv", ids, tmp_path / "s.csv")
+    assert not (tmp_path / "s.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t: t.iloc[1:], "lacks ID"),
+        (lambda t: pd.concat([t, t.iloc[:1]]), "stands in 2 rows"),
+        (lambda t: t.iloc[::-1], "keep its order"),
+        (lambda t: pd.concat([t, t.iloc[:1].assign(ID="stranger")]), "'stranger' is not in the ID table"),
+        (lambda t: t.assign(b=t["b"].where(t.index != 2)), "b of ID .* is empty"),
+        (lambda t: t.assign(b=t["b"].where(t.index != 2, np.inf)), "b of ID .* is inf"),
+        (lambda t: t.assign(b="word"), "b of ID .* is word, not a number"),
+        (lambda t: t.assign(b=""), "b of ID .* is empty, not a number"),
+        (lambda t: t.rename(columns={"ID": "Id"}), "no column ID"),
+        (lambda t: t[["ID"]], "no feature column"),
+        (lambda t: t.rename(columns={"b": "a"}), "column a stands twice"),
+    ],
+)
+def test_check_names_what_is_wrong(ids, tmp_path, change, message):
+    wanted = pd.read_csv(ids, dtype=str)["ID"]
+    good = pd.DataFrame({"ID": wanted, "a": 1.0, "b": np.arange(len(wanted)) + 0.5})
+    path = tmp_path / "s.csv"
+    good.to_csv(path, index=False)
+    assert check(path, ids).columns == 2
+    change(good).to_csv(path, index=False)
+    with pytest.raises(KitError, match=message) as error:
+        check(path, ids)
+    assert "\n" not in str(error.value)
+
+
+def test_files_that_are_none(ids, tmp_path):
+    (tmp_path / "binary.csv").write_bytes(b"\x89PNG\xff\xfe\x00" * 50)
+    (tmp_path / "text.parquet").write_text("not parquet")
+    for path in (tmp_path / "absent.csv", tmp_path / "binary.csv"):
+        with pytest.raises(KitError):
+            check(path, ids)
+    with pytest.raises(KitError, match=r"text\.parquet"):
+        export(tmp_path / "text.parquet", ids, tmp_path / "s.csv")

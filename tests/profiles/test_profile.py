@@ -1,0 +1,125 @@
+"""Runs to a profiles file: the names of the columns, the wells, what the file says of itself."""
+
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from kit.errors import KitError, UsageError
+from kit.profiles.places import NINE_PLACES
+from kit.profiles.profile import profile
+from kit.profiles.table import read_facts, read_profiles, write_table
+
+from .test_places import GRID, fields_of
+
+LAYOUTS = {"P1": NINE_PLACES, "P2": GRID}
+WELLS = ("A01", "A02", "B01")
+
+
+@pytest.fixture
+def work(tmp_path):
+    """Two plates, of nine and sixteen sites, three wells each, with features of two runs: cls [0:2], patch [2:4]."""
+    sites = pd.concat(
+        [fields_of(plate, at).assign(Metadata_Well=well) for plate, at in LAYOUTS.items() for well in WELLS], ignore_index=True
+    )
+    wells = sites[["Metadata_Plate", "Metadata_Well"]].drop_duplicates().reset_index(drop=True)
+    wells = wells.assign(
+        Metadata_broad_sample=[{"B01": ""}.get(well, f"BRD-{well}") for well in wells["Metadata_Well"]], n_sites=9
+    )
+    made = SimpleNamespace(sites=sites, wells=wells, run_folder=lambda run: tmp_path / "runs" / run)
+    for seed, run in enumerate(("fluo", "bright")):
+        write_run(made, run, seed)
+    return made
+
+
+def write_run(work, run: str, seed: int, parts=None, skip=None) -> None:
+    rng = np.random.default_rng(seed)
+    folder = work.run_folder(run) / "features"
+    for plate, who in work.sites.groupby("Metadata_Plate"):
+        who = who[["Metadata_Plate", "Metadata_Well", "Metadata_Site"]].reset_index(drop=True)
+        who = who[who["Metadata_Well"] != skip].reset_index(drop=True) if skip else who
+        values = rng.standard_normal((len(who), 4)).astype(np.float32)
+        write_table(who, values, tuple(f"f{index:04d}" for index in range(4)), folder / f"{plate}.parquet", {})
+    (folder / "features.json").write_text(json.dumps({"parts": parts or {"cls": [0, 2], "patch": [2, 4]}}))
+
+
+def site_vector(work, run: str, plate: str, well: str, site: int) -> np.ndarray:
+    table = pd.read_parquet(work.run_folder(run) / "features" / f"{plate}.parquet")
+    row = table[(table["Metadata_Well"] == well) & (table["Metadata_Site"] == site)]
+    return row[[f"f{index:04d}" for index in range(4)]].to_numpy()[0]
+
+
+def test_every_value_lies_under_its_name(work, tmp_path):
+    made = profile(work, ["fluo", "bright"], tmp_path / "p.parquet")
+    assert made.features_MF.shape == (6, 2 * 9 * 4)
+    assert made.names[:4] == ("fluo_s1_cls_0", "fluo_s1_cls_1", "fluo_s1_patch_0", "fluo_s1_patch_1")
+    assert made.names[-1] == "bright_s9_patch_1"
+    table = pd.DataFrame(made.features_MF, columns=list(made.names))
+    row = np.flatnonzero((made.who["Metadata_Plate"] == "P1") & (made.who["Metadata_Well"] == "A02"))[0]
+    assert table.loc[row, "bright_s7_patch_1"] == site_vector(work, "bright", "P1", "A02", 7)[3]
+    row = np.flatnonzero((made.who["Metadata_Plate"] == "P2") & (made.who["Metadata_Well"] == "B01"))[0]
+    site = GRID.index(NINE_PLACES[6]) + 1  # the seventh common place, wherever the sixteen-site plate numbers it
+    assert table.loc[row, "fluo_s7_cls_1"] == site_vector(work, "fluo", "P2", "B01", site)[1]
+
+
+def test_the_file_gives_back_what_was_made(work, tmp_path):
+    made = profile(work, ["fluo"], tmp_path / "p.parquet", normalize="centre", align=0.9, l2=True)
+    read = read_profiles(tmp_path / "p.parquet")
+    np.testing.assert_array_equal(read.features_MF, made.features_MF)
+    assert read.features_MF.dtype == np.float32
+    assert read.names == made.names
+    pd.testing.assert_frame_equal(read.who, made.who)
+    assert list(read.steps) == json.loads(json.dumps(made.steps))
+    assert [step["step"] for step in read.steps] == ["parts", "runs", "merge", "normalize", "align", "l2"]
+    assert read_facts(tmp_path / "p.parquet")["uses_well_position"] is True
+    plain = pd.read_parquet(tmp_path / "p.parquet")  # any reader's
+    assert all(name.startswith(("Metadata_", "fluo_s")) for name in plain)
+    assert plain["fluo_s1_cls_0"].dtype == np.float32
+    profile(work, ["fluo"], tmp_path / "q.parquet")
+    assert read_facts(tmp_path / "q.parquet")["uses_well_position"] is False
+
+
+def test_mean_and_parts(work, tmp_path):
+    nine = profile(work, ["fluo"], tmp_path / "p.parquet", parts=["patch"])
+    mean = profile(work, ["fluo"], tmp_path / "q.parquet", parts=["patch"], merge="mean")
+    assert mean.names == ("fluo_mean_patch_0", "fluo_mean_patch_1")
+    np.testing.assert_allclose(mean.features_MF, nine.features_MF.reshape(6, 9, 2).mean(axis=1), rtol=1e-5, atol=1e-6)
+
+
+def test_a_run_with_one_part_gives_it_for_any(work, tmp_path):
+    write_run(work, "intensity", 5, parts={"cls": [0, 4]})
+    assert profile(work, ["intensity"], tmp_path / "p.parquet", merge="mean").names == tuple(
+        f"intensity_mean_cls_{i}" for i in range(4)
+    )
+
+
+def test_wells_that_a_run_lacks_are_left_out_and_counted(work, tmp_path):
+    write_run(work, "less", 3, skip="A02")
+    made = profile(work, ["fluo", "less"], tmp_path / "p.parquet")
+    assert sorted(made.who["Metadata_Well"].unique()) == ["A01", "B01"]
+    assert made.steps[1]["wells_not_in_every_run"] == 2
+
+
+def test_what_cannot_be_made_is_one_line_and_leaves_no_file(work, tmp_path):
+    out = tmp_path / "p.parquet"
+    for runs, options, message in [
+        (["nothing"], {}, "run nothing has no features"),
+        (["fluo", "fluo"], {}, "each once"),
+        (["fluo"], {"parts": ["cls", "pixel"]}, "no part 'pixel'"),
+        (["fluo"], {"align": 2.0}, "--align 2.0"),
+    ]:
+        with pytest.raises((KitError, UsageError), match=message) as error:
+            profile(work, runs, out, **options)
+        assert "\n" not in str(error.value)
+    assert not list(tmp_path.glob("*.parquet*"))
+
+
+def test_not_finite_features_are_named(work, tmp_path):
+    path = work.run_folder("fluo") / "features" / "P1.parquet"
+    table = pd.read_parquet(path)
+    table.loc[4, "f0002"] = np.nan
+    table.to_parquet(path)
+    with pytest.raises(KitError, match="f0002 of plate P1 well A01 site 5"):
+        profile(work, ["fluo"], tmp_path / "p.parquet")
