@@ -1,0 +1,163 @@
+"""What the official tables say of a plate and its wells: cell line, time, compound. No other table is needed.
+
+experiment-metadata.tsv                          one row per plate: batch, plate map, cell line (column Cell_type), time ...
+barcode_platemap.csv                             barcode -> plate map
+<plate map>.txt                                  well -> broad_sample; empty is DMSO
+<plate map without _platemap>_metadata.tsv       broad_sample -> name, InChIKey, type
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+
+from kit.errors import KitError, UsageError
+from kit.images.names import normalise_well
+
+_PLATE_COLUMNS = ("Batch", "Plate_Map_Name", "Assay_Plate_Barcode", "Cell_type")
+_COMPOUND_COLUMNS = ("InChIKey", "pert_iname", "pert_type", "control_type")
+_DMSO = {"InChIKey": "", "pert_iname": "DMSO", "pert_type": "control", "control_type": "negcon"}
+LABEL_COLUMNS = ("Metadata_broad_sample", *(f"Metadata_{name}" for name in _COMPOUND_COLUMNS))
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """The official tables of one or more batches.
+
+    `plates`: one row per plate, columns Metadata_Plate, Metadata_Batch, Metadata_Plate_Map_Name, Metadata_Cell_type and
+    whatever else experiment-metadata.tsv has, all text.
+    """
+
+    folder: Path
+    plates: pd.DataFrame
+    _maps: dict[str, pd.DataFrame] = field(default_factory=dict, repr=False)
+
+    def is_known(self, plate: str) -> bool:
+        """Return whether experiment-metadata.tsv has the plate."""
+        return plate in self._rows.index
+
+    def is_labelled(self, plate: str) -> bool:
+        """Return whether the plate is known and its plate map and compound table are there."""
+        return self.why_unlabelled(plate) == ""
+
+    def why_unlabelled(self, plate: str) -> str:
+        """Return what is missing for the plate's labels, in words; empty where nothing is."""
+        if not self.is_known(plate):
+            return "not in experiment-metadata.tsv"
+        plate_map = self._rows.loc[plate, "Metadata_Plate_Map_Name"]
+        for name in (f"{plate_map}.txt", compound_table(plate_map)):
+            if _find(self.folder, name) is None:
+                return f"{name} is missing"
+        return ""
+
+    def batch(self, plate: str) -> str:
+        """Return the plate's batch; empty where the plate is unknown."""
+        return self._rows.loc[plate, "Metadata_Batch"] if self.is_known(plate) else ""
+
+    def of_plate(self, plate: str) -> dict[str, str]:
+        """Return the plate's own columns (Metadata_Cell_type ...); empty where it is unknown."""
+        return dict(self._rows.loc[plate]) if self.is_known(plate) else {}
+
+    def wells(self, plate: str) -> pd.DataFrame:
+        """Return one row per well of the plate map, in plate order.
+
+        Columns: Metadata_Plate, Metadata_Well, Metadata_broad_sample ("" is DMSO), Metadata_is_control (DMSO only),
+        Metadata_InChIKey, Metadata_pert_iname, Metadata_pert_type, Metadata_control_type, and the plate's own.
+
+        Raises:
+            KitError: the plate has no labels, or a table lacks a column.
+        """
+        reason = self.why_unlabelled(plate)
+        if reason:
+            raise KitError(f"plate {plate} has no labels in {self.folder}: {reason}")
+        of_plate = self.of_plate(plate)
+        plate_map = of_plate["Metadata_Plate_Map_Name"]
+        if plate_map not in self._maps:
+            self._maps[plate_map] = _read_plate_map(self.folder, plate_map)
+        wells = self._maps[plate_map].copy()
+        wells.insert(0, "Metadata_Plate", plate)
+        return wells.assign(**{key: value for key, value in of_plate.items() if key not in wells})
+
+    @property
+    def _rows(self) -> pd.DataFrame:
+        return self.plates.set_index("Metadata_Plate", drop=False)
+
+
+def read_metadata(folder: Path) -> Metadata:
+    """Read the official tables of `folder` (they may lie in its subfolders, as in the CPJUMP1 repository).
+
+    Raises:
+        UsageError: no such folder, or it has no experiment-metadata.tsv.
+        KitError: a table lacks a column or two tables disagree; the message names file and column.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise UsageError(f"no metadata folder {folder}")
+    path = _find(folder, "experiment-metadata.tsv")
+    if path is None:
+        raise UsageError(f"{folder} holds no experiment-metadata.tsv, which says each plate's batch, plate map and cell line")
+    plates = _read_table(path, _PLATE_COLUMNS)
+    plates = plates.rename(columns={"Assay_Plate_Barcode": "Plate"}).add_prefix("Metadata_")
+    plates = _one_row_each(plates, path)
+    _check_barcodes(folder, plates)
+    return Metadata(folder, plates)
+
+
+def compound_table(plate_map: str) -> str:
+    """Return the file name of a plate map's compound table: X_platemap has X_metadata.tsv."""
+    return f"{plate_map.removesuffix('_platemap')}_metadata.tsv"
+
+
+def _one_row_each(plates: pd.DataFrame, path: Path) -> pd.DataFrame:
+    """Keep a plate's first row: plates imaged again stand in the table once per batch, with the same cells and map."""
+    key = ["Metadata_Plate", "Metadata_Plate_Map_Name", "Metadata_Cell_type"]
+    unlike = plates.drop_duplicates(key)["Metadata_Plate"]
+    if unlike.duplicated().any():
+        plate = unlike[unlike.duplicated()].iloc[0]
+        raise KitError(f"{path}: the rows of plate {plate} disagree on its plate map or cell line")
+    return plates.drop_duplicates("Metadata_Plate").reset_index(drop=True)
+
+
+def _check_barcodes(folder: Path, plates: pd.DataFrame) -> None:
+    """Hold barcode_platemap.csv against experiment-metadata.tsv where both name a plate."""
+    path = _find(folder, "barcode_platemap.csv")
+    if path is None:
+        return
+    maps = _read_table(path, ("Assay_Plate_Barcode", "Plate_Map_Name")).set_index("Assay_Plate_Barcode")["Plate_Map_Name"]
+    for plate, plate_map in zip(plates["Metadata_Plate"], plates["Metadata_Plate_Map_Name"], strict=True):
+        if plate in maps.index and maps[plate] != plate_map:
+            raise KitError(f"plate {plate}: experiment-metadata.tsv says plate map {plate_map}, {path.name} says {maps[plate]}")
+
+
+def _read_plate_map(folder: Path, plate_map: str) -> pd.DataFrame:
+    path = _find(folder, f"{plate_map}.txt")
+    wells = _read_table(path, ("well_position", "broad_sample"))
+    wells["Metadata_Well"] = [normalise_well(well) for well in wells["well_position"]]
+    repeated = wells["Metadata_Well"][wells["Metadata_Well"].duplicated()]
+    if len(repeated):
+        raise KitError(f"{path}: well {repeated.iloc[0]} has more than one row")
+    # The official map leaves DMSO empty; some tables write the word.
+    sample = wells["broad_sample"].where(wells["broad_sample"] != "DMSO", "")
+    compounds = _read_table(_find(folder, compound_table(plate_map)), ("broad_sample", *_COMPOUND_COLUMNS))
+    compounds = compounds.drop_duplicates("broad_sample").set_index("broad_sample")[list(_COMPOUND_COLUMNS)]
+    compounds.loc[""] = _DMSO
+    labels = compounds.reindex(sample).fillna("").add_prefix("Metadata_").reset_index(drop=True)
+    table = pd.DataFrame({"Metadata_Well": wells["Metadata_Well"], "Metadata_broad_sample": sample})
+    return pd.concat([table, (sample == "").rename("Metadata_is_control"), labels], axis=1)
+
+
+def _find(folder: Path, name: str) -> Path | None:
+    direct = folder / name
+    return direct if direct.is_file() else min(folder.rglob(name), default=None)
+
+
+def _read_table(path: Path, needed: tuple[str, ...]) -> pd.DataFrame:
+    """Read a table as text, empty cells as "", and see that the needed columns are there."""
+    try:
+        table = pd.read_csv(path, sep="," if path.suffix == ".csv" else "\t", dtype=str, keep_default_na=False)
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise KitError(f"{path} cannot be read as a table: {error}") from error
+    missing = [column for column in needed if column not in table]
+    if missing:
+        raise KitError(f"{path} has no column {missing[0]}; it has: {', '.join(table)}")
+    return table

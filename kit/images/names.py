@@ -1,0 +1,50 @@
+"""Names of wells and channels as files write them, turned into the one form kit uses."""
+
+import re
+
+from kit.config import CHANNELS
+from kit.errors import KitError
+
+_WELL = re.compile(r"\s*([A-Za-z]{1,2})0*([1-9]\d?)\s*")
+_ROWS = 48  # a 1536-well plate has 32, a 3456-well plate 48
+
+
+def normalise_well(text: str) -> str:
+    """Return "D08" for "D8", "d08" or "D08".
+
+    Raises:
+        KitError: the text does not name a well.
+    """
+    match = _WELL.fullmatch(str(text))
+    if not match:
+        raise KitError(f"{text!r} is not a well: need a row letter and a column number, as D08")
+    return well_name(_row_number(match[1].upper()), int(match[2]))
+
+
+def well_name(row: int, col: int) -> str:
+    """Return the name of the well in `row` and `col`, both counted from 1: (4, 8) is "D08"."""
+    if not (1 <= row <= _ROWS and 1 <= col <= 99):
+        raise KitError(f"row {row}, column {col} is not a well: rows are 1 to {_ROWS}, columns 1 to 99")
+    return f"{chr(64 + row) if row <= 26 else 'A' + chr(64 + row - 26)}{col:02d}"
+
+
+def well_position(well: str) -> tuple[int, int]:
+    """Return (row, column), counted from 1, of a well named as `well_name` does."""
+    letters = well.rstrip("0123456789")
+    return _row_number(letters), int(well[len(letters) :])
+
+
+def channel_name(number: int) -> str:
+    """Return the name of the channel that a file calls chN: ch1 is Mito ... ch8 Brightfield; others keep "chN"."""
+    return CHANNELS[number - 1] if 1 <= number <= len(CHANNELS) else f"ch{number}"
+
+
+def order_channels(names) -> tuple[str, ...]:
+    """Return the names in kit's order: the eight known channels first, the others as they came."""
+    names = list(dict.fromkeys(names))
+    known = [name for name in CHANNELS if name in names]
+    return (*known, *(name for name in names if name not in CHANNELS))
+
+
+def _row_number(letters: str) -> int:
+    return ord(letters) - 64 if len(letters) == 1 else 26 + ord(letters[1]) - 64

@@ -1,0 +1,157 @@
+"""What an ingest did, in words: per plate what was found, what lacked, what was set aside."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+
+from kit.config import CHANNELS
+from kit.images.metadata import Metadata
+from kit.images.packing import WellRecord
+from kit.images.plates import Plate
+from kit.images.positions import Positions
+
+FEW_LEVELS = 32  # grey levels between percentiles 0.5 and 99.5 below which a channel is warned of
+_SHOWN = 5  # examples of a long list
+
+
+@dataclass
+class PlateReport:
+    """One packed plate."""
+
+    barcode: str
+    wells: int
+    sites: int
+    images: int
+    kept: int  # images that an earlier ingest had packed
+    channels: tuple[str, ...]
+    position_source: str
+    unlabelled: str  # why, where it is
+    missing_wells: list[str]
+    missing_sites: list[str]
+    missing_channels: list[str]
+    bad: list[dict]
+    doubts: list[str]
+    ignored: int
+    bytes_in: int
+    bytes_out: int
+    levels: dict[str, int]  # channel -> median grey levels in use
+    saturated: dict[str, int]  # channel -> pixels
+    constant: int  # images of one value, stored as zeros
+
+    @classmethod
+    def of(
+        cls,
+        plate: Plate,
+        positions: Positions,
+        records: list[WellRecord],
+        table: pd.DataFrame,
+        metadata: Metadata | None,
+        kept: int,
+    ):
+        """Summarise a plate from its listing, its records and its table."""
+        channels = [channel for channel in plate.channels if f"{channel}_levels" in table]
+        labelled = metadata is not None and metadata.is_labelled(plate.barcode)
+        expected = set(metadata.wells(plate.barcode)["Metadata_Well"]) if labelled else set()
+        images = [image for record in records for image in record.images]
+        return cls(
+            barcode=plate.barcode,
+            wells=table["Metadata_Well"].nunique(),
+            sites=len(table),
+            images=len(images),
+            kept=kept,
+            channels=plate.channels,
+            position_source=positions.source,
+            unlabelled="" if labelled else (metadata.why_unlabelled(plate.barcode) if metadata else "no --metadata"),
+            missing_wells=sorted(expected - set(plate.wells)),
+            missing_sites=[f"{well} site {site}" for well, site in plate.missing_sites()],
+            missing_channels=[f"{well} site {site} {channel}" for well, site, channel in plate.missing_channels()],
+            bad=[bad for record in records for bad in record.bad],
+            doubts=[path for record in records for path in record.doubts],
+            ignored=len(plate.ignored),
+            bytes_in=sum(record.bytes_in for record in records),
+            bytes_out=sum(record.bytes_out for record in records),
+            levels={channel: int(table[f"{channel}_levels"].median()) for channel in channels},
+            saturated={channel: int(table[f"{channel}_saturated"].sum()) for channel in channels},
+            constant=sum(image["black"] == image["white"] for image in images),
+        )
+
+    def record(self) -> dict:
+        """Return what is kept of it in the plate's table file."""
+        return {key: getattr(self, key) for key in ("position_source", "unlabelled", "bad", "doubts", "bytes_in", "bytes_out")}
+
+    def text(self) -> str:
+        """Return some lines for people."""
+        lines = [
+            f"{self.barcode}: {self.wells} wells, {self.sites} sites, {self.images} images of {len(self.channels)} channels; "
+            f"{_size(self.bytes_in)} of TIFF became {_size(self.bytes_out)}; positions: {self.position_source}"
+        ]
+        if self.kept:
+            lines.append(f"  {self.kept} of the images were packed by an earlier run")
+        if self.unlabelled:
+            lines.append(f"  without labels: {self.unlabelled}")
+        lacking = [name for name in CHANNELS if name not in self.channels]
+        if len(lacking) < len(CHANNELS) and lacking:
+            lines.append(f"  incomplete: no images of {', '.join(lacking)}")
+        for what, items in (
+            ("wells of the plate map without images", self.missing_wells),
+            ("sites missing", self.missing_sites),
+            ("images missing", self.missing_channels),
+            ("bad images set aside", [f"{bad['path']} ({bad['reason']})" for bad in self.bad]),
+            ("images whose SMin/SMaxSampleValue do not fit their pixels", self.doubts),
+        ):
+            if items:
+                lines.append(f"  {len(items)} {what}: {_some(items)}")
+        if self.ignored:
+            lines.append(f"  {self.ignored} TIFFs of other planes, times or names were ignored")
+        if self.constant:
+            lines.append(f"  {self.constant} images hold a single value and were stored as zeros")
+        lines.append("  grey levels in use (median): " + ", ".join(f"{name} {levels}" for name, levels in self.levels.items()))
+        few = [name for name, levels in self.levels.items() if levels < FEW_LEVELS]
+        if few:
+            lines.append(f"  warning: fewer than {FEW_LEVELS} grey levels in {', '.join(few)}: hot pixels stretch the scale")
+        saturated = {name: count for name, count in self.saturated.items() if count}
+        if saturated:
+            lines.append("  saturated pixels: " + ", ".join(f"{name} {count}" for name, count in saturated.items()))
+        return "\n".join(lines)
+
+
+@dataclass
+class IngestReport:
+    """All of an ingest."""
+
+    work: Path
+    plates: list[PlateReport] = field(default_factory=list)
+    already: list[str] = field(default_factory=list)  # complete before
+    failed: list[str] = field(default_factory=list)  # "<plate>: <reason>"
+    seconds: float = 0.0
+
+    def finish(self) -> "IngestReport":
+        """Return the report with its plates in order."""
+        self.plates.sort(key=lambda plate: plate.barcode)
+        return self
+
+    def text(self) -> str:
+        """Return the report for people."""
+        lines = [plate.text() for plate in self.plates]
+        if self.already:
+            lines.append(f"complete already: {', '.join(self.already)}")
+        lines += [f"{failure}; not packed" for failure in self.failed]
+        images, megabytes = sum(p.images - p.kept for p in self.plates), sum(p.bytes_in for p in self.plates) / 1e6
+        if self.plates:
+            lines.append(
+                f"{images} images in {self.seconds:.1f} s ({images / max(self.seconds, 1e-9):.0f} images/s, {megabytes:.0f} MB)"
+            )
+        return "\n".join(lines)
+
+
+def _some(items: list[str]) -> str:
+    more = f" and {len(items) - _SHOWN} more" if len(items) > _SHOWN else ""
+    return ", ".join(items[:_SHOWN]) + more
+
+
+def _size(count: int) -> str:
+    for unit, size in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6)):
+        if count >= size:
+            return f"{count / size:.1f} {unit}"
+    return f"{count / 1e3:.1f} kB"

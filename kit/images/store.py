@@ -1,0 +1,226 @@
+"""A work folder: the packed plates and their tables, read by site.
+
+WORK/store.toml                 how pixels were scaled and encoded, one choice for the whole store
+WORK/plates/<barcode>.zarr      pixels; see container.py
+WORK/plates/<barcode>.parquet   one row per site; written last, so its presence means that the plate is complete
+WORK/runs/RUN/                  what was made of them
+"""
+
+import functools
+import json
+import re
+import tomllib
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import tomli_w
+
+from kit.errors import KitError, UsageError
+from kit.files import write_whole
+from kit.images.codecs import find_codec, unpack
+from kit.images.container import Container, open_container
+from kit.images.names import normalise_well, order_channels
+from kit.images.shards import Shard
+from kit.images.sites import to_level
+
+SCHEMA = 1
+_OPEN_SHARDS = 64
+_RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoreSettings:
+    """How counts became stored pixels: the same for all plates of a store."""
+
+    scale: str = "image"  # image: each image's own minimum and maximum; plate-percentile: one pair per plate and channel
+    bits: int = 8  # 8: levels are stored; 16: counts are, and scaled when read
+    size: int = 0  # pixels of the longer side after area averaging; 0: as it came
+    codec: str = "zstd"
+    illumination: bool = False  # counts were divided by the plate's illumination functions first
+
+    def __post_init__(self):
+        if self.scale not in ("image", "plate-percentile"):
+            raise UsageError(f"--scale {self.scale}: need image or plate-percentile")
+        if self.bits not in (8, 16):
+            raise UsageError(f"--bits {self.bits}: need 8 or 16")
+        if self.size < 0:
+            raise UsageError(f"--size {self.size}: need the pixels of the longer side, at least 1")
+        find_codec(self.codec)
+
+
+def read_settings(path: Path) -> StoreSettings | None:
+    """Return the settings of the store in the work folder `path`, or None where it has none yet.
+
+    Raises:
+        KitError: store.toml is damaged or of another version.
+    """
+    file = Path(path) / "store.toml"
+    if not file.is_file():
+        return None
+    try:
+        table = tomllib.loads(file.read_text())
+        schema = table.pop("schema")
+        if schema != SCHEMA:
+            raise KitError(f"{file}: schema {schema}; this version of kit reads {SCHEMA}")
+        return StoreSettings(**table)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+        raise KitError(f"{file} is not readable: {error}") from error
+
+
+def write_settings(path: Path, settings: StoreSettings) -> None:
+    """Write store.toml."""
+    write_whole(Path(path) / "store.toml", tomli_w.dumps({"schema": SCHEMA, **asdict(settings)}))
+
+
+def open_work(path: str | Path) -> "Work":
+    """Open a work folder for reading.
+
+    Raises:
+        UsageError: it holds no store.
+    """
+    path = Path(path)
+    settings = read_settings(path)
+    if settings is None:
+        raise UsageError(f"{path} holds no store (no store.toml): make one with kit ingest SOURCE --metadata DIR --work {path}")
+    return Work(path, settings)
+
+
+class Work:
+    """The packed plates of a work folder. Plates count once they are complete."""
+
+    def __init__(self, path: Path, settings: StoreSettings):
+        self.path = path
+        self.settings = settings
+        self.plates: list[str] = sorted(file.stem for file in (path / "plates").glob("*.parquet"))
+        self._shard = functools.lru_cache(maxsize=_OPEN_SHARDS)(self._open_shard)
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """The channels of any plate, in kit's order."""
+        return order_channels(channel for plate in self.plates for channel in self.container(plate).channels)
+
+    @functools.cached_property
+    def sites(self) -> pd.DataFrame:
+        """One row per site: where it lies, its channels, counts and quality, and the metadata of its well."""
+        tables = [pd.read_parquet(self._table_path(plate)) for plate in self.plates]
+        if not tables:
+            return pd.DataFrame(columns=["Metadata_Plate", "Metadata_Well", "Metadata_Site"])
+        sites = pd.concat(tables, ignore_index=True)
+        if "Metadata_is_control" in sites:  # a plate without labels has no control we know of
+            sites["Metadata_is_control"] = sites["Metadata_is_control"].eq(True)
+        return sites
+
+    @functools.cached_property
+    def wells(self) -> pd.DataFrame:
+        """One row per well that has a site: its metadata and `n_sites`."""
+        columns = [column for column in self.sites if column.startswith("Metadata_") and column != "Metadata_Site"]
+        key = ["Metadata_Plate", "Metadata_Well"]
+        wells = self.sites[columns].drop_duplicates(key).reset_index(drop=True)
+        counts = self.sites.groupby(key, sort=False).size().rename("n_sites").reset_index()
+        return wells.merge(counts, on=key, how="left")
+
+    @functools.cached_property
+    def _rows(self) -> dict[tuple[str, str, int], int]:
+        columns = ("Metadata_Plate", "Metadata_Well", "Metadata_Site")
+        return {key: row for row, key in enumerate(zip(*(self.sites[column] for column in columns), strict=True))}
+
+    @functools.cache  # noqa: B019 - a Work lives as long as its process
+    def container(self, plate: str) -> Container:
+        """Return the plate's container.
+
+        Raises:
+            UsageError: the store has no such plate.
+        """
+        if plate not in self.plates:
+            raise UsageError(f"{self.path} has no plate {plate}; it has {', '.join(self.plates) or 'none'}")
+        return open_container(self.path / "plates" / f"{plate}.zarr")
+
+    def site_channels(self, plate: str, well: str, site: int) -> tuple[str, ...]:
+        """Return the channels that the site has."""
+        return tuple(self._row(plate, well, site)["channels"].split(","))
+
+    def read_site(self, plate: str, well: str, site: int, channels=None) -> np.ndarray:
+        """Return one site, uint8 [C, H, W]: all the plate's channels in kit's order, or those named.
+
+        Raises:
+            KitError: no such plate, well or site, or the site lacks a channel; the message names them.
+        """
+        container = self.container(plate)
+        well, site = normalise_well(well), int(site)
+        if (plate, well, site) not in self._rows:
+            raise KitError(f"plate {plate} has no site {site} in well {well}")
+        wanted = tuple(container.channels if channels is None else channels)
+        shard = self._shard(plate, well)
+        there = [name in container.channels and shard.has(container.chunk(site, name)) for name in wanted]
+        if not all(there):
+            lacking = ", ".join(name for name, has in zip(wanted, there, strict=True) if not has)
+            raise KitError(f"{plate} {well} site {site} has no {lacking}; read what is there with channels=[...]")
+        return np.stack([self._read_image(container, shard, plate, well, site, name) for name in wanted])
+
+    def read_counts(self, plate: str, well: str, site: int, channel: str) -> np.ndarray:
+        """Return one image as it is stored, uint8 levels or uint16 counts [H, W]."""
+        container = self.container(plate)
+        shard = self._shard(plate, normalise_well(well))
+        packed = shard.read(container.chunk(int(site), channel))
+        try:
+            return unpack(packed, container.codec, (container.height, container.width), container.dtype)
+        except (KitError, RuntimeError, ValueError) as error:
+            raise KitError(f"plate {plate} well {well} site {site} {channel} in {shard.path}: {error}") from error
+
+    def channel_stats(self, channels, plates=None) -> tuple[np.ndarray, np.ndarray]:
+        """Return mean and standard deviation of the channels' levels / 255, float64 [C], over all stored sites, from exact sums.
+
+        Raises:
+            KitError: no site has the channel.
+        """
+        means, deviations = [], []
+        totals = [self._plate_record(plate)["levels"] for plate in (self.plates if plates is None else plates)]
+        for channel in channels:
+            n, total, squares = (
+                sum(record[channel][key] for record in totals if channel in record) for key in ("n", "sum", "sumsq")
+            )
+            if not n:
+                raise KitError(f"{self.path}: no site has the channel {channel}; there are {', '.join(self.channels)}")
+            means.append(total / n / 255)
+            deviations.append((n * squares - total * total) ** 0.5 / n / 255)
+        return np.array(means), np.array(deviations)
+
+    def run_folder(self, run: str) -> Path:
+        """Return WORK/runs/RUN; a name that would leave the folder is refused."""
+        if not _RUN_NAME.fullmatch(run):
+            raise UsageError(f"--run {run!r}: a run is a name of letters, digits, dot, dash and underscore")
+        return self.path / "runs" / run
+
+    def features(self, run: str) -> pd.DataFrame:
+        """Return the features of a run, one row per site.
+
+        Raises:
+            KitError: nothing was embedded with it.
+        """
+        files = sorted((self.run_folder(run) / "features").glob("*.parquet"))
+        if not files:
+            raise KitError(f"run {run} has no features: run kit embed --work {self.path} --run {run}")
+        return pd.concat([pd.read_parquet(file) for file in files], ignore_index=True)
+
+    def _read_image(self, container: Container, shard: Shard, plate: str, well: str, site: int, channel: str) -> np.ndarray:
+        pixels = self.read_counts(plate, well, site, channel)
+        if self.settings.bits == 8:
+            return pixels
+        row = self._row(plate, well, site)
+        return to_level(pixels, int(row[f"{channel}_black"]), int(row[f"{channel}_white"]))
+
+    def _row(self, plate: str, well: str, site: int) -> pd.Series:
+        return self.sites.iloc[self._rows[plate, normalise_well(well), int(site)]]
+
+    def _open_shard(self, plate: str, well: str) -> Shard:
+        container = self.container(plate)
+        return Shard(container.shard(well), container.chunks)
+
+    def _table_path(self, plate: str) -> Path:
+        return self.path / "plates" / f"{plate}.parquet"
+
+    def _plate_record(self, plate: str) -> dict:
+        return json.loads(pq.read_schema(self._table_path(plate)).metadata[b"kit"])

@@ -1,0 +1,101 @@
+"""A TIFF's bytes to camera counts. The compiled reader takes what microscopes write; tifffile and imagecodecs the rest.
+
+Both give the same counts and both refuse a file that is short: a decoder that fills up with zeros would make a plausible image.
+"""
+
+import contextlib
+import io
+import struct
+from dataclasses import dataclass
+
+import imagecodecs
+import numpy as np
+import tifffile
+
+from kit.errors import KitError
+
+_SMIN_TAG, _SMAX_TAG = 340, 341
+_XML_TAG = 65500  # the acquisition XML of the microscope
+
+
+class BadImage(KitError):
+    """One image cannot be used; the message says why. The plate can go on without it."""
+
+
+# What tifffile and imagecodecs raise on damaged bytes; their own errors derive from ValueError and RuntimeError.
+_DAMAGE = (ValueError, RuntimeError, LookupError, TypeError, ArithmeticError, AttributeError, OSError, struct.error, MemoryError)
+
+
+@dataclass(frozen=True, slots=True)
+class TiffImage:
+    """The first page of a TIFF: counts uint8 or uint16 [H, W], and what its SMin and SMaxSampleValue tags claim."""
+
+    counts_HW: np.ndarray
+    claimed_least: int | None = None
+    claimed_most: int | None = None
+
+
+def read_tiff(data: bytes) -> TiffImage:
+    """Return the first page of a TIFF file's bytes.
+
+    Raises:
+        BadImage: not a TIFF, cut short, damaged, or not one plane of 8 or 16 bit unsigned counts.
+    """
+    if not data:
+        raise BadImage("empty file")
+    with _damage_is_bad_image(), tifffile.TiffFile(io.BytesIO(data)) as file:
+        page = file.pages[0]
+        _check_whole(page, len(data))
+        counts = _decode_lzw(page, data) if page.compression == 5 and not page.is_tiled else page.asarray()
+        claims = [_integer(page.tags.get(code)) for code in (_SMIN_TAG, _SMAX_TAG)]
+    if counts.ndim != 2 or counts.dtype.kind != "u" or counts.dtype.itemsize > 2 or counts.size == 0:
+        raise BadImage(f"{counts.dtype} pixels of shape {counts.shape}: need one plane of 8 or 16 bit unsigned counts")
+    return TiffImage(np.ascontiguousarray(counts, counts.dtype.newbyteorder("=")), *claims)
+
+
+def read_acquisition_xml(data: bytes) -> bytes | None:
+    """Return tag 65500 of a TIFF file's bytes, the microscope's acquisition XML, or None where there is none."""
+    with _damage_is_bad_image(), tifffile.TiffFile(io.BytesIO(data)) as file:
+        tag = file.pages[0].tags.get(_XML_TAG)
+        value = None if tag is None else tag.value
+    return value.encode() if isinstance(value, str) else value
+
+
+@contextlib.contextmanager
+def _damage_is_bad_image():
+    try:
+        yield
+    except BadImage:
+        raise
+    except _DAMAGE as error:
+        raise BadImage(f"not a readable TIFF ({str(error) or type(error).__name__})") from error
+
+
+def _integer(tag) -> int | None:
+    return tag.value if tag is not None and isinstance(tag.value, int) else None
+
+
+def _check_whole(page, length: int) -> None:
+    if not page.dataoffsets or len(page.dataoffsets) != len(page.databytecounts):
+        raise BadImage("no pixel data")
+    for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True):
+        if count <= 0 or offset + count > length:
+            raise BadImage(f"cut short: {length} bytes, pixel data reach to byte {offset + count}")
+
+
+def _decode_lzw(page, data: bytes) -> np.ndarray:
+    """Decode strip by strip and hold every strip to its length: imagecodecs leaves a short one unfilled without a word."""
+    height, width = page.imagelength, page.imagewidth
+    row_bytes = width * page.bitspersample // 8
+    if page.samplesperpixel != 1 or page.bitspersample not in (8, 16):
+        return page.asarray()
+    rows = []
+    for number, (offset, count) in enumerate(zip(page.dataoffsets, page.databytecounts, strict=True)):
+        strip_rows = min(page.rowsperstrip, height - number * page.rowsperstrip)
+        strip = imagecodecs.lzw_decode(data[offset : offset + count])
+        if len(strip) < strip_rows * row_bytes:
+            raise BadImage(f"strip {number} decodes to {len(strip)} of {strip_rows * row_bytes} bytes")
+        rows.append(strip[: strip_rows * row_bytes])
+    dtype = np.dtype(f"u{page.bitspersample // 8}").newbyteorder(page.parent.byteorder)
+    counts = np.frombuffer(b"".join(rows), dtype).reshape(height, width).astype(dtype.newbyteorder("="))
+    return np.cumsum(counts, axis=1, dtype=counts.dtype) if page.predictor == 2 else counts
