@@ -77,6 +77,7 @@ def _place_cells(config, line, count: float, rng) -> tuple[np.ndarray, np.ndarra
         colonies = rng.uniform(-MARGIN, config.side + MARGIN, (max(1, round(number / 4)), 2))
         drift = rng.normal(0, line.cluster_spread, candidates.shape)
         candidates = colonies[rng.integers(0, len(colonies), candidates.shape[:2])] + drift
+        candidates = (candidates + MARGIN) % span - MARGIN  # what drifts out comes in on the other side: the density stays
     centres = np.empty((number, 2))
     enough = 2 * line.nucleus_radius + 2  # pixels: beyond this, loneliness does not count
     for i, options in enumerate(candidates):
