@@ -55,7 +55,8 @@ def add_metadata(table: pd.DataFrame, plate: str, metadata: Metadata | None) -> 
     if metadata is None or not metadata.is_known(plate):
         return table
     if not metadata.is_labelled(plate):
-        return table.assign(**{key: value for key, value in metadata.of_plate(plate).items() if key != "Metadata_Plate"})
+        of_plate = {key: value for key, value in metadata.of_plate(plate).items() if key != "Metadata_Plate"}
+        return pd.concat([table, pd.DataFrame(of_plate, index=table.index)], axis=1)
     return table.merge(metadata.wells(plate).drop(columns="Metadata_Plate"), on="Metadata_Well", how="left")
 
 
