@@ -48,11 +48,12 @@ def doctor(as_json):
 def phantom(out, seed, settings, jobs, picture):
     """Make plates with known answers, in the very files the microscope writes."""
     from kit.images.phantom import PhantomConfig, make_plates
-    from kit.images.phantom_figure import draw_plate_figure
 
     made = make_plates(out, config_from_settings(PhantomConfig, settings, seed=seed), jobs=jobs)
     click.echo(made.text())
     if picture:
+        from kit.images.phantom_figure import draw_plate_figure
+
         draw_plate_figure(out, picture)
         click.echo(f"picture: {picture}")
 

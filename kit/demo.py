@@ -1,0 +1,108 @@
+"""The whole walk on made plates, as a user would type it, in a few minutes on two cores.
+
+The fluorescence model is trained for long enough to learn. The brightfield model runs for a few steps to show that two models
+walk together; it is not expected to learn in that time and nothing is claimed of it.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import kit
+from kit.challenge.export import export
+from kit.challenge.null import align_beside_noise
+from kit.challenge.report import report
+from kit.challenge.score import score, write_scores
+from kit.challenge.score_text import score_table
+from kit.config import CHANNEL_GROUPS, load_recipe
+from kit.errors import UsageError
+from kit.images.ingest import ingest
+from kit.images.metadata import read_metadata
+from kit.images.phantom import PhantomConfig, make_plates
+from kit.images.phantom_figure import draw_plate_figure
+from kit.images.store import Work
+from kit.profiles.embed import embed
+from kit.profiles.profile import merge_runs, post_process, profile
+
+STEPS = {"normalize": "centre", "whiten": "sphere"}  # what every row of the table has had, baselines too
+MODELS = {"fluorescence": (), "brightfield": ("train.max_steps=60",)}
+
+
+def run_demo(out: Path, *, seed: int, say: Callable[[str], None]) -> str:
+    """Make plates, ingest, train two models, embed, profile, export and score; return the score table.
+
+    Args:
+        out: folder for everything; what a stopped demo left there is used again.
+        seed: of the plates and the training.
+        say: called with one line per stage.
+
+    Raises:
+        UsageError: `out` holds the plates of another seed.
+    """
+    plates = out / "plates"
+    _make(plates, seed, say)
+    metadata, ids = plates / "metadata", plates / "metadata_test.csv"
+    say("ingest: 16-bit TIFFs to the packed 8-bit store")
+    ingest(plates / "images", out / "work", metadata=metadata, load_data=plates / "load_data")
+    work = kit.open(out / "work")
+    for run, settings in MODELS.items():
+        _train(work, run, settings, seed, say)
+    say("profile, export, check")
+    submission = out / "submission.csv"
+    profile(work, list(MODELS), out / "profiles.parquet", merge="concat", **STEPS)
+    export(out / "profiles.parquet", ids, submission)
+    (out / "metadata_test.csv").write_bytes(ids.read_bytes())
+    say("score: k-NN within and across cell lines, folds by plate")
+    scores = _scores(work, submission, metadata, ids)
+    write_scores({"schema": 1, "files": scores["features"]}, out / "score.json")
+    draw_plate_figure(plates, out / "plates.png")
+    report(work, out / "report.html")
+    return "\n".join(
+        [
+            f"\nMade plates, batch {', '.join(read_metadata(metadata).plates['Metadata_Batch'].unique())}. Accuracy in %.",
+            score_table(scores["features"]),
+            "\nCross-plate alignment on these plates, fluorescence beside pure noise with the same steps:",
+            score_table(scores["align"]),
+            f"\nsubmission {submission}\nscores     {out / 'score.json'}",
+            f"page       {out / 'report.html'}\npicture    {out / 'plates.png'}",
+        ]
+    )
+
+
+def _make(plates: Path, seed: int, say: Callable[[str], None]) -> None:
+    config = PhantomConfig(seed=seed)
+    if not plates.is_dir():
+        say(f"phantom: made plates, seed {seed}")
+        make_plates(plates, config)
+        return
+    found = read_metadata(plates / "metadata").plates["Metadata_Batch"].iloc[0]
+    if found != config.batch:
+        raise UsageError(f"{plates} holds batch {found}, not {config.batch}: name another --out, or remove it")
+
+
+def _train(work: Work, run: str, settings: tuple[str, ...], seed: int, say: Callable[[str], None]) -> None:
+    from kit.model.train import train
+
+    say(f"train: {run}, recipe demo" + (f" with {' '.join(settings)}, too short to learn" if settings else ""))
+    train(work, run, load_recipe("demo", settings, channels=CHANNEL_GROUPS[run], seed=seed), resume=True)
+    say(f"embed: {run}, then the same sites at random weights and as plain intensity statistics")
+    embed(work, run)
+    for baseline in ("random", "intensity"):
+        embed(work, run, baseline=baseline)
+
+
+def _scores(work: Work, submission: Path, metadata: Path, ids: Path) -> dict[str, dict]:
+    """Return the demo's tables: feature sets after the same steps, and alignment beside noise."""
+
+    def merged(*runs):
+        return merge_runs(work, runs, parts=("cls", "patch"), sites="position", order="file", merge="mean")
+
+    fluorescence = post_process(merged("fluorescence"), **STEPS)
+    sets = {
+        "fluorescence": fluorescence,
+        "the same at random weights": post_process(merged("fluorescence-random"), **STEPS),
+        "mean and sd of its channels": post_process(merged("fluorescence-intensity"), **STEPS),
+        "fluorescence + brightfield": post_process(merged(*MODELS), **STEPS),
+        "submission.csv (sites concatenated)": submission,
+    }
+    features = {name: score(source, metadata, ids=ids) for name, source in sets.items()}
+    return {"features": features, "align": align_beside_noise(fluorescence, metadata, ids=ids)}
