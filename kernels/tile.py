@@ -6,7 +6,7 @@ arithmetic whose definition is csrc/common/tile.h, so that all backends give the
 
 import torch
 
-from kit.kernels.extension import cpu_extension
+from kit.kernels.extension import cpu_extension, cuda_extension
 from kit.kernels.launch import choose, require, require_tensor
 
 WEIGHT_BITS = 14
@@ -111,8 +111,22 @@ def _resample(image_CHW: torch.Tensor, side: int, *, dim: int, drop_bits: int) -
     return total >> drop_bits
 
 
-def _tile_cuda(sites_SCHW, table_B7, side, out_BCPP):
-    raise ValueError("tile has no CUDA kernel in this build")
+def _tile_cuda(sites_SCHW, table_B7, side: int, out_BCPP):
+    """Launch csrc/cuda/tile.cu on the current stream; nothing here waits for the GPU."""
+    count, channels = out_BCPP.shape[:2]
+    longest = int(table_B7[:, 3:5].max())
+    stride = -(-2 * max(side, longest) // side)  # the most taps an output pixel can have
+    stride += stride % 2
+    sums_BC = torch.empty(count, channels, dtype=torch.int64, device=out_BCPP.device)
+    taps = torch.empty(count * 2 * side * 2, dtype=torch.int32, device=out_BCPP.device)
+    weights = torch.empty(count * 2 * side * stride, dtype=torch.int16, device=out_BCPP.device)
+    with torch.cuda.device(out_BCPP.device):
+        table = table_B7.pin_memory().to(out_BCPP.device, non_blocking=True)
+        cuda_extension().tile(
+            sites_SCHW.data_ptr(), *sites_SCHW.shape, table.data_ptr(), count, side, stride, longest, taps.data_ptr(),
+            weights.data_ptr(), out_BCPP.data_ptr(), sums_BC.data_ptr(), torch.cuda.current_stream().cuda_stream,
+        )  # fmt: skip
+    return out_BCPP, sums_BC
 
 
 def _check_tensors(sites_SCHW, site_B, box_B4, flip_B, turn_B, side: int) -> None:

@@ -4,13 +4,7 @@
 // the scale (antialiased). Pixel i of the output is centred at (2i + 1) length / (2 side); all distances are kept in units
 // of 1 / (2 side), where they are whole numbers. Weights are fixed-point with 14 bits and add up to exactly 1.
 #pragma once
-#include <cstdint>
-
-#ifdef __CUDACC__
-#define KIT_HD __host__ __device__ inline
-#else
-#define KIT_HD inline
-#endif
+#include "portable.h"
 
 namespace kit {
 
@@ -22,14 +16,14 @@ struct Taps {
     int count;
 };
 
-KIT_HD int64_t floor_div(int64_t a, int64_t b) { return a >= 0 ? a / b : -((-a + b - 1) / b); }
+KIT_FN int64_t floor_div(int64_t a, int64_t b) { return a >= 0 ? a / b : -((-a + b - 1) / b); }
 
-KIT_HD int64_t filter_reach(int side, int length) { return 2 * static_cast<int64_t>(side > length ? side : length); }
+KIT_FN int64_t filter_reach(int side, int length) { return 2 * static_cast<int64_t>(side > length ? side : length); }
 
 // The most taps one output pixel can have.
-KIT_HD int most_taps(int side, int length) { return static_cast<int>((filter_reach(side, length) + side - 1) / side); }
+KIT_FN int most_taps(int side, int length) { return static_cast<int>((filter_reach(side, length) + side - 1) / side); }
 
-KIT_HD Taps taps_of(int i, int side, int length) {
+KIT_FN Taps taps_of(int i, int side, int length) {
     const int64_t reach = filter_reach(side, length), centre = (2 * static_cast<int64_t>(i) + 1) * length;
     int64_t first = floor_div(centre - reach - side, 2 * static_cast<int64_t>(side)) + 1;
     int64_t end = -floor_div(-(centre + reach - side), 2 * static_cast<int64_t>(side));
@@ -39,7 +33,7 @@ KIT_HD Taps taps_of(int i, int side, int length) {
 }
 
 // Writes the weights of output pixel i: differences of the rounded running sum, so that their sum is exact.
-KIT_HD void write_weights(int i, int side, int length, Taps taps, int16_t* weights) {
+KIT_FN void write_weights(int i, int side, int length, Taps taps, int16_t* weights) {
     const int64_t reach = filter_reach(side, length), centre = (2 * static_cast<int64_t>(i) + 1) * length;
     int64_t total = 0;
     for (int k = 0; k < taps.count; ++k) {
@@ -57,8 +51,8 @@ KIT_HD void write_weights(int i, int side, int length, Taps taps, int16_t* weigh
 }
 
 // After the vertical pass: weighted sum of bytes -> 7 fraction bits. After the horizontal one: -> a byte.
-KIT_HD int after_vertical(int sum) { return (sum + (1 << (kWeightBits - kBetweenBits - 1))) >> (kWeightBits - kBetweenBits); }
-KIT_HD int after_horizontal(int sum) {
+KIT_FN int after_vertical(int sum) { return (sum + (1 << (kWeightBits - kBetweenBits - 1))) >> (kWeightBits - kBetweenBits); }
+KIT_FN int after_horizontal(int sum) {
     return (sum + (1 << (kWeightBits + kBetweenBits - 1))) >> (kWeightBits + kBetweenBits);
 }
 
@@ -68,7 +62,7 @@ struct Pose {
     bool reverse_x, reverse_y, transpose;
 };
 
-KIT_HD Pose pose_of(int flip, int turn) {
+KIT_FN Pose pose_of(int flip, int turn) {
     return {(flip != 0) != (turn == 1 || turn == 2), turn == 2 || turn == 3, (turn & 1) != 0};
 }
 

@@ -4,6 +4,8 @@
 
 extern "C" int kit_probe_code();  // device.cu
 
+void bind_tile(pybind11::module_&);
+
 // -> (number of devices, CUDA error code, its text); code 0: ready. 35: driver too old, 100: no device, 209: no code for this GPU.
 static pybind11::tuple device_report() {
     int count = 0;
@@ -23,4 +25,5 @@ PYBIND11_MODULE(_cuda, m) {
     m.doc() = "CUDA twins of kit.kernels' ops";
     m.def("device_report", &device_report, "number of devices, CUDA error code, its text, for the current device");
     m.def("versions", &versions, "CUDA version of the driver (0: none) and of the runtime linked in, as 1000 major + 10 minor");
+    bind_tile(m);
 }

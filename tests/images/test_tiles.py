@@ -1,5 +1,7 @@
 """Tiling for inference: the grid covers the site, tiles are cut where it says, and whole sites keep their mean."""
 
+import itertools
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -24,7 +26,7 @@ def test_grid_covers_the_site_with_the_overlap(H, W, size, overlap):
         assert covered[top : top + tall, left : left + wide].shape == (size, size)
     assert covered.min() == 1
     for starts in (sorted(set(box[:, 0].tolist())), sorted(set(box[:, 1].tolist()))):
-        assert all(size - (b - a) >= overlap for a, b in zip(starts, starts[1:], strict=False))
+        assert all(size - (b - a) >= overlap for a, b in itertools.pairwise(starts))
 
 
 def test_grid_by_hand():
