@@ -42,7 +42,9 @@ def random_words(sample_B: Tensor, count: int, *, seed: int, stream: int) -> Ten
     backend = choose("random_words", sample_B.device).backend
     if backend == "cpp":
         out = torch.empty(len(sample_B), count, 4, dtype=torch.int64)
-        cpu_extension().random_words(sample_B.data_ptr(), len(sample_B), count, seed, stream, out.data_ptr())
+        cpu_extension().random_words(
+            sample_B.data_ptr(), len(sample_B), count, seed, stream, out.data_ptr(), torch.get_num_threads()
+        )
         return out
     if backend == "triton":
         from kit.kernels.view_triton import launch_random_words

@@ -2,8 +2,10 @@
 #include <pybind11/pybind11.h>
 
 void bind_tile(pybind11::module_&);
+void bind_view(pybind11::module_&);
 
 PYBIND11_MODULE(_cpu, m) {
     m.doc() = "C++ twins of kit.kernels' ops";
     bind_tile(m);
+    bind_view(m);
 }

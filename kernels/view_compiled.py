@@ -1,0 +1,68 @@
+"""Hands the fused view and the blur to the compiled extensions: kit.kernels._cpu for CPU tensors, _cuda for GPU tensors.
+
+They take raw addresses: the tensors are checked before (kit.kernels.view), and kept alive by the caller until the work is done.
+"""
+
+import torch
+from torch import Tensor
+
+from kit.kernels.extension import cpu_extension, cuda_extension
+from kit.kernels.philox import NOISE, NOISE_COARSE, stream_of
+from kit.kernels.poisson import coarse_table, fine_table
+
+OUT_KINDS = {torch.float32: 0, torch.float16: 1, torch.bfloat16: 2}
+CHANNELS_MOST = 64
+
+
+def launch_view(pixels_BCHW: Tensor, *, warp, jitter, noise, normalise, dtype) -> Tensor:
+    """Return the views; arguments as kit.kernels.view.view."""
+    if pixels_BCHW.shape[1] > CHANNELS_MOST:
+        raise ValueError(f"pixels_BCHW has {pixels_BCHW.shape[1]} channels: the compiled view takes at most {CHANNELS_MOST}")
+    on_cpu = pixels_BCHW.device.type == "cpu"
+    standardise = normalise is not None and normalise.floor is not None
+    out = torch.empty_like(pixels_BCHW, dtype=torch.float32 if on_cpu or standardise else dtype)
+    args = (cpu_extension() if on_cpu else cuda_extension()).ViewArgs()
+    args.batch, args.channels, args.height, args.width = pixels_BCHW.shape
+    args.pixels, args.out = pixels_BCHW.data_ptr(), out.data_ptr()
+    args.pixel_bytes, args.out_kind = pixels_BCHW.element_size(), OUT_KINDS[out.dtype]
+    if warp is not None:
+        args.kind, args.affine = warp.kind_B.data_ptr(), warp.affine_B6.data_ptr()
+        if warp.lattice_B2KK is not None:
+            args.lattice, args.per_spacing = warp.lattice_B2KK.data_ptr(), 1 / warp.spacing
+            args.lattice_height, args.lattice_width = warp.lattice_B2KK.shape[2:]
+    if jitter is not None:
+        args.scale, args.shift = jitter.scale_BC.data_ptr(), jitter.shift_BC.data_ptr()
+    if noise is not None:
+        _fill_noise(args, noise, pixels_BCHW.device)
+    if normalise is not None and not standardise:
+        for channel, (scale, shift) in enumerate(zip(normalise.scale, normalise.shift, strict=True)):
+            args.set_output(channel, scale, shift)
+    if on_cpu:
+        args.floor = normalise.floor if standardise else -1
+        args.threads = torch.get_num_threads()
+        cpu_extension().view(args)
+        return out.to(dtype)
+    with torch.cuda.device(pixels_BCHW.device):
+        cuda_extension().view(args, torch.cuda.current_stream().cuda_stream)
+    if standardise:
+        from kit.kernels.view import normalise_reference
+
+        return normalise_reference(out, normalise).to(dtype)
+    return out
+
+
+def _fill_noise(args, noise, device) -> None:
+    args.noisy, args.sample, args.seed = noise.on_B.data_ptr(), noise.sample_B.data_ptr(), noise.seed
+    args.fine = fine_table(device).data_ptr()
+    args.coarse = coarse_table(device).data_ptr() if noise.many_photons else 0
+    for channel, rate in enumerate(noise.rate_C):
+        streams = [stream_of(purpose, role=noise.role, channel=channel) for purpose in (NOISE, NOISE_COARSE)]
+        args.set_noise(channel, rate, noise.shot[channel], noise.dark[channel], noise.read[channel], *streams)
+
+
+def launch_blur(x_BCHW: Tensor, taps_B5: Tensor, solarise_B: Tensor) -> Tensor:
+    """Return the blurred and solarised images; CPU tensors only."""
+    out = torch.empty_like(x_BCHW)
+    addresses = x_BCHW.data_ptr(), taps_B5.data_ptr(), solarise_B.data_ptr()
+    cpu_extension().blur(*addresses, *x_BCHW.shape, out.data_ptr(), torch.get_num_threads())
+    return out
