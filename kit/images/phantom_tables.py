@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from kit.config import CHANNELS
-from kit.images.phantom_config import PhantomConfig, library, random
+from kit.images.phantom_config import CellLine, PhantomConfig, library, random
 from kit.images.phantom_files import Plate, exposure_time, image_name, plates, positions_m, row_column
 
 PLATE_MAP = "MADE-Target_compound_platemap"
@@ -97,6 +97,13 @@ def write_answers(config: PhantomConfig, path: Path) -> None:
     """Write the known answers: every parameter, and what each compound was made to do."""
     compounds = {c.broad_sample: {"pert_iname": c.name, "traits": c.traits} for c in library(config)}
     path.write_text(json.dumps({"made": True, "config": asdict(config), "compounds": compounds}, indent=1) + "\n")
+
+
+def read_answers(path: Path) -> PhantomConfig:
+    """Return the configuration that an answers.json was written for."""
+    values = json.loads(path.read_text())["config"]
+    values = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+    return PhantomConfig(**values | {"lines": tuple(CellLine(**line) for line in values["lines"])})
 
 
 def _write(path: Path, columns, rows, delimiter: str) -> None:

@@ -7,10 +7,9 @@ import pytest
 from scipy import ndimage
 
 from kit.errors import UsageError
-from kit.images.phantom import PhantomConfig, draw_well, well_traits
+from kit.images.phantom import PhantomConfig, draw_well, make_plates, well_traits
 from kit.images.phantom_cells import WAVELENGTHS, Scene, bumps, draw_scene, texture_bank
 from kit.images.phantom_config import EFFECTS, TRAITS, library, random
-from kit.images.phantom_figure import draw_plate_figure
 from kit.images.phantom_files import plates
 from kit.images.phantom_optics import Exposure, _blur, photograph
 from kit.images.phantom_tables import layout
@@ -230,18 +229,6 @@ def test_a_field_without_cells_can_be_drawn():
     assert (scene.cells, scene.stains.max()) == (0, 0)
 
 
-def test_the_figure_is_a_picture(tmp_path):
-    config = PhantomConfig(plates_per_line=1, wide_plates_per_line=0, compounds=2, dmso_wells=1, side=48)
-    draw_plate_figure(config, tmp_path / "plates.png")
-    from matplotlib.image import imread
-
-    picture = imread(tmp_path / "plates.png")
-    assert picture.shape[1] > 1000
-    assert picture[..., :3].std() > 0.1
-
-
 def test_an_unknown_jobs_number_is_refused(tmp_path):
-    from kit.images.phantom import make_plates
-
     with pytest.raises(UsageError, match="jobs = 0"):
         make_plates(tmp_path / "made", CONFIG, jobs=0)

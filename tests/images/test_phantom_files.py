@@ -4,7 +4,11 @@ import csv
 import gzip
 import hashlib
 import json
+import os
 import re
+import subprocess
+import sys
+import time
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -12,12 +16,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import tifffile
+from matplotlib.image import imread
 
 from kit.config import CHANNELS
 from kit.errors import KitError, UsageError
 from kit.images.phantom import PhantomConfig, draw_well, make_plates
-from kit.images.phantom_files import NINE, SIXTEEN, plates, positions_m
-from kit.images.phantom_tables import PLATE_MAP, layout
+from kit.images.phantom_figure import composite, draw_plate_figure
+from kit.images.phantom_files import NINE, SIXTEEN, plates
+from kit.images.phantom_tables import PLATE_MAP, layout, read_answers
 
 SMALL = PhantomConfig(seed=3, plates_per_line=2, compounds=3, dmso_wells=2, side=64, missing_wells=0.4)
 HARMONY = "{http://www.perkinelmer.com/PEHH/HarmonyV5}"
@@ -89,7 +95,7 @@ def test_positions_agree_in_tag_and_load_data_for_nine_and_sixteen_fields(made):
             row.Metadata_Col,
             row.Metadata_Site,
         ]
-        assert fields == positions_m(SMALL, plate)
+        np.testing.assert_allclose(fields, np.array(plate.places) * 64 * 1.19595e-6, rtol=1e-12)  # places x pixels x metres
         seen = np.array([fields[site - 1] for site in table.Metadata_FieldID])
         np.testing.assert_allclose(table[["Metadata_PositionX", "Metadata_PositionY"]], seen, atol=5.1e-10)  # metres
         assert len(fields) == len(plate.places)
@@ -202,6 +208,27 @@ def test_a_folder_in_use_is_refused_and_a_stale_part_replaced(tmp_path):
     assert "MADE_0" in summary.text()
 
 
+def test_a_killed_run_leaves_no_plates_and_no_workers(tmp_path):
+    code = "from kit.images.phantom import make_plates\nif __name__ == '__main__':\n    make_plates('made', jobs=2)\n"
+    (tmp_path / "run.py").write_text(code)
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    process = subprocess.Popen([sys.executable, "run.py"], cwd=tmp_path, env=environment)
+    part = tmp_path / ".made.part"
+    deadline = time.monotonic() + 60
+    while not list(part.rglob("*.tiff")) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.kill()
+    process.wait()
+    time.sleep(1.5)
+    written = len(list(part.rglob("*.tiff")))
+    time.sleep(1.5)
+    assert written == len(list(part.rglob("*.tiff"))) > 0  # nobody writes on
+    assert not (tmp_path / "made").exists()
+    config = PhantomConfig(plates_per_line=1, wide_plates_per_line=0, compounds=1, wells_per_compound=1, dmso_wells=0, side=32)
+    make_plates(tmp_path / "made", config, jobs=1)
+    assert {path.name for path in tmp_path.iterdir()} == {"run.py", "made"}
+
+
 def test_a_failed_run_leaves_nothing(tmp_path):
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(KitError, match="cannot write the made plates"):
@@ -251,3 +278,24 @@ def test_load_data_is_the_same_gzip_every_time(made):
 def test_impossible_parameters_are_refused(values, message):
     with pytest.raises(UsageError, match=re.escape(message)):
         PhantomConfig(**values)
+
+
+def test_answers_give_the_configuration_back(made):
+    assert read_answers(made / "answers.json") == SMALL
+
+
+def test_the_figure_is_a_picture_of_the_files(made, tmp_path):
+    draw_plate_figure(made, tmp_path / "plates.png")
+    picture = imread(tmp_path / "plates.png")
+    assert picture.shape[1] > 1000
+    assert picture[..., :3].std() > 0.1
+    with pytest.raises(KitError, match="holds no made plates"):
+        draw_plate_figure(tmp_path, tmp_path / "none.png")
+    assert not (tmp_path / "none.png").exists()
+
+
+def test_a_composite_takes_the_named_channels():
+    image = np.zeros((8, 4, 4), np.uint16)
+    image[4, 1, 2] = 500  # DNA
+    assert composite(image, ("AGP", "ER", "DNA"))[1, 2] == pytest.approx([0, 0, 1])
+    assert composite(image, ("AGP", "ER", "DNA")).sum() == pytest.approx(1)
