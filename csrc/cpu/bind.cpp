@@ -1,11 +1,13 @@
 // kit.kernels._cpu: every op file of this folder declares itself here, one line each.
 #include <pybind11/pybind11.h>
 
+void bind_tiff(pybind11::module_&);
 void bind_tile(pybind11::module_&);
 void bind_view(pybind11::module_&);
 
 PYBIND11_MODULE(_cpu, m) {
     m.doc() = "C++ twins of kit.kernels' ops";
+    bind_tiff(m);
     bind_tile(m);
     bind_view(m);
 }
