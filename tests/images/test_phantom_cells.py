@@ -118,15 +118,22 @@ def test_inert_compounds_are_dmso():
     np.testing.assert_array_equal(scenes("inert-1")[0].stains, scenes(None)[0].stains)
 
 
-def test_the_two_lines_respond_alike_but_not_equally():
-    wells = layout(CONFIG)
+def test_lines_respond_each_in_their_way_and_wells_about_it():
     large = library(CONFIG)[0]
-    well = next(well for well, sample in wells.items() if sample == large.broad_sample)
-    response = np.array([well_traits(CONFIG, plate, well)["nucleus_size"] / 0.30 for plate in plates(CONFIG)])
-    means = response.reshape(2, 4).mean(axis=1)
-    assert means[0] != means[1]
-    assert ((response > 0.6) & (response < 1.6)).all()
-    assert len(set(response)) == len(response)  # each well its own
+    wells = [well for well, sample in layout(CONFIG).items() if sample == large.broad_sample]
+
+    def response(config):
+        return np.array([[well_traits(config, plate, well)["nucleus_size"] / 0.30 for well in wells] for plate in plates(config)])
+
+    steady = response(dataclasses.replace(CONFIG, well_response=0.0))
+    assert steady.min() >= 0.8
+    assert steady.max() <= 1.2
+    assert (steady[:4] == steady[0, 0]).all()
+    assert (steady[4:] == steady[4, 0]).all()
+    assert steady[0, 0] != steady[4, 0]
+    wells_alone = np.log(response(CONFIG) / steady)
+    assert len(set(wells_alone.ravel())) == wells_alone.size
+    assert 0.04 < wells_alone.std() < 0.14  # well_response = 0.08, 16 wells
 
 
 def test_strength_scales_every_effect_and_later_compounds_are_weaker_doses():
