@@ -16,12 +16,12 @@ BACKENDS = ("triton", "cuda", "cpp", "torch")
 # Every op and the backends it is written for, best first on a GPU; torch always works.
 OPS = {
     "tile": ("cuda", "cpp"),
-    "random_words": ("cpp",),
-    "channel_jitter": ("cpp",),
-    "microscope_noise": ("cpp",),
-    "elastic_warp": ("cpp",),
-    "view": ("cpp",),
-    "blur": ("cpp",),
+    "random_words": ("triton", "cpp"),
+    "channel_jitter": ("triton", "cpp"),
+    "microscope_noise": ("triton", "cpp"),
+    "elastic_warp": ("triton", "cpp"),
+    "view": ("triton", "cpp"),
+    "blur": ("triton", "cpp"),
 }
 
 

@@ -23,9 +23,9 @@ class Noise:
     role: int = 0  # of the view, 0 to 127: a sample's two views draw different noise
 
     @property
-    def rate_C(self) -> list[float]:
+    def rate_C(self) -> tuple[float, ...]:
         """Mean photon count at intensity 1, per channel; 0 for a channel without noise."""
-        return [1 / shot if shot else 0.0 for shot in self.shot]
+        return tuple(1 / shot if shot else 0.0 for shot in self.shot)
 
     @property
     def many_photons(self) -> bool:

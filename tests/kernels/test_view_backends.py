@@ -14,7 +14,7 @@ from kit.kernels.view import Jitter, view, view_reference
 from .view_cases import CASES, assert_same_view, compare, parts_of, random_pixels
 
 
-@pytest.fixture(params=["cpp"])
+@pytest.fixture(params=["cpp", "triton"])
 def backend(request, monkeypatch):
     if request.param == "cpp" and cpu_reason() != "ready":
         pytest.skip(f"kit.kernels._cpu is {cpu_reason()}")

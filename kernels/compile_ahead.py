@@ -1,0 +1,105 @@
+"""Compile the Triton kernels for GPUs that are not here, and count what the machine code needs. No driver is asked for.
+
+    python -m kit.kernels.compile_ahead [--archs 75,90] [--write budgets.json]
+
+Every kernel, element type and architecture gives one line: registers, stack, local-memory instructions, instructions.
+TRITON_INTERPRET must not be set: the decorator then makes another kind of object.
+"""
+
+import argparse
+import itertools
+import json
+import re
+import subprocess
+import tempfile
+from pathlib import Path
+
+import triton
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+
+from kit.kernels import view_triton
+
+ARCHS = (75, 80, 86, 89, 90, 100, 120)
+TOOLS = Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
+_TYPES = {"float32": "fp32", "float16": "fp16", "bfloat16": "bf16", "uint8": "u8"}
+
+
+def variants() -> dict[str, tuple]:
+    """Return {name: (kernel, argument types, constants, warps)} of every kernel and element type that is launched."""
+    found = {}
+    for source, out in itertools.product(("uint8", "float32"), ("float32", "float16", "bfloat16")):
+        for part in ("all", "many photons", "no noise", "affine only"):
+            if source == "uint8" or (part == "all" and out == "float32"):  # float32 pixels: the single ops
+                found[f"view {part}, {source} to {out}"] = _view(part, source, out)
+    for out in ("float32", "float16", "bfloat16"):
+        types = {"x": "*fp32", "out": f"*{_TYPES[out]}", "size": "i32", "floor": "fp32"}
+        found[f"standardise to {out}"] = _entry(view_triton._standardise, "plane", types, {})
+    for across in (True, False):
+        types = {"x": "*fp32", "out": "*fp32", "taps": "*fp32", "solarise": "*i32", "C": "i32", "H": "i32", "W": "i32"}
+        found[f"blur {'across' if across else 'down'}"] = _entry(view_triton._blur_axis, "plane", types, {"ACROSS": across})
+    types = {"sample": "*i64", "out": "*i64", "count": "i32", "seed": "i64", "stream": "i32"}
+    found["random words"] = _entry(view_triton._random_words, "plane", types, {})
+    return found
+
+
+def _view(part: str, source: str, out: str) -> tuple:
+    noise, elastic = part in ("all", "many photons"), part != "affine only"
+    switches = {"BYTES": source == "uint8", "WARP": True, "ELASTIC": elastic, "JITTER": True, "NOISE": noise}
+    switches |= {"MANY": part == "many photons", "NORMALISE": True}
+    types = {"pixels": f"*{_TYPES[source]}", "out": f"*{_TYPES[out]}", "kind": "*i32", "affine": "*i32", "lattice": "*fp32"}
+    types |= {"scale": "*fp32", "shift": "*fp32", "noisy": "*i32", "sample": "*i64", "strength": "*fp32", "fine": "*i32"}
+    types |= {"coarse": "*i32", "last": "*fp32", "seed": "i64", "stream": "i32", "coarse_stream": "i32", "C": "i32", "H": "i32"}
+    types |= {"W": "i32", "Ly": "i32", "Lx": "i32", "per_spacing": "fp32"}
+    return _entry(view_triton._view, "view" if noise else "noiseless view", types, switches)
+
+
+def _entry(kernel, launch: str, types: dict, constants: dict) -> tuple:
+    block, warps = view_triton.LAUNCH[launch]
+    return kernel, types, {**constants, "BLOCK": block}, warps
+
+
+def measure(name: str, arch: int) -> dict[str, int]:
+    """Compile one variant for sm_`arch` and return registers, stack, local (instructions), shared and instructions."""
+    kernel, types, constants, warps = variants()[name]
+    signature = types | dict.fromkeys(constants, "constexpr")
+    source = ASTSource(fn=kernel, signature=signature, constexprs=constants, attrs={})
+    compiled = triton.compile(source, target=GPUTarget("cuda", arch, 32), options={"num_warps": warps})
+    with tempfile.TemporaryDirectory() as folder:
+        cubin = Path(folder) / "kernel.cubin"
+        cubin.write_bytes(compiled.asm["cubin"])
+        usage = _tool("cuobjdump", "-res-usage", cubin)
+        listing = _tool("cuobjdump", "-sass", cubin)
+    opcodes = re.findall(r"^\s+/\*[0-9a-f]{4,}\*/\s+(?:@!?U?P\d+\s+)?([A-Z][A-Z0-9_.]*)", listing, re.MULTILINE)
+    return {
+        "registers": int(re.search(r"REG:(\d+)", usage)[1]),
+        "stack": int(re.search(r"STACK:(\d+)", usage)[1]),
+        "local": sum(code.startswith(("LDL", "STL")) for code in opcodes),
+        "shared": compiled.metadata.shared,
+        "instructions": sum(code != "NOP" for code in opcodes),
+    }
+
+
+def _tool(name: str, *arguments) -> str:
+    done = subprocess.run([str(TOOLS / name), *map(str, arguments)], capture_output=True, text=True, check=True)
+    return done.stdout + done.stderr
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--archs", default=",".join(map(str, ARCHS)))
+    parser.add_argument("--only", default="", help="variants whose name contains this")
+    parser.add_argument("--write", type=Path, help="write the table as JSON")
+    options = parser.parse_args()
+    table = {}
+    for name in variants():
+        if options.only in name:
+            for arch in map(int, options.archs.split(",")):
+                table.setdefault(name, {})[f"sm_{arch}"] = found = measure(name, arch)
+                print(f"{name:40} sm_{arch:<4}", *(f"{key} {value:4}" for key, value in found.items()), flush=True)
+    if options.write:
+        options.write.write_text(json.dumps(table, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
