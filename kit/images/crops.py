@@ -7,6 +7,7 @@ fills a ring of host buffers, and tiles each buffer as soon as it is full. What 
 
 import contextlib
 import itertools
+import logging
 import queue
 import threading
 from collections import deque
@@ -19,14 +20,17 @@ import numpy as np
 import torch
 
 from kit.config import CropsConfig
-from kit.errors import UsageError
+from kit.errors import KitError, UsageError
 from kit.images.crops_boxes import VIEWS, draw_crops
+from kit.images.crops_reader import BadSite, SiteReader
+from kit.images.crops_ring import Ring
 from kit.images.crops_sampling import WHO, Draw, Sampling, sites_to_draw
 from kit.kernels.tile import tile
 
 RING = 3  # host buffers: one being filled, one full, one being tiled
 BUFFER_BYTES = 96 * 2**20  # of one host buffer; a batch goes through in parts of this size
 PREFETCH = 2  # finished batches waiting
+log = logging.getLogger(__name__)
 IDS_PER_SAMPLE = 1024  # crops of one sample get different ids as long as there are no more than this
 
 
@@ -65,8 +69,8 @@ class _Part:
     step: int
     draw: Draw
     rows: range
-    buffer_RVCHW: torch.Tensor
-    reads: list[Future]
+    buffer: int  # which of the ring
+    reads: list[Future]  # each gives the sample's rows: first and second site
 
 
 class Crops:
@@ -105,11 +109,14 @@ class Crops:
             self._copies["local"] = config.local_crops
         self._in_use = threading.Lock()
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="crops-read")
-        self._size = self._read(0).shape[1:]
-        per_sample = (1 + config.second_site) * len(self._channels) * self._size[0] * self._size[1]
-        self._rows = max(1, min(len(self._slots), BUFFER_BYTES // per_sample))
-        shape = (RING, self._rows, 1 + config.second_site, len(self._channels), *self._size)
-        self._ring = torch.empty(shape, dtype=torch.uint8)
+        self._reader = SiteReader(work, self._channels, sorted({plate for plate, _, _ in self._who}))
+        self._sites_each = 1 + config.second_site
+        site_bytes = len(self._channels) * self._reader.size[0] * self._reader.size[1]
+        self._rows = max(1, min(len(self._slots), BUFFER_BYTES // (self._sites_each * site_bytes)))
+        shape = (self._rows, self._sites_each, len(self._channels), *self._reader.size)
+        self._ring = Ring(RING, shape, self._device)
+        self._bad: set[str] = set()
+        self._bad_lock = threading.Lock()
 
     @property
     def steps_per_epoch(self) -> int:
@@ -128,11 +135,18 @@ class Crops:
             while (item := ready.get()) is not None:
                 if isinstance(item, Exception):
                     raise item
-                yield item
+                batch, done = item
+                self._ring.hand_over(done, [t for group in batch.groups.values() for t in (group.pixels_BCPP, group.sums_BC)])
+                yield batch
         finally:
             stop.set()
             driver.join()
             self._in_use.release()
+
+    @property
+    def skipped(self) -> int:
+        """Images that could not be read and were replaced (crops.on_bad = skip)."""
+        return len(self._bad)
 
     def close(self) -> None:
         """End the decoding threads and free the buffers."""
@@ -157,37 +171,64 @@ class Crops:
                 last = error
         _put(ready, last, stop)
 
-    def _batches(self, parts: Iterator[_Part], epoch: int) -> Iterator[CropBatch]:
+    def _batches(self, parts: Iterator[_Part], epoch: int) -> Iterator[tuple]:
+        """Yield every batch with the event after which its tensors are filled."""
         for part in parts:
             if part.rows.start == 0:
+                who = []
                 id_B = torch.from_numpy(part.draw.id_B[self._slots])
-                groups = {name: self._empty_group(name, copies, id_B) for name, copies in self._copies.items()}
-            who_first, who_second = part.draw.first_B[self._slots], part.draw.second_B[self._slots]
-            for read in part.reads:
-                read.result()
-            for name, group in groups.items():
-                self._tile_part(part, name, group, epoch)
+                with self._ring.on_stream():
+                    groups = {name: self._empty_group(name, copies, id_B) for name, copies in self._copies.items()}
+            who += [Who(*self._who[first], self._who[second][2]) for first, second in (read.result() for read in part.reads)]
+            with self._ring.on_stream():
+                sites_SCHW = self._ring.upload(part.buffer, len(part.rows))
+                for name, group in groups.items():
+                    self._tile_part(part, sites_SCHW, name, group, epoch)
             if part.rows.stop == len(self._slots):
-                who = [Who(*self._who[a], self._who[b][2]) for a, b in zip(who_first, who_second, strict=True)]
-                yield CropBatch(groups, who, epoch, part.step + 1)
+                yield CropBatch(groups, who, epoch, part.step + 1), self._ring.mark()
 
     def _parts(self, epoch: int, start: int) -> Iterator[_Part]:
         """Yield the parts of every batch; their reads are handed to the pool as they are asked for."""
-        buffers = itertools.cycle(self._ring)
+        buffers = itertools.cycle(range(RING))
         for step in range(start, self.steps_per_epoch):
             draw = self._sampling.draw(epoch, step)
             for first in range(0, len(self._slots), self._rows):
                 rows = range(first, min(first + self._rows, len(self._slots)))
-                buffer_RVCHW = next(buffers)[: len(rows)]
-                reads = [self._pool.submit(self._fill, buffer_RVCHW[i], draw, self._slots[row]) for i, row in enumerate(rows)]
-                yield _Part(step, draw, rows, buffer_RVCHW, reads)
+                buffer = next(buffers)
+                sites_RVCHW = self._ring.wait(buffer).numpy()
+                reads = [self._pool.submit(self._fill, sites_RVCHW[i], draw, self._slots[row]) for i, row in enumerate(rows)]
+                yield _Part(step, draw, rows, buffer, reads)
 
-    def _fill(self, buffer_VCHW: torch.Tensor, draw: Draw, slot: int) -> None:
-        for site_CHW, row in zip(buffer_VCHW.numpy(), (draw.first_B[slot], draw.second_B[slot]), strict=False):
-            site_CHW[:] = self._read(row)
+    def _fill(self, sites_VCHW: np.ndarray, draw: Draw, slot: int) -> tuple[int, int]:
+        """Read one sample and return the rows of its two sites; what cannot be read is replaced if crops.on_bad says so."""
+        first, second = int(draw.first_B[slot]), int(draw.second_B[slot])
+        taken = self._read_one(sites_VCHW[0], [first, *draw.spare[slot]])
+        if self._sites_each == 1:
+            return taken, taken
+        if taken != first and self._who[taken][:2] != self._who[first][:2]:
+            second = taken  # of another well: both views show the replacement
+        others = [row for row in draw.spare[slot] if self._who[row][:2] == self._who[taken][:2] and row != taken]
+        return taken, self._read_one(sites_VCHW[1], [second, *others, taken])
 
-    def _read(self, row: int) -> np.ndarray:
-        return self._work.read_site(*self._who[row], channels=self._channels)
+    def _read_one(self, site_CHW: np.ndarray, candidates: list[int]) -> int:
+        """Read the first of the rows that is readable, and return it; with crops.on_bad = fail there is only the first."""
+        last = None
+        for row in dict.fromkeys(int(row) for row in candidates):
+            try:
+                self._reader.read(*self._who[row], site_CHW)
+                return row
+            except BadSite as error:
+                if self._config.on_bad == "fail":
+                    raise KitError(f"{error}; repair it, or go on without it: --on-bad skip") from error
+                self._note(error)
+                last = error
+        raise KitError(f"{last}; no readable site is left to take its place")
+
+    def _note(self, error: BadSite) -> None:
+        with self._bad_lock:
+            if str(error) not in self._bad:
+                self._bad.add(str(error))
+                log.warning("skipped %s (%d so far)", error, len(self._bad))
 
     def _empty_group(self, name: str, copies: int, id_B: torch.Tensor) -> CropGroup:
         side = self._config.local_side if name == "local" else self._config.global_side
@@ -198,9 +239,9 @@ class Crops:
             sample_B=(id_B[:, None] * IDS_PER_SAMPLE + VIEWS[name] + torch.arange(copies)).flatten(),
         )
 
-    def _tile_part(self, part: _Part, name: str, group: CropGroup, epoch: int) -> None:
+    def _tile_part(self, part: _Part, sites_SCHW: torch.Tensor, name: str, group: CropGroup, epoch: int) -> None:
         """Cut this group's crops of the part's samples into their places."""
-        copies, views = self._copies[name], part.buffer_RVCHW.shape[1]
+        copies, views = self._copies[name], self._sites_each
         draws = [self._draw_crops(name, copy, epoch, part.step) for copy in range(copies)]
         box_B4, flip_B, turn_B = (
             torch.from_numpy(np.stack(arrays, axis=1)[part.rows].reshape(len(part.rows) * copies, *arrays[0].shape[1:]))
@@ -209,12 +250,12 @@ class Crops:
         site_B = torch.arange(len(part.rows)).repeat_interleave(copies) * views + (views - 1 if name == "v2" else 0)
         place = slice(part.rows.start * copies, part.rows.stop * copies)
         _, group.sums_BC[place] = tile(
-            part.buffer_RVCHW.flatten(0, 1), site_B, box_B4, flip_B, turn_B,
+            sites_SCHW, site_B, box_B4, flip_B, turn_B,
             side=group.pixels_BCPP.shape[-1], out_BCPP=group.pixels_BCPP[place], threads=self._threads,
         )  # fmt: skip
 
     def _draw_crops(self, name: str, copy: int, epoch: int, step: int) -> tuple[np.ndarray, ...]:
-        arrays = draw_crops(self._config, name, copy, self._sampling.batch, self._size, self._seed, epoch, step)
+        arrays = draw_crops(self._config, name, copy, self._sampling.batch, self._reader.size, self._seed, epoch, step)
         return tuple(array[self._slots] for array in arrays)
 
 

@@ -1,31 +1,43 @@
-"""A work folder in memory: every pixel tells its plate, well and site apart."""
+"""A small store on disk, written with the store's own parts: every pixel tells its plate, well and site apart."""
 
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from kit.images.codecs import find_codec, pack
+from kit.images.container import Container
+from kit.images.shards import write_shard
+from kit.images.store import StoreSettings, Work, open_work, write_settings
+
 CHANNELS = ("Mito", "AGP", "RNA")
 
 
-class MadeWork:
-    """What the loader asks of an open work folder."""
+def made_site(plate: str, well: str, site: int, side: int = 32) -> np.ndarray:
+    """Return the pixels of one site, uint8 [C, H, W]."""
+    rng = np.random.default_rng(zlib.crc32(f"{plate} {well} {site}".encode()))
+    return rng.integers(0, 256, (len(CHANNELS), side, side), dtype=np.uint8)
 
-    path = "made"
-    channels = CHANNELS
 
-    def __init__(self, plates=("P1", "P2"), wells=12, sites=4, side=32, lines=("U2OS", "A549"), short_well=False):
-        rows = [(plate, f"A{well + 1:02d}", site + 1) for plate in plates for well in range(wells) for site in range(sites)]
-        if short_well:
-            rows = [row for row in rows if row[:2] != (plates[0], "A01") or row[2] == 1]
-        self.plates, self.side, self.reads = list(plates), side, []
-        self.sites = pd.DataFrame(rows, columns=["Metadata_Plate", "Metadata_Well", "Metadata_Site"])
-        self.sites["channels"] = ",".join(CHANNELS)
-        self.wells = self.sites[["Metadata_Plate", "Metadata_Well"]].drop_duplicates(ignore_index=True)
-        self.wells["Metadata_Cell_type"] = self.wells["Metadata_Plate"].map(dict(zip(plates, lines, strict=False)))
-
-    def read_site(self, plate, well, site, channels=None):
-        self.reads.append((plate, well, site))
-        rng = np.random.default_rng(zlib.crc32(f"{plate} {well} {site}".encode()))
-        image = rng.integers(0, 256, (len(CHANNELS), self.side, self.side), dtype=np.uint8)
-        return image[[CHANNELS.index(name) for name in channels or CHANNELS]]
+def make_work(path: Path, plates=("P1", "P2"), wells=12, sites=4, side=32, lines=("U2OS", "A549"), lone=()) -> Work:
+    """Write a store of plates x wells x sites; wells in `lone`, as (plate, well), have one site only."""
+    write_settings(path, StoreSettings())
+    names = tuple(f"A{well + 1:02d}" for well in range(wells))
+    fields = tuple(range(1, sites + 1))
+    for plate, line in zip(plates, lines, strict=False):
+        folder = path / "plates" / f"{plate}.zarr"
+        container = Container(folder, names, fields, CHANNELS, side, side, np.dtype("uint8"), find_codec(None))
+        container.write({})
+        rows = [(well, site) for well in names for site in fields if site == 1 or (plate, well) not in lone]
+        for well in names:
+            with write_shard(container.shard(well), container.chunks) as shard:
+                for site in (site for name, site in rows if name == well):
+                    for channel, image in zip(CHANNELS, made_site(plate, well, site, side), strict=True):
+                        shard.append(container.chunk(site, channel), pack(image, container.codec))
+                shard.finish()
+        table = pd.DataFrame(rows, columns=["Metadata_Well", "Metadata_Site"])
+        table.insert(0, "Metadata_Plate", plate)
+        table = table.assign(Metadata_Cell_type=line, channels=",".join(CHANNELS))
+        table.to_parquet(path / "plates" / f"{plate}.parquet")
+    return open_work(path)
