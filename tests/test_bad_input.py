@@ -1,0 +1,126 @@
+"""What a user can get wrong: one clear line, the right exit code, nothing half-written."""
+
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.commands import TINY, kit_command, settings
+
+
+@pytest.fixture(scope="module")
+def plates(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("bad") / "plates"
+    kit_command(
+        "phantom", folder, *settings((*TINY, "plates_per_line=1", "wide_plates_per_line=0", "side=56", "missing_wells=0"))
+    )
+    return folder
+
+
+def one_line(*words: object, code: int, **variables: str) -> str:
+    """Return the error line of a command that must fail with `code` and say so in one line."""
+    stderr = kit_command(*words, code=code, **variables).stderr.strip()
+    assert "Traceback" not in stderr
+    assert len(stderr.splitlines()[-1:]) == 1
+    return stderr.splitlines()[-1]
+
+
+def ingest_words(plates, work, *more):
+    return ("ingest", plates / "images", "--metadata", plates / "metadata", "--work", work, *more)
+
+
+def test_an_empty_folder(tmp_path, plates):
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    line = one_line("ingest", empty, "--metadata", plates / "metadata", "--work", tmp_path / "work", code=2)
+    assert str(empty) in line
+    assert not (tmp_path / "work" / "plates").exists()
+
+
+def test_a_folder_that_is_not_there(tmp_path, plates):
+    line = one_line("ingest", tmp_path / "nowhere", "--metadata", plates / "metadata", "--work", tmp_path / "work", code=2)
+    assert "nowhere" in line
+
+
+def test_metadata_without_a_column(tmp_path, plates):
+    metadata = shutil.copytree(plates / "metadata", tmp_path / "metadata")
+    table = pd.read_csv(metadata / "experiment-metadata.tsv", sep="\t", dtype=str).drop(columns="Cell_type")
+    table.to_csv(metadata / "experiment-metadata.tsv", sep="\t", index=False)
+    line = one_line("ingest", plates / "images", "--metadata", metadata, "--work", tmp_path / "work", code=1)
+    assert "Cell_type" in line
+    assert "experiment-metadata.tsv" in line
+
+
+def test_a_plate_that_does_not_exist(tmp_path, plates):
+    line = one_line(*ingest_words(plates, tmp_path / "work", "--plates", "MADE0009"), code=2)
+    assert "MADE0009" in line
+    assert "MADE0001" in line
+
+
+@pytest.mark.parametrize("content", [b"", b"this is a text file named .tiff\n", None], ids=["empty", "text", "truncated"])
+def test_a_broken_image_is_set_aside(tmp_path, plates, content):
+    source = shutil.copytree(plates / "images", tmp_path / "images")
+    victim = sorted(source.glob("MADE0001*/Images/*.tiff"))[5]
+    victim.write_bytes(victim.read_bytes()[:1000] if content is None else content)
+    words = ("ingest", source, "--metadata", plates / "metadata", "--work", tmp_path / "work")
+    assert victim.name in kit_command(*words).stdout
+    line = one_line(*words[:-1], tmp_path / "strict", "--strict", code=1)
+    assert victim.name in line
+
+
+@pytest.fixture(scope="module")
+def work(plates, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("bad_work") / "work"
+    kit_command(*ingest_words(plates, folder))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("--recipe", "sslprofiler-locall", "--channels", "all"), "did you mean sslprofiler-local"),
+        (("--recipe", "demo", "--channels", "all", "--set", "train.lrr=1"), "did you mean lr"),
+        (("--recipe", "demo", "--channels", "all", "--set", "train.lr=high"), "train.lr"),
+        (("--recipe", "demo", "--channels", "all", "--set", "trian.lr=1"), "did you mean train"),
+        (("--recipe", "demo", "--channels", "Mito,GFP"), "GFP"),
+        (("--recipe", "demo", "--channels", "all", "--run", "../outside"), "outside"),
+    ],
+)
+def test_a_wrong_recipe_or_key(work, words, expected):
+    assert expected in one_line("train", "--work", work, "--run", "r", *words, code=2)
+    assert not (work / "runs" / "r").exists()
+
+
+def test_no_permission_to_write(tmp_path, plates):
+    """Root may write anywhere, so a file stands where the folder should be: the same failure, for everybody."""
+    (tmp_path / "file").write_text("")
+    assert "file" in one_line(*ingest_words(plates, tmp_path / "file" / "work"), code=1)
+
+
+def test_a_work_folder_that_is_not_one(tmp_path):
+    assert str(tmp_path) in one_line("views", tmp_path, "--out", tmp_path / "views.png", code=2)
+
+
+def profile_table(plates: Path) -> pd.DataFrame:
+    ids = pd.read_csv(plates / "metadata_test.csv", dtype=str)
+    return pd.DataFrame(
+        {"Metadata_Plate": ids.iloc[:, 1], "Metadata_Well": ids.iloc[:, 2], "f0000": 0.5, "f0001": range(len(ids))}
+    )
+
+
+def test_ids_and_features_that_do_not_fit(tmp_path, plates):
+    ids = plates / "metadata_test.csv"
+    table = profile_table(plates)
+    table.to_parquet(tmp_path / "whole.parquet")
+    kit_command("export", tmp_path / "whole.parquet", "--ids", ids, "--out", tmp_path / "whole.csv")
+    table.iloc[1:].to_parquet(tmp_path / "short.parquet")
+    missing = pd.read_csv(ids, dtype=str)["ID"].iloc[0]
+    assert missing in one_line("export", tmp_path / "short.parquet", "--ids", ids, "--out", tmp_path / "short.csv", code=1)
+    table.assign(f0000=[float("nan"), *table["f0000"].iloc[1:]]).to_parquet(tmp_path / "nan.parquet")
+    assert "f0000" in one_line("export", tmp_path / "nan.parquet", "--ids", ids, "--out", tmp_path / "nan.csv", code=1)
+    twice = pd.read_csv(ids, dtype=str)
+    pd.concat([twice, twice.iloc[:1]]).to_csv(tmp_path / "twice.csv", index=False)
+    line = one_line("export", tmp_path / "whole.parquet", "--ids", tmp_path / "twice.csv", "--out", tmp_path / "t.csv", code=1)
+    assert missing in line
+    assert sorted(path.name for path in tmp_path.glob("*.csv")) == ["twice.csv", "whole.csv"]
