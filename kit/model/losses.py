@@ -60,11 +60,16 @@ class _PrototypeCrossEntropy(torch.autograd.Function):
     """Weighted cross-entropy of student rows against teacher rows. The gradients are formed chunk by chunk on the way forward."""
 
     @staticmethod
-    def forward(ctx, student_RH, student_KH, teacher_RH, teacher_KH, bias_K, weight_R, temperatures, chunk):
+    def forward(ctx, student_RH, student_KH, teacher_RH, teacher_KH, bias_K, weight_R, temperatures, chunk, dtype):
         student_temperature, teacher_temperature = temperatures
         need = student_RH.requires_grad or student_KH.requires_grad
-        boost = FP16_BOOST if student_RH.dtype == torch.float16 else 1.0
         wide = torch.promote_types(student_RH.dtype, torch.float32)
+        dtype = dtype or student_RH.dtype
+        boost = FP16_BOOST if dtype == torch.float16 else 1.0
+        ctx.dtypes = (student_RH.dtype, student_KH.dtype)  # gradients come back wide: half precision would round them away
+        student_RH, student_KH, teacher_RH, teacher_KH = (
+            operand.to(dtype) for operand in (student_RH, student_KH, teacher_RH, teacher_KH)
+        )
         loss_R = torch.empty(len(student_RH), dtype=wide, device=student_RH.device)
         grad_RH = torch.empty_like(student_RH, dtype=wide) if need else None
         grad_KH = torch.zeros_like(student_KH, dtype=wide) if need else None
@@ -79,11 +84,10 @@ class _PrototypeCrossEntropy(torch.autograd.Function):
             if need:
                 slope = logits.sub_(norm).exp_().sub_(target)
                 slope *= (weight_R[rows, None] / heaviest) * (boost / student_temperature)
-                slope = slope.to(student_RH.dtype)
+                slope = slope.to(dtype)
                 grad_RH[rows] = (slope @ student_KH).to(wide)
                 grad_KH += slope.T @ student_RH[rows]
         ctx.save_for_backward(grad_RH, grad_KH, heaviest / boost)
-        ctx.dtypes = (student_RH.dtype, student_KH.dtype)
         ctx.mark_non_differentiable(loss_R)
         return (loss_R * weight_R).sum(), loss_R
 
@@ -91,7 +95,7 @@ class _PrototypeCrossEntropy(torch.autograd.Function):
     def backward(ctx, grad, _):
         grad_RH, grad_KH, factor = ctx.saved_tensors
         rows, prototypes = ctx.dtypes
-        return (grad_RH * (grad * factor)).to(rows), (grad_KH * (grad * factor)).to(prototypes), *([None] * 6)
+        return (grad_RH * (grad * factor)).to(rows), (grad_KH * (grad * factor)).to(prototypes), *([None] * 7)
 
 
 def prototype_loss(
@@ -120,11 +124,9 @@ def prototype_loss(
     Source: DINOv2's DINO and iBOT losses; the order of computation is ours.
     """
     operands = (student_RH, student_KH, teacher_RH, teacher_KH)
-    if dtype is not None:
-        operands = tuple(operand.to(dtype) for operand in operands)
     with torch.autocast(student_RH.device.type, enabled=False):
         temperatures = (student_temperature, teacher_temperature)
-        return _PrototypeCrossEntropy.apply(*operands, bias_K, weight_R, temperatures, chunk)
+        return _PrototypeCrossEntropy.apply(*operands, bias_K, weight_R, temperatures, chunk, dtype)
 
 
 def koleo(cls_BD: Tensor, group: Group = ONE) -> Tensor:
