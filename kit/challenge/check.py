@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import polars as pl
-import polars.exceptions
 
+from kit.challenge.csv_files import read_csv
 from kit.challenge.ids import read_ids
 from kit.errors import KitError
 
@@ -41,7 +41,7 @@ def check(submission: Path, ids: Path, **columns: str | None) -> Checked:
 def check_against(path: Path, wanted: list[str], *, called: str) -> Checked:
     """Check the CSV at `path` against the IDs wanted, in order; errors call the file `called`."""
     names = _header(path, called)
-    frame = _read(path, called)
+    frame = read_csv(path, lambda name: name == "ID", pl.Float64, called=called)
     _check_ids(frame["ID"].fill_null("").to_list(), wanted, called)
     features = [name for name in names if name != "ID"]
     for name in features:
@@ -65,13 +65,6 @@ def _header(path: Path, called: str) -> list[str]:
     if len(names) < 2:
         raise KitError(f"{called} has no feature column beside ID")
     return names
-
-
-def _read(path: Path, called: str) -> pl.DataFrame:
-    try:
-        return pl.read_csv(path, schema_overrides={"ID": pl.String}, infer_schema_length=None)
-    except (polars.exceptions.PolarsError, UnicodeDecodeError) as error:
-        raise KitError(f"{called} cannot be read as CSV: {str(error).splitlines()[0]}") from error
 
 
 def _check_ids(found: list[str], wanted: list[str], called: str) -> None:

@@ -9,6 +9,7 @@ import pandas as pd
 import polars as pl
 import polars.exceptions
 
+from kit.challenge.csv_files import read_csv
 from kit.errors import KitError
 from kit.images.plates import normalise_well
 from kit.profiles.table import PLATE, WELL, Profiles, read_facts
@@ -62,11 +63,11 @@ def from_frame(
     if not names:
         raise KitError(f"{source} has no numeric feature column beside Metadata_* and the ID")
     who = _who(frame, source, id_name, ids)
-    features_MF = np.empty((len(frame), len(names)), dtype=np.float32)
-    for start in range(0, len(names), _CHUNK):
-        block = frame.select(pl.col(names[start : start + _CHUNK]).cast(pl.Float64).fill_null(float("nan"))).to_numpy()
-        with np.errstate(over="ignore"):
-            features_MF[:, start : start + _CHUNK] = block
+    features_FM = np.empty((len(names), len(frame)), dtype=np.float32)
+    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is found below
+        for row, name in zip(features_FM, names, strict=True):
+            row[:] = frame.get_column(name).cast(pl.Float64).to_numpy()  # null becomes NaN
+    features_MF = np.ascontiguousarray(features_FM.T)
     return _finish(features_MF, who, tuple(names), source, ids, uses_well_position)
 
 
@@ -133,21 +134,17 @@ def _kind(path: Path) -> str | None:
 
 def _read(path: Path) -> pl.DataFrame:
     """Read one file: Metadata_ and ID columns as text, the others as they are."""
-    try:
-        if _kind(path) == "parquet":
-            frame = pl.read_parquet(path)
-        else:
-            names = pl.read_csv(path, n_rows=0, infer_schema=False).columns
-            frame = pl.read_csv(
-                path, schema_overrides={name: pl.String for name in names if _is_text(name)}, infer_schema_length=None
-            )
-    except (polars.exceptions.PolarsError, OSError, UnicodeDecodeError) as error:
-        if isinstance(error, PermissionError):
-            raise
-        raise KitError(f"{path} cannot be read: {str(error).splitlines()[0]}") from error
+    frame = read_csv(path, _is_text, pl.Float32) if _kind(path) == "csv" else _read_parquet(path)
     frame = frame.drop([name for name in frame.columns if re.fullmatch(r"__index_level_\d+__", name)])  # pandas' row index
     empty = [name for name in frame.columns if not _is_text(name) and frame[name].null_count() == len(frame)]
     return frame.with_columns(pl.col(empty).cast(pl.Float64))  # the same column may hold numbers in the next file
+
+
+def _read_parquet(path: Path) -> pl.DataFrame:
+    try:
+        return pl.read_parquet(path)
+    except polars.exceptions.PolarsError as error:
+        raise KitError(f"{path} cannot be read as parquet: {str(error).splitlines()[0]}") from error
 
 
 def _is_text(name: str) -> bool:

@@ -129,7 +129,7 @@ def test_nan_in_a_profile_is_named(table, ids, tmp_path):
         (lambda t: t.assign(b=t["b"].where(t.index != 2)), "b of ID .* is empty"),
         (lambda t: t.assign(b=t["b"].where(t.index != 2, np.inf)), "b of ID .* is inf"),
         (lambda t: t.assign(b="word"), "b of ID .* is word, not a number"),
-        (lambda t: t.assign(b=""), "b of ID .* is empty, not a number"),
+        (lambda t: t.assign(b=""), "b of ID .* is empty; need"),
         (lambda t: t.rename(columns={"ID": "Id"}), "no column ID"),
         (lambda t: t[["ID"]], "no feature column"),
         (lambda t: t.rename(columns={"b": "a"}), "column a stands twice"),

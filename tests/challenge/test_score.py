@@ -10,6 +10,7 @@ import pytest
 from sklearn.neighbors import KNeighborsClassifier
 
 import kit
+from kit.challenge.csv_files import read_csv
 from kit.challenge.null import noise_like
 from kit.challenge.score import score, score_files, scores_text, write_scores
 from kit.errors import KitError, UsageError
@@ -170,6 +171,19 @@ def test_what_is_not_a_feature_is_left_out(table, metadata):
     result = score(more, metadata)
     assert result["n_features"] == 6
     assert result["directions"] == score(table, metadata)["directions"]
+
+
+def test_columns_are_what_all_their_rows_are(metadata, tmp_path):
+    many = pd.concat([make_table(features=2, seed=seed).assign(copy=seed) for seed in range(3)], ignore_index=True)  # 315 rows
+    many["Metadata_Plate"] = many["Metadata_Plate"] + "-" + many.pop("copy").astype(str)
+    many["whole"] = [*range(314), 0.5]  # looks like whole numbers for 200 rows
+    many["late"] = [None] * 210 + [1.0] * 105
+    many["word"] = [*range(314), "text"]
+    many.to_csv(tmp_path / "t.csv", index=False)
+    frame = read_csv(tmp_path / "t.csv", lambda name: name.startswith("Metadata_"), pl.Float32)
+    assert frame["whole"][314] == 0.5
+    assert frame["late"].dtype.is_numeric()
+    assert frame["word"].dtype == pl.String
 
 
 def test_bad_options_are_usage_errors(table, metadata):

@@ -1,0 +1,46 @@
+"""Wide CSV files read fast: types are told from the first rows, and from all rows only where those do not tell."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+import polars.exceptions
+
+from kit.errors import KitError
+
+_HEAD = 200  # rows
+
+
+def read_csv(path: Path, is_text: Callable[[str], bool], number: type[pl.DataType], *, called: str | None = None) -> pl.DataFrame:
+    """Return a CSV (or .csv.gz): columns that `is_text` picks as text, columns of numbers as `number`, the rest as they look.
+
+    Raises:
+        KitError: the file cannot be read as CSV; it is called `called`.
+    """
+    try:
+        head = pl.read_csv(path, n_rows=_HEAD, infer_schema_length=_HEAD)
+        text = {name: pl.String for name in head.columns if is_text(name)}
+        numbers = {name: number for name, kind in head.schema.items() if kind.is_numeric() and name not in text}
+        if any(head[name].null_count() == len(head) for name in head.columns if name not in text):
+            return _read_all_as_text(path, is_text, number)
+        return pl.read_csv(path, schema_overrides={**text, **numbers}, infer_schema_length=_HEAD)
+    except polars.exceptions.ComputeError:  # a later row is not what the first rows are
+        return _read_all_as_text(path, is_text, number, called)
+    except (polars.exceptions.PolarsError, UnicodeDecodeError) as error:
+        raise _unreadable(called or path, error) from error
+
+
+def _read_all_as_text(
+    path: Path, is_text: Callable[[str], bool], number: type[pl.DataType], called: str | None = None
+) -> pl.DataFrame:
+    """Read every row as text and turn each column into numbers if all of its values are."""
+    try:
+        frame = pl.read_csv(path, infer_schema=False)
+    except (polars.exceptions.PolarsError, UnicodeDecodeError) as error:
+        raise _unreadable(called or path, error) from error
+    columns = {name: frame[name].cast(number, strict=False) for name in frame.columns if not is_text(name)}
+    return frame.with_columns(column for name, column in columns.items() if column.null_count() == frame[name].null_count())
+
+
+def _unreadable(path: Path | str, error: Exception) -> KitError:
+    return KitError(f"{path} cannot be read as CSV: {str(error).splitlines()[0]}")
