@@ -1,0 +1,130 @@
+"""A frozen backbone that turns sites into vectors: z = [CLS ; mean patch token].
+
+B batch, C channels, P side the site is resized to, D width of a token.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from kit.config import RunConfig, config_to_dict
+from kit.kernels.tile import tile
+from kit.model.checkpoint import load_backbone
+from kit.model.train import precision
+from kit.model.views import normalise_site
+from kit.model.vit import Vit, seeded_vit
+from kit.profiles.runs import run_config
+from kit.profiles.table import PLATE, SITE, WELL
+
+if TYPE_CHECKING:
+    from kit.images.store import Work
+
+_READERS = 2  # threads that unpack the next batch while this one is computed
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A backbone in evaluation mode, the data it takes, and what features.json says of it."""
+
+    work: "Work"
+    network: Vit
+    config: RunConfig
+    mean_C: Tensor
+    sd_C: Tensor
+    facts: dict[str, Any]
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        return self.config.channels
+
+    @property
+    def parts(self) -> dict[str, list[int]]:
+        dim = self.config.model.dim
+        return {"cls": [0, dim], "patch": [dim, 2 * dim]}
+
+    def embed_sites(self, plate: str, sites: pd.DataFrame, bar) -> np.ndarray:
+        """Return [CLS ; mean patch token] of the sites of one plate, float32 [N, 2 D].
+
+        Every batch has the same shape (the last is filled up with its first site), so that a vector does not depend on
+        how many sites the plate has.
+        """
+        vectors = []
+        for site_BCHW, count in self._batches(plate, sites):
+            vectors.append(self.embed_batch(site_BCHW)[:count].cpu().numpy())
+            bar.update(count)
+        return np.concatenate(vectors)
+
+    @torch.inference_mode()
+    def embed_batch(self, site_BCHW: Tensor) -> Tensor:
+        """Return [CLS ; mean patch token] of whole sites, float32 [B, 2 D]; the sites are uint8."""
+        device = self.mean_C.device
+        side = self.config.embed.side
+        B, _, height, width = site_BCHW.shape
+        whole_B4 = torch.tensor([[0, 0, height, width]]).repeat(B, 1)
+        resized_BCPP, _ = tile(site_BCHW, torch.arange(B), whole_B4, side=side)
+        view_BCPP = normalise_site(resized_BCPP.to(device), self.config.views, self.mean_C, self.sd_C)
+        dtype = precision(self.config, device)
+        with torch.autocast(device.type, dtype=dtype, enabled=dtype is not None):
+            tokens = self.network(view_BCPP)
+        return torch.cat([tokens.cls_BD.float(), tokens.patch_BND.float().mean(dim=1)], dim=1)
+
+    def _batches(self, plate: str, sites: pd.DataFrame) -> Iterator[tuple[Tensor, int]]:
+        """Yield batches of sites, uint8 [B, C, H, W], and how many of each are not filling; read one batch ahead."""
+        size = self.config.embed.batch
+        keys = list(zip(sites[PLATE], sites[WELL], sites[SITE], strict=True))
+        groups = [keys[start : start + size] for start in range(0, len(keys), size)]
+        with ThreadPoolExecutor(_READERS) as pool:
+            ahead = [pool.submit(self._read, key) for key in groups[0]]
+            for index, group in enumerate(groups):
+                now, ahead = ahead, [pool.submit(self._read, key) for group in groups[index + 1 : index + 2] for key in group]
+                images = [reading.result() for reading in now]
+                images += [images[0]] * (size - len(group))
+                yield torch.from_numpy(np.stack(images)), len(group)
+
+    def _read(self, key: tuple[str, str, int]) -> np.ndarray:
+        return self.work.read_site(*key, channels=self.channels)
+
+
+def open_backbone(work: "Work", run: str, *, weights: Path | None = None, random: bool = False) -> Backbone:
+    """Return the backbone of a run's newest checkpoint, of a checkpoint file, or at initial random weights.
+
+    Raises:
+        KitError: there is no such run or no whole checkpoint.
+    """
+    if random:
+        config = run_config(work, run)
+        network = seeded_vit(config.model, len(config.channels), config.seed).requires_grad_(False).eval()
+        mean_C, sd_C = (torch.from_numpy(values) for values in work.channel_stats(config.channels))
+    else:
+        if weights is None:
+            run_config(work, run)  # a run that is not there is said to be so
+        network, config, mean_C, sd_C = load_backbone(Path(weights) if weights else work.run_folder(run))
+    facts = {
+        "baseline": "random" if random else None,
+        "of_run": run,
+        "weights": _digest(network),
+        "channels": list(config.channels),
+        "mean": mean_C.tolist(),
+        "sd": sd_C.tolist(),
+        "config": {table: config_to_dict(config)[table] for table in ("model", "views", "embed")},
+    }
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    facts["precision"] = str(precision(config, device) or torch.float32).removeprefix("torch.")
+    return Backbone(work, network.to(device), config, mean_C.float().to(device), sd_C.float().to(device), facts)
+
+
+def _digest(network: Vit) -> str:
+    """Return the SHA-256 of the weights, by name."""
+    digest = hashlib.sha256()
+    for name, value in sorted(network.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()

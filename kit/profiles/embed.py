@@ -1,0 +1,142 @@
+"""Sites -> vectors: every site of the store through a frozen backbone, or through a baseline. N sites, D features of a part.
+
+WORK/runs/RUN/features/<barcode>.parquet   one row per site: Metadata_Plate, Metadata_Well, Metadata_Site, f0000 ...
+WORK/runs/RUN/features/features.json       which columns are which part, and what made them; written last
+"""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from kit.errors import KitError, UsageError
+from kit.files import write_whole
+from kit.profiles.runs import run_config
+from kit.profiles.table import PLATE, SITE, WELL, read_facts, write_table
+from kit.progress import progress
+
+if TYPE_CHECKING:
+    from kit.images.store import Work
+
+_NAMED = 5  # sites named in a message
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """What was embedded. skipped: sites that lack a channel, "plate well site: channels"."""
+
+    run: str
+    sites: int
+    plates: int
+    parts: dict[str, list[int]]
+    kept: int = 0  # plates that were there already, made by the same weights
+    skipped: list[str] = field(default_factory=list)
+
+    def text(self) -> str:
+        """Return a line for a person, and one with the sites that were skipped."""
+        parts = ", ".join(f"{name} {stop - start}" for name, (start, stop) in self.parts.items())
+        line = f"{self.run}: {self.sites} sites of {self.plates} plates, features {parts}"
+        line += f" ({self.kept} plates were there already)" if self.kept else ""
+        if not self.skipped:
+            return line
+        more = f" and {len(self.skipped) - _NAMED} more" if len(self.skipped) > _NAMED else ""
+        return f"{line}\n{len(self.skipped)} sites lack a channel and were left out: {'; '.join(self.skipped[:_NAMED])}{more}"
+
+
+def embed(work: "Work", run: str, *, weights: Path | None = None, baseline: str | None = None) -> Embedded:
+    """Write the features of every site that has all channels of the run; a plate made by the same weights is kept.
+
+    Args:
+        weights: a checkpoint file to take the backbone from instead of the run's newest checkpoint.
+        baseline: `random`: the run's architecture at its initial random weights, written as RUN-random; `intensity`: mean
+            and standard deviation of each channel's 8-bit levels, written as RUN-intensity, and of the camera counts,
+            written as RUN-intensity-raw.
+
+    Raises:
+        UsageError: weights and baseline together. KitError: no such run, no checkpoint, or no site with all channels.
+    """
+    if weights is not None and baseline is not None:
+        raise UsageError("--weights and --baseline exclude each other")
+    if baseline == "intensity":
+        return embed_intensity(work, run)
+    from kit.profiles.backbone import open_backbone  # torch is needed from here on
+
+    backbone = open_backbone(work, run, weights=weights, random=baseline == "random")
+    name = f"{run}-random" if baseline == "random" else run
+    return _write_run(work, name, backbone.channels, backbone.facts, backbone.parts, backbone.embed_sites)
+
+
+def embed_intensity(work: "Work", run: str) -> Embedded:
+    """Write RUN-intensity and RUN-intensity-raw from the sums that ingest kept: no pixel is read."""
+    channels = run_config(work, run).channels
+    facts = {"baseline": "intensity", "of_run": run, "channels": list(channels)}
+    parts = {"cls": [0, 2 * len(channels)]}
+    raw = [f"{channel}_{statistic}" for channel in channels for statistic in ("mean", "sd")]
+
+    def counts(plate: str, sites: pd.DataFrame, bar) -> np.ndarray:
+        bar.update(len(sites))
+        return sites[raw].to_numpy(dtype=np.float32)
+
+    def levels(plate: str, sites: pd.DataFrame, bar) -> np.ndarray:
+        bar.update(len(sites))
+        n = work.container(plate).height * work.container(plate).width
+        sums, squares = (
+            sites[[f"{channel}_{name}" for channel in channels]].to_numpy(dtype=np.float64) for name in ("sum8", "sumsq8")
+        )
+        moments = np.stack([sums / n, np.sqrt(n * squares - sums**2) / n], axis=2)  # mean, sd of each channel
+        return moments.reshape(len(sites), -1).astype(np.float32)
+
+    _write_run(work, f"{run}-intensity-raw", channels, {**facts, "of": "camera counts"}, parts, counts)
+    return _write_run(work, f"{run}-intensity", channels, {**facts, "of": "8-bit levels"}, parts, levels)
+
+
+def _write_run(
+    work: "Work", name: str, channels: tuple[str, ...], facts: dict[str, Any], parts: dict[str, list[int]], vectors: Callable
+) -> Embedded:
+    """Write the features of each plate, then features.json; `vectors(plate, sites, bar)` gives float32 [N, D]."""
+    folder = work.run_folder(name) / "features"
+    made_by = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+    sites, skipped = _complete_sites(work, channels)
+    stale = [path for path in folder.glob("*.parquet") if read_facts(path).get("made_by") != made_by]
+    for path in [*stale, folder / "features.json"]:
+        path.unlink(missing_ok=True)  # features of other weights must not mix with these
+    names = tuple(f"f{index:04d}" for index in range(max(stop for _, stop in parts.values())))
+    kept = 0
+    with progress(total=len(sites), label=f"embed {name}", unit="site") as bar:
+        for plate, rows in sites.groupby(PLATE, sort=True):
+            path = folder / f"{plate}.parquet"
+            if path.is_file() and read_facts(path)["sites"] == len(rows):
+                kept += 1
+                bar.update(len(rows))
+                continue
+            who = rows[[PLATE, WELL, SITE]].reset_index(drop=True)
+            write_table(
+                who,
+                vectors(plate, rows, bar),
+                names,
+                path,
+                {"schema": 1, "rows": "sites", "made_by": made_by, "sites": len(rows)},
+            )
+    record = {"schema": 1, "run": name, "parts": parts, "made_by": made_by, **facts, "sites_lacking_a_channel": len(skipped)}
+    write_whole(folder / "features.json", json.dumps(record, indent=1) + "\n")
+    return Embedded(name, len(sites), sites[PLATE].nunique(), parts, kept, skipped)
+
+
+def _complete_sites(work: "Work", channels: tuple[str, ...]) -> tuple[pd.DataFrame, list[str]]:
+    """Return the sites that have all channels, by plate, and what the others lack."""
+    sites = work.sites
+    lacking = [[name for name in channels if name not in text.split(",")] for text in sites["channels"]]
+    complete = np.array([not names for names in lacking], dtype=bool)
+    if not complete.any():
+        raise KitError(f"no site of {work.path} has all of the channels {', '.join(channels)}")
+    skipped = [
+        f"{plate} {well} site {site}: {', '.join(names)}"
+        for plate, well, site, names in zip(sites[PLATE], sites[WELL], sites[SITE], lacking, strict=True)
+        if names
+    ]
+    return sites[complete], skipped
