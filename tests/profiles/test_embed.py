@@ -1,0 +1,161 @@
+"""Sites to vectors: by value against the network called plainly, resumed per plate, and the baselines from pixels."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import tomli_w
+import torch
+
+import kit
+from kit.config import EmbedConfig, config_to_dict
+from kit.errors import KitError, UsageError
+from kit.model.checkpoint import Place, load_backbone, save_checkpoint
+from kit.model.vit import seeded_vit
+from kit.profiles.embed import embed
+from tests.images.made_work import CHANNELS, make_work
+from tests.model.tiny import tiny_config, tiny_learner
+
+FEATURES = [f"f{index:04d}" for index in range(48)]  # class token and mean patch of 24
+MEAN, SD = [0.5, 0.4, 0.6], [0.3, 0.2, 0.25]
+
+
+def put_run(path: Path, run: str, seed: int = 3, batch: int = 5) -> None:
+    """Write a run of a tiny network with one checkpoint, as training would."""
+    config = replace(tiny_config(seed=seed), embed=EmbedConfig(side=32, batch=batch))
+    folder = path / "runs" / run
+    (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
+    (folder / "run.toml").write_text(tomli_w.dumps(config_to_dict(config)))
+    learner = tiny_learner(config, dtype=torch.float32)
+    with torch.no_grad():
+        learner.teacher.backbone.cls_token += seed  # different weights for a different seed, stirred alike
+    save_checkpoint(folder / "checkpoints", learner, Place(1, 0, 1, 0.1), {"mean": MEAN, "sd": SD})
+
+
+@pytest.fixture
+def work(tmp_path):
+    """Two plates of six wells of four sites of 32 px, with the sums that ingest keeps; one site lacks a channel."""
+    make_work(tmp_path, wells=6)
+    made = kit.open(tmp_path)
+    for plate in made.plates:
+        path = tmp_path / "plates" / f"{plate}.parquet"
+        table = pd.read_parquet(path)
+        pixels = [
+            made.read_site(plate, well, site).astype(np.int64)
+            for well, site in zip(table["Metadata_Well"], table["Metadata_Site"], strict=True)
+        ]
+        for index, channel in enumerate(CHANNELS):
+            table[f"{channel}_sum8"] = [site[index].sum() for site in pixels]
+            table[f"{channel}_sumsq8"] = [(site[index] ** 2).sum() for site in pixels]
+            table[f"{channel}_mean"], table[f"{channel}_sd"] = 1000.0 + index, 50.0 + index
+        if plate == "P2":
+            table.loc[7, "channels"] = "Mito,RNA"
+        table.to_parquet(path)
+    put_run(tmp_path, "tiny")
+    return kit.open(tmp_path)
+
+
+def test_vectors_are_the_networks_own(work):
+    done = embed(work, "tiny")
+    assert (done.sites, done.plates, done.parts) == (47, 2, {"cls": [0, 24], "patch": [24, 48]})
+    features = work.features("tiny")
+    assert list(features) == ["Metadata_Plate", "Metadata_Well", "Metadata_Site", *FEATURES]
+    network = load_backbone(work.run_folder("tiny"))[0]
+    for row in (0, 23, 40):
+        who = features.loc[row, ["Metadata_Plate", "Metadata_Well", "Metadata_Site"]]
+        site = torch.from_numpy(work.read_site(*who)).float() / 255
+        view = (site - torch.tensor(MEAN)[:, None, None]) / torch.tensor(SD)[:, None, None]
+        tokens = network(view[None])
+        expected = torch.cat([tokens.cls_BD, tokens.patch_BND.mean(dim=1)], dim=1)[0]
+        np.testing.assert_allclose(features.loc[row, FEATURES].to_numpy(dtype=np.float32), expected, rtol=1e-4, atol=1e-5)
+    assert features[FEATURES].std().min() > 1e-3  # sites differ
+
+
+def test_a_site_that_lacks_a_channel_is_listed_not_embedded(work):
+    done = embed(work, "tiny")
+    assert done.skipped == ["P2 A02 site 4: AGP"]
+    assert "P2 A02 site 4: AGP" in done.text()
+    features = work.features("tiny").query("Metadata_Plate == 'P2'")
+    assert len(features) == 23
+    assert not ((features["Metadata_Well"] == "A02") & (features["Metadata_Site"] == 4)).any()
+
+
+def test_a_plate_that_is_there_is_kept_and_the_bits_repeat(work):
+    embed(work, "tiny")
+    folder = work.run_folder("tiny") / "features"
+    first = {path.name: path.read_bytes() for path in folder.iterdir()}
+    (folder / "P2.parquet").unlink()
+    assert embed(work, "tiny").kept == 1
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == first
+
+
+def test_other_weights_replace_every_plate(work):
+    embed(work, "tiny")
+    before = work.features("tiny")
+    put_run(work.path, "tiny", seed=4)
+    assert embed(work, "tiny").kept == 0
+    assert not np.allclose(work.features("tiny")[FEATURES], before[FEATURES])
+
+
+def test_weights_from_a_file(work):
+    put_run(work.path, "other", seed=9)
+    embed(work, "other")
+    embed(work, "tiny", weights=work.run_folder("other") / "checkpoints" / "step_00000001.safetensors")
+    pd.testing.assert_frame_equal(work.features("tiny"), work.features("other"))
+
+
+def test_a_stop_leaves_whole_plates_and_no_claim_to_be_complete(work, monkeypatch):
+    from kit.profiles.backbone import Backbone
+
+    whole = Backbone.embed_sites
+
+    def stop_at_second_plate(self, plate, sites, bar):
+        if plate == "P2":
+            raise KeyboardInterrupt
+        return whole(self, plate, sites, bar)
+
+    monkeypatch.setattr(Backbone, "embed_sites", stop_at_second_plate)
+    with pytest.raises(KeyboardInterrupt):
+        embed(work, "tiny")
+    folder = work.run_folder("tiny") / "features"
+    assert [path.name for path in folder.iterdir()] == ["P1.parquet"]
+    monkeypatch.undo()
+    assert embed(work, "tiny").kept == 1
+
+
+def test_random_baseline_is_the_architecture_at_its_seed(work, monkeypatch):
+    monkeypatch.setattr(type(work), "channel_stats", lambda self, channels: (np.array(MEAN), np.array(SD)))
+    done = embed(work, "tiny", baseline="random")
+    assert done.run == "tiny-random"
+    config = tiny_config(seed=3)
+    network = seeded_vit(config.model, 3, 3).eval()
+    mean_C, sd_C = torch.tensor(MEAN), torch.tensor(SD)
+    view = (torch.from_numpy(work.read_site("P1", "A01", 1)).float() / 255 - mean_C[:, None, None]) / sd_C[:, None, None]
+    expected = network(view[None]).cls_BD[0].detach()
+    np.testing.assert_allclose(
+        work.features("tiny-random").loc[0, FEATURES[:24]].to_numpy(dtype=np.float32), expected, rtol=1e-4, atol=1e-5
+    )
+
+
+def test_intensity_baselines_are_mean_and_sd_of_the_pixels(work):
+    embed(work, "tiny", baseline="intensity")
+    levels, counts = work.features("tiny-intensity"), work.features("tiny-intensity-raw")
+    site = work.read_site("P1", "A03", 2).reshape(3, -1)
+    row = levels.query("Metadata_Plate == 'P1' and Metadata_Well == 'A03' and Metadata_Site == 2")
+    expected = np.stack([site.mean(axis=1), site.std(axis=1)], axis=1).ravel()
+    np.testing.assert_allclose(row[FEATURES[:6]].to_numpy()[0], expected, rtol=1e-6)
+    assert counts.loc[0, FEATURES[:6]].tolist() == [1000, 50, 1001, 51, 1002, 52]
+    facts = json.loads((work.run_folder("tiny-intensity") / "features" / "features.json").read_text())
+    assert facts["parts"] == {"cls": [0, 6]}
+
+
+def test_what_is_not_there_is_said(work):
+    with pytest.raises(KitError, match=r"no run nothing .* there are: tiny"):
+        embed(work, "nothing")
+    with pytest.raises(KitError, match="no run nothing"):
+        embed(work, "nothing", baseline="intensity")
+    with pytest.raises(UsageError, match="exclude"):
+        embed(work, "tiny", weights=Path("x"), baseline="random")
