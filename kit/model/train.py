@@ -177,7 +177,9 @@ class _Session:
                 self._note_bad(report, batch)
                 self.place = Place(self.place.step + 1, batch.epoch, batch.position, self.minutes())
                 bar.update()
-                if self.place.step % self.config.train.log_steps == 0 or self.place.step == self.steps:
+                if report.skipped and metrics:
+                    metrics.write(self.place.step, {"event": "skipped", "who": [list(row) for row in batch.who]})
+                elif self.place.step % self.config.train.log_steps == 0 or self.place.step == self.steps:
                     line = self._line(report, clock)
                     bar.set_postfix(loss=f"{line['loss']:.3f}", wait=f"{line['data_share']:.0%}")
                     if metrics:

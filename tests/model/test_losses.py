@@ -20,7 +20,7 @@ def rows(n: int, seed: int, dtype=torch.float64) -> torch.Tensor:
     return torch.nn.functional.normalize(torch.randn(n, H, generator=generator, dtype=torch.float64), dim=1).to(dtype)
 
 
-@pytest.mark.parametrize("dtype, share", [(torch.float64, 1e-12), (torch.float32, 1e-5)])
+@pytest.mark.parametrize(("dtype", "share"), [(torch.float64, 1e-12), (torch.float32, 1e-5)])
 def test_the_head_is_dinov2s(dtype, share):
     head = Head(24, LossConfig(prototypes=40, head_hidden=32, head_bottleneck=16))
     stir(head, 1)
@@ -33,7 +33,7 @@ def test_the_head_is_dinov2s(dtype, share):
     }
 
 
-@pytest.mark.parametrize("dtype, share", [(torch.float64, 1e-12), (torch.float32, 1e-5)])
+@pytest.mark.parametrize(("dtype", "share"), [(torch.float64, 1e-12), (torch.float32, 1e-5)])
 @pytest.mark.parametrize("chunk", [0, 1, 5, 23, 100])
 @pytest.mark.parametrize("steps", [1, 3])
 def test_sinkhorn_targets_are_the_plain_iterations(chunk, steps, dtype, share):
@@ -48,7 +48,7 @@ def test_sinkhorn_without_rows_is_flat():
     assert torch.equal(sinkhorn_bias(rows(0, 1), rows(K, 2), TEACHER, steps=3, chunk=4), torch.zeros(K, dtype=torch.float64))
 
 
-@pytest.mark.parametrize("dtype, share", [(torch.float64, 1e-12), (torch.float32, 1e-5)])
+@pytest.mark.parametrize(("dtype", "share"), [(torch.float64, 1e-12), (torch.float32, 1e-5)])
 @pytest.mark.parametrize("chunk", [0, 1, 5, 23, 100])
 def test_chunked_loss_has_the_value_and_gradients_of_the_plain_form(chunk, dtype, share):
     bias = torch.randn(K, generator=torch.Generator().manual_seed(9), dtype=torch.float64)
@@ -93,7 +93,7 @@ def test_cross_entropy_is_numpys():
     assert_near(each, dinov2_numpy.cross_entropy((student @ prototypes.T).numpy(), targets), 1e-12)
 
 
-@pytest.mark.parametrize("dtype, tolerance", [(torch.bfloat16, 0.03), (torch.float16, 0.004)])
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.bfloat16, 0.03), (torch.float16, 0.004)])
 def test_half_precision_products_keep_the_gradient(dtype, tolerance):
     """65,536 prototypes make differences of probabilities that half precision would round to nothing."""
     many = 4096
@@ -126,7 +126,7 @@ def test_centring_moves_the_centre_for_the_next_step_only():
     assert_near(targets, dinov2_numpy.centred(logits, centre, TEACHER), 1e-12)
 
 
-@pytest.mark.parametrize("dtype, share", [(torch.float64, 1e-12), (torch.float32, 1e-5)])
+@pytest.mark.parametrize(("dtype", "share"), [(torch.float64, 1e-12), (torch.float32, 1e-5)])
 def test_koleo_value_and_gradient(dtype, share):
     x = torch.randn(17, 12, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
     ours, theirs = x.clone().to(dtype).requires_grad_(), x.clone().requires_grad_()

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from kit.model.draws import draw_step
 from kit.model.dino import arrange
+from kit.model.draws import draw_step
 from kit.model.loop import learn
 from tests.model.tiny import as_double, as_numpy, assert_near, random_views, stirred_network, tiny_config, tiny_learner
 from tests.oracle import dinov2_numpy, dinov2_torch
@@ -19,7 +19,7 @@ def masks_of(learner, step):
     return torch.from_numpy(draws.mask_IBN.reshape(-1, draws.mask_IBN.shape[-1]))
 
 
-@pytest.mark.parametrize("dtype, share", [(torch.float64, 1e-10), (torch.float32, 1e-5)])
+@pytest.mark.parametrize(("dtype", "share"), [(torch.float64, 1e-10), (torch.float32, 1e-5)])
 @pytest.mark.parametrize("targets", ["sinkhorn", "centring"])
 @pytest.mark.parametrize("local_crops", [0, 2])
 def test_five_steps_are_dinov2s(local_crops, targets, dtype, share):
@@ -49,7 +49,9 @@ def test_five_steps_are_dinov2s(local_crops, targets, dtype, share):
     for network, reference in ((learner.student, oracle.student), (learner.teacher, oracle.teacher)):
         for name, value in network.state_dict().items():
             expected = reference[name].detach()
-            if name.endswith("qkv.bias"):  # the keys' bias has no effect: its gradient is rounding noise, which Adam makes as large as any
+            if name.endswith(
+                "qkv.bias"
+            ):  # the keys' bias has no effect: its gradient is rounding noise, which Adam makes as large as any
                 value, expected = value.view(3, -1)[[0, 2]], expected.view(3, -1)[[0, 2]]
             assert_near(value, expected, share, name)
     moved = [
@@ -144,7 +146,8 @@ def test_swapping_roles_swaps_nothing_in_the_symmetric_form(masked_view):
         key = (sites[table.student[term.student].view], sites[table.teacher[term.teacher]])
         weights[key] = weights.get(key, 0) + term.weight
     assert weights[("a", "b")] == weights[("b", "a")] == 0.5
-    assert sum(weights.values()) == 2 and sum(term.weight for term in table.ibot) == 1
+    assert sum(weights.values()) == 2
+    assert sum(term.weight for term in table.ibot) == 1
 
 
 @pytest.mark.parametrize("aggregation", [False, True])
@@ -198,7 +201,8 @@ def test_one_step_ahead_of_the_end_the_schedules_are_dinov2s():
     assert [schedules.at(step).lr for step in range(40)] == pytest.approx(lr, rel=1e-12)
     assert [schedules.at(step).momentum for step in range(40)] == pytest.approx(dinov2_numpy.cosine(0.994, 1.0, 40), rel=1e-12)
     assert [schedules.at(step).last_layer_lr for step in range(5)] == [0, 0, 0, 0, pytest.approx(lr[4])]
-    assert schedules.at(0).teacher_temperature == 0.04 and schedules.at(39).teacher_temperature < 0.07 + 1e-12
+    assert schedules.at(0).teacher_temperature == 0.04
+    assert schedules.at(39).teacher_temperature < 0.07 + 1e-12
 
 
 def test_micro_batches_are_exact():

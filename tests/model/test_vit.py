@@ -31,7 +31,7 @@ def setup(case, dtype):
     return config, network.to(dtype), x, mask
 
 
-@pytest.mark.parametrize("dtype, share", [(torch.float64, 1e-12), (torch.float32, 1e-5)])
+@pytest.mark.parametrize(("dtype", "share"), [(torch.float64, 1e-12), (torch.float32, 1e-5)])
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize("case", CASES)
 def test_forward_is_dinov2s(case, masked, dtype, share):
@@ -47,7 +47,7 @@ def test_forward_is_dinov2s(case, masked, dtype, share):
 
 def test_attention_matters_to_this_test():
     """With LayerScale at 1e-5 a network without attention would pass too; with these weights it must not."""
-    config, network, x, _ = setup("swiglu", torch.float64)
+    _config, network, x, _ = setup("swiglu", torch.float64)
     before = network(x).cls_BD
     with torch.no_grad():
         for block in network.blocks:
@@ -55,7 +55,7 @@ def test_attention_matters_to_this_test():
     assert float((network(x).cls_BD - before).detach().abs().max()) > 0.1
 
 
-@pytest.mark.parametrize("dtype, share", [(torch.float64, 1e-11), (torch.float32, 1e-5)])
+@pytest.mark.parametrize(("dtype", "share"), [(torch.float64, 1e-11), (torch.float32, 1e-5)])
 @pytest.mark.parametrize("case", ["swiglu", "mlp", "registers"])
 def test_gradients_are_those_of_an_independent_reading(case, dtype, share):
     config, network, x, mask = setup(case, dtype)
@@ -72,7 +72,7 @@ def test_gradients_are_those_of_an_independent_reading(case, dtype, share):
 
 
 def test_the_oracles_gradient_is_a_difference_quotient():
-    config, network, x, mask = setup("swiglu", torch.float64)
+    _config, network, x, mask = setup("swiglu", torch.float64)
     plain = as_numpy(network)
     weights = {name: torch.from_numpy(value.copy()).requires_grad_() for name, value in plain.items()}
     dinov2_torch.backbone(x, weights, patch=4, heads=3, mask=mask)[0].square().sum().backward()

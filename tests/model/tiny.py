@@ -75,4 +75,6 @@ def assert_near(actual, expected, share: float, what: str = "") -> None:
     actual, expected = torch.as_tensor(actual).double(), torch.as_tensor(expected).double()
     assert actual.shape == expected.shape
     error = float((actual - expected).abs().max())
-    assert error <= share * float(expected.abs().max()), f"{what} off by {error:.2e}, largest entry {float(expected.abs().max()):.2e}"
+    assert error <= share * float(expected.abs().max()), (
+        f"{what} off by {error:.2e}, largest entry {float(expected.abs().max()):.2e}"
+    )

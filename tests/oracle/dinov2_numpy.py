@@ -26,7 +26,7 @@ def silu(x):
 
 
 def patches(x, weight, bias, patch):
-    B, C, H, W = x.shape
+    _B, _C, H, W = x.shape
     tokens = []
     for top in range(0, H, patch):
         for left in range(0, W, patch):
@@ -56,7 +56,7 @@ def bicubic_matrix(old, new, scale):
 
 
 def positions(pos_embed, rows, columns, offset):
-    side = int(round(np.sqrt(pos_embed.shape[1] - 1)))
+    side = round(np.sqrt(pos_embed.shape[1] - 1))
     if rows == columns == side:
         return pos_embed[0]
     grid = pos_embed[0, 1:].reshape(side, side, -1)
