@@ -39,9 +39,11 @@ def float_resample(image_HW, side):
 
 
 @needs_cpp
-@pytest.mark.parametrize("plain", [False, True], ids=["vector", "plain"])
-@pytest.mark.parametrize(("H", "W", "side"), [(40, 50, 16), (65, 71, 33), (17, 16, 40), (15, 90, 1), (1, 1, 7), (300, 41, 9)])
-def test_cpp_equals_reference_bit_for_bit(H, W, side, plain):
+@pytest.mark.parametrize("level", [0, 1, 2], ids=["plain", "avx2", "avx512"])
+@pytest.mark.parametrize(
+    ("H", "W", "side"), [(40, 50, 16), (65, 71, 33), (17, 16, 40), (15, 90, 1), (1, 1, 7), (300, 41, 9), (90, 140, 70)]
+)
+def test_cpp_equals_reference_bit_for_bit(H, W, side, level):
     sites = made_sites(H=H, W=W)
     site, box, flip, turn = made_boxes(24, 2, H, W, seed=side)
     expected, expected_sums = tile_reference(sites, site, box, flip, turn, side=side)
@@ -49,7 +51,7 @@ def test_cpp_equals_reference_bit_for_bit(H, W, side, plain):
     found, sums = torch.empty_like(expected), torch.empty_like(expected_sums)
     shape = sites.shape[1:]
     cpu_extension().tile(
-        sites.data_ptr(), *shape, table.data_ptr(), 24, side, found.data_ptr(), sums.data_ptr(), threads=3, plain=plain
+        sites.data_ptr(), *shape, table.data_ptr(), 24, side, found.data_ptr(), sums.data_ptr(), threads=3, level=level
     )
     assert torch.equal(found, expected)
     assert torch.equal(sums, expected_sums)
