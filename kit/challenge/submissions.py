@@ -1,0 +1,38 @@
+"""Past uploads, ours and what Kaggle says of them."""
+
+import tomllib
+from pathlib import Path
+
+from kit.challenge.kaggle_cli import COMPETITION, list_submissions
+from kit.challenge.submit import RECORDS, read_score
+from kit.errors import KitError
+
+
+def submissions(*, competition: str | None = None, records: Path = RECORDS) -> str:
+    """Return a table of the records under submissions/, newest first, with local score and public score.
+
+    Kaggle is asked for scores; where it cannot be, what the records hold is shown and a line says so.
+    """
+    found = [_read(path.parent) for path in sorted(records.glob("*/run.toml"), reverse=True)]
+    if not found:
+        return f"no submission recorded under {records}/"
+    competition = competition or COMPETITION
+    try:
+        rows, note = list_submissions(competition), ""
+    except KitError as error:
+        rows, note = [], f"\npublic scores as last recorded: {error}"
+    lines = [f"{'submission':<48} {'local':>6} {'null':>6} {'public':>8}  message"]
+    for record in found:
+        own = [row for row in rows if row.get("fileName") == record["file"] and row.get("description") == record["message"]]
+        public = (own[0].get("publicScore") if own else None) or record.get("public_score") or "-"
+        local = f"{100 * record['local']:.1f}" if record["local"] is not None else "-"
+        lines.append(f"{record['name']:<48} {local:>6} {'-':>6} {public:>8}  {record['message']}")
+    return "\n".join(lines) + note
+
+
+def _read(record: Path) -> dict:
+    try:
+        table = tomllib.loads((record / "run.toml").read_text())
+        return {**table["submission"], "name": record.name, "local": read_score(record)}
+    except (tomllib.TOMLDecodeError, KeyError, ValueError) as error:
+        raise KitError(f"{record} is not a readable record: {error}") from error

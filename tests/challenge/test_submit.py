@@ -1,0 +1,163 @@
+"""The real kaggle command line against a server on this machine: what it takes, refuses, and pretends to have taken."""
+
+import json
+import logging
+import tomllib
+
+import pytest
+
+from kit.challenge import kaggle_cli
+from kit.challenge.manifest import manifest_path, sha256
+from kit.challenge.submissions import submissions
+from kit.challenge.submit import prepare, upload
+from kit.errors import KitError
+
+from .loopback import Answers, serve
+
+KEY = "a-key-that-no-one-may-see"
+
+
+@pytest.fixture
+def kaggle(tmp_path, monkeypatch):
+    """A loopback Kaggle, credentials in the environment, nothing of the user's own."""
+    answers = Answers()
+    server = serve(answers)
+    home = tmp_path / "home"
+    home.mkdir()
+    for name in ("NO_PROXY", "no_proxy", "HTTPS_PROXY", "https_proxy", "http_proxy", "KAGGLE_API_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in {
+        "KAGGLE_API_ENVIRONMENT": "LOCALHOST",
+        "HTTP_PROXY": f"http://127.0.0.1:{server.server_address[1]}",
+        "HOME": str(home),
+        "KAGGLE_CONFIG_DIR": str(home),
+        "KAGGLE_USERNAME": "someone",
+        "KAGGLE_KEY": KEY,
+    }.items():
+        monkeypatch.setenv(name, value)
+    yield answers
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def submission(tmp_path):
+    path = tmp_path / "submission.csv"
+    path.write_text("ID,a\n1,0.5\n2,1.5\n")
+    steps = [
+        {"step": "runs", "runs": {"fluo": {"config": {"model": {"dim": 96}}, "baseline": None}}},
+        {"step": "align", "a": 0.9},
+    ]
+    manifest = {"schema": 1, "sha256": sha256(path), "steps": steps, "uses_well_position": True}
+    manifest_path(path).write_text(json.dumps(manifest))
+    (tmp_path / "score.json").write_text(json.dumps({"schema": 1, "mean": 0.4321}))
+    return path
+
+
+def test_an_upload_arrives_and_is_recorded(kaggle, submission, tmp_path, caplog):
+    caplog.set_level(logging.DEBUG)
+    plan = prepare(submission, "first try", competition="challenge")
+    done = upload(plan, records=tmp_path / "records")
+    assert kaggle.calls[:3] == ["StartSubmissionUpload", "PUT", "CreateSubmission"]
+    assert kaggle.uploaded == submission.read_bytes()
+    assert kaggle.created["submissionDescription"] == "first try"
+    assert done.answer == "Successfully submitted to the challenge"
+    record = next((tmp_path / "records").iterdir())
+    assert done.record == record
+    assert sorted(path.name for path in record.iterdir()) == ["manifest.json", "notes.md", "run.toml", "score.json"]
+    table = tomllib.loads((record / "run.toml").read_text())
+    assert table["submission"]["sha256"] == sha256(submission)
+    assert table["steps"][0]["runs"]["fluo"]["config"]["model"]["dim"] == 96
+    assert json.loads((record / "score.json").read_text())["mean"] == 0.4321
+    assert KEY not in done.text() + caplog.text + "".join(path.read_text() for path in record.iterdir())
+
+
+def test_waiting_for_the_public_score(kaggle, submission, tmp_path):
+    row = {"ref": 7, "fileName": "submission.csv", "date": "2026-01-01T00:00:00Z", "description": "first, with a comma"}
+    kaggle.submissions = [{**row, "status": "COMPLETE", "publicScore": "0.39100"}]
+    done = upload(prepare(submission, "first, with a comma"), wait=True, records=tmp_path / "records", poll_seconds=0.1)
+    assert (done.status, done.public_score) == ("complete", "0.39100")
+    assert tomllib.loads((done.record / "run.toml").read_text())["submission"]["public_score"] == "0.39100"
+    table = submissions(records=tmp_path / "records")
+    assert "43.2" in table
+    assert "0.39100" in table
+    assert "first, with a comma" in table
+
+
+def test_a_submission_kaggle_cannot_score_is_a_failure(kaggle, submission, tmp_path):
+    row = {"ref": 7, "fileName": "submission.csv", "date": "2026-01-01T00:00:00Z", "description": "m", "publicScore": ""}
+    kaggle.submissions = [{**row, "status": "ERROR"}]
+    with pytest.raises(KitError, match="could not score"):
+        upload(prepare(submission, "m"), wait=True, records=tmp_path / "records", poll_seconds=0.1)
+
+
+def fails(submission, tmp_path) -> str:
+    with pytest.raises(KitError) as error:
+        upload(prepare(submission, "m", competition="challenge"), records=tmp_path / "records")
+    assert not (tmp_path / "records").exists()  # a failure leaves no record
+    assert "\n" not in str(error.value)
+    assert KEY not in str(error.value)
+    return str(error.value)
+
+
+def test_the_failure_that_exits_zero_is_a_failure(kaggle, submission, tmp_path):
+    kaggle.message = "Could not submit to competition"
+    assert "Could not submit to competition" in fails(submission, tmp_path)
+
+
+def test_refused_says_to_accept_the_rules(kaggle, submission, tmp_path):
+    kaggle.start = 403
+    message = fails(submission, tmp_path)
+    assert "You must accept the rules" in message
+    assert "https://www.kaggle.com/competitions/challenge/rules" in message
+
+
+def test_an_unknown_competition_is_named(kaggle, submission, tmp_path):
+    kaggle.start = 404
+    message = fails(submission, tmp_path)
+    assert "Not found" in message
+    assert "Is challenge the competition" in message
+
+
+def test_an_upload_that_breaks_off_is_a_failure(kaggle, submission, tmp_path):
+    kaggle.put = 500
+    fails(submission, tmp_path)
+    assert "CreateSubmission" not in kaggle.calls
+
+
+def test_no_credentials(kaggle, submission, tmp_path, monkeypatch):
+    monkeypatch.delenv("KAGGLE_USERNAME")
+    monkeypatch.delenv("KAGGLE_KEY")
+    assert "no Kaggle credentials" in fails(submission, tmp_path)
+    assert kaggle.uploaded == b""
+
+
+def test_without_kaggle_the_package_is_named(submission, tmp_path, monkeypatch):
+    monkeypatch.setattr(kaggle_cli.importlib.util, "find_spec", lambda name: None)
+    assert "pip install kaggle" in fails(submission, tmp_path)
+
+
+def test_warnings_before_anything_is_sent(submission):
+    assert any("well position" in warning for warning in prepare(submission, "m").warnings)
+    submission.write_text("ID,a\n1,0.75\n")
+    assert any("changed after its manifest" in warning for warning in prepare(submission, "m").warnings)
+    manifest_path(submission).unlink()
+    assert any("no manifest" in warning for warning in prepare(submission, "m").warnings)
+    assert "cell-line-transferability-challenge-cvdd" in prepare(submission, "m").question()
+
+
+def test_what_is_no_submission_is_refused(tmp_path):
+    with pytest.raises(KitError, match="does not exist"):
+        prepare(tmp_path / "none.csv", "m")
+    (tmp_path / "other.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(KitError, match="no column ID"):
+        prepare(tmp_path / "other.csv", "m")
+
+
+def test_past_submissions_without_kaggle(submission, tmp_path, kaggle, monkeypatch):
+    assert "no submission recorded" in submissions(records=tmp_path / "records")
+    upload(prepare(submission, "kept"), records=tmp_path / "records")
+    monkeypatch.delenv("KAGGLE_KEY")
+    table = submissions(records=tmp_path / "records")
+    assert "43.2" in table
+    assert "no Kaggle credentials" in table
