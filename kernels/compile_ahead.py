@@ -24,14 +24,22 @@ ARCHS = (75, 80, 86, 89, 90, 100, 120)
 TOOLS = Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
 _TYPES = {"float32": "fp32", "float16": "fp16", "bfloat16": "bf16", "uint8": "u8"}
 
+_FUSED = {  # the parts that are switched on
+    "all": "WARP ELASTIC JITTER NOISE NORMALISE",
+    "many photons": "WARP ELASTIC JITTER NOISE MANY NORMALISE",
+    "no noise": "WARP ELASTIC JITTER NORMALISE",
+    "affine only": "WARP JITTER NORMALISE",
+}
+_SINGLE = {"channel jitter": "JITTER", "elastic warp": "WARP ELASTIC", "microscope noise": "NOISE", "normalise": "NORMALISE"}
+
 
 def variants() -> dict[str, tuple]:
     """Return {name: (kernel, argument types, constants, warps)} of every kernel and element type that is launched."""
     found = {}
-    for source, out in itertools.product(("uint8", "float32"), ("float32", "float16", "bfloat16")):
-        for part in ("all", "many photons", "no noise", "affine only"):
-            if source == "uint8" or (part == "all" and out == "float32"):  # float32 pixels: the single ops
-                found[f"view {part}, {source} to {out}"] = _view(part, source, out)
+    for part, out in itertools.product(_FUSED, ("float32", "float16", "bfloat16")):
+        found[f"view {part}, uint8 to {out}"] = _view(_FUSED[part], "uint8", out)
+    for (part, switches), source in itertools.product(_SINGLE.items(), ("uint8", "float32")):
+        found[f"{part}, {source} to float32"] = _view(switches, source, "float32")
     for out in ("float32", "float16", "bfloat16"):
         types = {"x": "*fp32", "out": f"*{_TYPES[out]}", "size": "i32", "floor": "fp32"}
         found[f"standardise to {out}"] = _entry(view_triton._standardise, "plane", types, {})
@@ -43,10 +51,10 @@ def variants() -> dict[str, tuple]:
     return found
 
 
-def _view(part: str, source: str, out: str) -> tuple:
-    noise, elastic = part in ("all", "many photons"), part != "affine only"
-    switches = {"BYTES": source == "uint8", "WARP": True, "ELASTIC": elastic, "JITTER": True, "NOISE": noise}
-    switches |= {"MANY": part == "many photons", "NORMALISE": True}
+def _view(on: str, source: str, out: str) -> tuple:
+    noise = "NOISE" in on
+    names = ("WARP", "ELASTIC", "JITTER", "NOISE", "MANY", "NORMALISE")
+    switches = {"BYTES": source == "uint8"} | {name: name in on.split() for name in names}
     types = {"pixels": f"*{_TYPES[source]}", "out": f"*{_TYPES[out]}", "kind": "*i32", "affine": "*i32", "lattice": "*fp32"}
     types |= {"scale": "*fp32", "shift": "*fp32", "noisy": "*i32", "sample": "*i64", "strength": "*fp32", "fine": "*i32"}
     types |= {"coarse": "*i32", "last": "*fp32", "seed": "i64", "stream": "i32", "coarse_stream": "i32", "C": "i32", "H": "i32"}
@@ -98,7 +106,9 @@ def main() -> None:
                 table.setdefault(name, {})[f"sm_{arch}"] = found = measure(name, arch)
                 print(f"{name:40} sm_{arch:<4}", *(f"{key} {value:4}" for key, value in found.items()), flush=True)
     if options.write:
-        options.write.write_text(json.dumps(table, indent=1) + "\n")
+        lines = [f"  {json.dumps(name)}: {json.dumps(archs)}" for name, archs in table.items()]
+        head = f'{{"triton": {json.dumps(triton.__version__)}, "kernels": {{'
+        options.write.write_text(head + "\n" + ",\n".join(lines) + "\n}}\n")
 
 
 if __name__ == "__main__":

@@ -17,10 +17,10 @@ BACKENDS = ("triton", "cuda", "cpp", "torch")
 OPS = {
     "tile": ("cuda", "cpp"),
     "random_words": ("triton", "cpp"),
-    "channel_jitter": ("triton", "cpp"),
-    "microscope_noise": ("triton", "cpp"),
-    "elastic_warp": ("triton", "cpp"),
-    "view": ("triton", "cpp"),
+    "channel_jitter": ("triton", "cuda", "cpp"),
+    "microscope_noise": ("triton", "cuda", "cpp"),
+    "elastic_warp": ("triton", "cuda", "cpp"),
+    "view": ("triton", "cuda", "cpp"),
     "blur": ("triton", "cpp"),
 }
 

@@ -27,7 +27,7 @@ def poisson_counts(rate: Tensor, words: tuple[Tensor, Tensor], coarse_word: Tens
     row = (rate * (1 / FINE_STEP)).floor().clamp(0, FINE_ROWS - 1)
     count = count + _look_up(fine_table(rate.device), row, words[0], FINE_BITS)
     rest = rate - row * FINE_STEP
-    coin = ((words[1] >> 8).float() + 0.5) * 2.0**-24
+    coin = (words[1] >> 1).float() * 2.0**-31  # finest near 0, where the probabilities are
     for least in _survival(rest):
         count = count + (coin < least)
     return count

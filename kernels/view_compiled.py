@@ -21,7 +21,21 @@ def launch_view(pixels_BCHW: Tensor, *, warp, jitter, noise, normalise, dtype) -
     on_cpu = pixels_BCHW.device.type == "cpu"
     standardise = normalise is not None and normalise.floor is not None
     out = torch.empty_like(pixels_BCHW, dtype=torch.float32 if on_cpu or standardise else dtype)
-    args = (cpu_extension() if on_cpu else cuda_extension()).ViewArgs()
+    extension = cpu_extension() if on_cpu else cuda_extension()
+    args = fill_args(extension.ViewArgs(), pixels_BCHW, out, warp=warp, jitter=jitter, noise=noise, normalise=normalise)
+    if on_cpu:
+        args.floor = normalise.floor if standardise else -1
+        args.threads = torch.get_num_threads()
+        extension.view(args)
+        return out.to(dtype)
+    with torch.cuda.device(pixels_BCHW.device):
+        stream = torch.cuda.current_stream().cuda_stream
+        extension.view(args, stream)
+        return _standardised(out, normalise.floor, dtype, stream) if standardise else out
+
+
+def fill_args(args, pixels_BCHW: Tensor, out: Tensor, *, warp, jitter, noise, normalise):
+    """Return the extension's ViewArgs `args` filled in; standardisation of planes is left to the caller."""
     args.batch, args.channels, args.height, args.width = pixels_BCHW.shape
     args.pixels, args.out = pixels_BCHW.data_ptr(), out.data_ptr()
     args.pixel_bytes, args.out_kind = pixels_BCHW.element_size(), OUT_KINDS[out.dtype]
@@ -34,20 +48,16 @@ def launch_view(pixels_BCHW: Tensor, *, warp, jitter, noise, normalise, dtype) -
         args.scale, args.shift = jitter.scale_BC.data_ptr(), jitter.shift_BC.data_ptr()
     if noise is not None:
         _fill_noise(args, noise, pixels_BCHW.device)
-    if normalise is not None and not standardise:
+    if normalise is not None and normalise.floor is None:
         for channel, (scale, shift) in enumerate(zip(normalise.scale, normalise.shift, strict=True)):
             args.set_output(channel, scale, shift)
-    if on_cpu:
-        args.floor = normalise.floor if standardise else -1
-        args.threads = torch.get_num_threads()
-        cpu_extension().view(args)
-        return out.to(dtype)
-    with torch.cuda.device(pixels_BCHW.device):
-        cuda_extension().view(args, torch.cuda.current_stream().cuda_stream)
-    if standardise:
-        from kit.kernels.view import normalise_reference
+    return args
 
-        return normalise_reference(out, normalise).to(dtype)
+
+def _standardised(x_BCHW: Tensor, floor: float, dtype: torch.dtype, stream: int) -> Tensor:
+    B, C, H, W = x_BCHW.shape
+    out = torch.empty_like(x_BCHW, dtype=dtype)
+    cuda_extension().standardise(x_BCHW.data_ptr(), out.data_ptr(), OUT_KINDS[dtype], B * C, H * W, floor, stream)
     return out
 
 

@@ -33,8 +33,14 @@ def launch_view(pixels_BCHW: Tensor, *, warp, jitter, noise, normalise, dtype) -
     standardise = normalise is not None and normalise.floor is not None
     out = torch.empty_like(pixels_BCHW, dtype=torch.float32 if standardise else dtype)
     lattice = warp.lattice_B2KK if warp is not None else None
-    last = _constants((tuple(normalise.scale), tuple(normalise.shift)), device) if normalise is not None and not standardise else None
-    strength = _constants((noise.rate_C, tuple(noise.shot), tuple(noise.dark), tuple(noise.read)), device) if noise is not None else None
+    last = (
+        _constants((tuple(normalise.scale), tuple(normalise.shift)), device)
+        if normalise is not None and not standardise
+        else None
+    )
+    strength = (
+        _constants((noise.rate_C, tuple(noise.shot), tuple(noise.dark), tuple(noise.read)), device) if noise is not None else None
+    )
     block, warps = launch_shape("noiseless view" if noise is None else "view")
     _view[(triton.cdiv(H * W, block) * B,)](
         pixels_BCHW,
@@ -111,7 +117,7 @@ def _constants(rows: tuple, device: torch.device) -> Tensor:
 
 @triton.jit
 def _uniform(word):
-    return ((word >> 8).to(tl.int32).to(tl.float32) + 0.5) * 5.9604644775390625e-08  # 2**-24
+    return ((word >> 9).to(tl.int32).to(tl.float32) + 0.5) * 1.1920928955078125e-07  # 2**-23
 
 
 @triton.jit
@@ -163,7 +169,7 @@ def _noisy(x, words, coarse_word, fine, coarse, rate_of_one, shot, dark, read, M
         rate = tl.maximum(rate - tens.to(tl.float32) * 10.0, 0.0)
     row = tl.minimum((rate * 25.6).to(tl.int32), 255)
     rest = rate - row.to(tl.float32) * 0.0390625
-    coin = _uniform(w1)
+    coin = (w1 >> 1).to(tl.int32).to(tl.float32) * 4.656612873077393e-10  # 2**-31, finest near 0
     one = rest * (1.0 - rest * (0.5 - rest * (1 / 6 - rest * (1 / 24))))
     two = rest * rest * (0.5 - rest * (1 / 3 - rest * 0.125))
     three = rest * rest * rest * (1 / 6 - rest * 0.125)
@@ -274,7 +280,7 @@ def _view(
         moved = tl.load(kind + image) != 0
         along = tl.zeros((BLOCK,), tl.float32)
         aside = tl.zeros((BLOCK,), tl.float32)
-        if ELASTIC:
+        if ELASTIC:  # noqa: SIM102
             if tl.load(kind + image) == 2:
                 field = lattice + image.to(tl.int64) * 2 * Ly * Lx
                 along, aside = _displacement(field, tl.minimum(x, W - 1), tl.minimum(y, H - 1), per_spacing, Ly, Lx)

@@ -22,7 +22,7 @@ KIT_FN int clamp_int(int value, int last) { return value < 0 ? 0 : value > last 
 // Poisson count of a mean of 0 to 10; a and b are random words.
 KIT_FN float poisson_fine(float rate, uint32_t a, uint32_t b, const uint32_t* fine) {
     const int row = clamp_int(static_cast<int>(rate * 25.6f), static_cast<int>(kFineRows) - 1);
-    const float rest = rate - static_cast<float>(row) * kFineStep, coin = uniform(b);
+    const float rest = rate - static_cast<float>(row) * kFineStep, coin = coin_of(b);
     const float one = rest * (1 - rest * (0.5f - rest * (1 / 6.0f - rest * (1 / 24.0f))));
     const float two = rest * rest * (0.5f - rest * (1 / 3.0f - rest * 0.125f));
     const float three = rest * rest * rest * (1 / 6.0f - rest * 0.125f);

@@ -23,8 +23,11 @@ KIT_FN Words philox(uint32_t c0, uint32_t c1, uint32_t c2, uint32_t c3, uint32_t
     return {c0, c1, c2, c3};
 }
 
-// A uniform number in (0, 1), never 0 or 1: 24 bits, exact.
-KIT_FN float uniform(uint32_t word) { return (static_cast<float>(static_cast<int32_t>(word >> 8)) + 0.5f) * 0x1p-24f; }
+// A uniform number in (0, 1), never 0 or 1: 23 bits and a half, exact.
+KIT_FN float uniform(uint32_t word) { return (static_cast<float>(static_cast<int32_t>(word >> 9)) + 0.5f) * 0x1p-23f; }
+
+// A uniform number from 0 to 1 that is finest near 0, to be compared with small probabilities.
+KIT_FN float coin_of(uint32_t word) { return static_cast<float>(static_cast<int32_t>(word >> 1)) * 0x1p-31f; }
 
 // Natural logarithm of 0 < x < infinity (no denormals), to 1e-7.
 KIT_FN float log_of(float x) {

@@ -122,6 +122,11 @@ static void random_words(uint64_t sample, int64_t batch, int64_t count, uint64_t
     });
 }
 
+static py::tuple words_of(uint32_t c0, uint32_t c1, uint32_t c2, uint32_t c3, uint64_t seed) {
+    const Words words = philox(c0, c1, c2, c3, static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32));
+    return py::make_tuple(words.a, words.b, words.c, words.d);
+}
+
 static void blur(uint64_t x, uint64_t weights, uint64_t solarise, int64_t batch, int channels, int height, int width, uint64_t out,
                  int threads) {
     py::gil_scoped_release released;
@@ -142,5 +147,6 @@ void bind_view(py::module_& m) {
     kit::bind_view_args(m);
     m.def("view", &kit::view);
     m.def("random_words", &kit::random_words);
+    m.def("philox", &kit::words_of);
     m.def("blur", &kit::blur);
 }

@@ -5,6 +5,7 @@
 extern "C" int kit_probe_code();  // device.cu
 
 void bind_tile(pybind11::module_&);
+void bind_view(pybind11::module_&);
 
 // -> (number of devices, CUDA error code, its text); code 0: ready. 35: driver too old, 100: no device, 209: no code for this GPU.
 static pybind11::tuple device_report() {
@@ -26,4 +27,5 @@ PYBIND11_MODULE(_cuda, m) {
     m.def("device_report", &device_report, "number of devices, CUDA error code, its text, for the current device");
     m.def("versions", &versions, "CUDA version of the driver (0: none) and of the runtime linked in, as 1000 major + 10 minor");
     bind_tile(m);
+    bind_view(m);
 }

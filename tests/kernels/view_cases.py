@@ -1,11 +1,12 @@
 """Inputs of the view that several tests share, and the comparison of two backends."""
 
 import torch
-from tolerances import FLIPS_FUSED_VIEW, TOLERANCE
 
 from kit.kernels.elastic_warp import ELASTIC, Warp, elastic_lattice, rotation
 from kit.kernels.microscope_noise import Noise
 from kit.kernels.view import Jitter, Normalise, view, view_reference
+
+from ..tolerances import FLIPS_FUSED_VIEW, TOLERANCE
 
 CASES = ("as it is", "jitter", "affine", "warp", "noise", "many photons", "mixed noise", "all", "all, dataset", "all, crop")
 

@@ -1,0 +1,75 @@
+"""The CUDA twin without a GPU: its kernel's body run by the host, and what nvcc makes of it."""
+
+import importlib
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import torch
+
+from kit.kernels.view import view_reference
+from kit.kernels.view_compiled import fill_args
+
+from .view_cases import CASES, assert_same_view, parts_of, random_pixels
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def cuda():
+    """The extension itself: it loads without a driver."""
+    try:
+        return importlib.import_module("kit.kernels._cuda")
+    except ImportError as error:
+        pytest.skip(f"kit.kernels._cuda cannot be loaded: {error}")
+
+
+@pytest.mark.parametrize("kind", [torch.uint8, torch.float32])
+@pytest.mark.parametrize("case", [case for case in CASES if case != "all, crop"])
+def test_kernel_body_equals_the_reference(cuda, case, kind):
+    pixels, parts = random_pixels(kind=kind), parts_of(case, 3, 5, 40, 33)
+    out = torch.empty(pixels.shape)
+    cuda.view_on_host(
+        fill_args(cuda.ViewArgs(), pixels, out, **({"warp": None, "jitter": None, "noise": None, "normalise": None} | parts))
+    )
+    assert_same_view(out, view_reference(pixels, **parts), noisy="noise" in case or "all" in case or "many" in case)
+
+
+def test_channels_are_bounded(cuda):
+    with pytest.raises(IndexError, match="64 channels"):
+        cuda.ViewArgs().set_output(64, 1.0, 0.0)
+
+
+def compile_for(tmp_path, archs):
+    nvcc = shutil.which("nvcc")
+    if nvcc is None:
+        pytest.skip("nvcc is not on PATH")
+    known = subprocess.run([nvcc, "--list-gpu-code"], capture_output=True, text=True, check=True).stdout
+    flags = [f"-gencode=arch=compute_{arch},code=sm_{arch}" for arch in archs if f"sm_{arch}" in known]
+    command = [nvcc, "-O3", "-std=c++17", "-Xptxas", "-v", f"-I{ROOT}/csrc/common", *flags, "-c", f"{ROOT}/csrc/cuda/view.cu"]
+    done = subprocess.run([*command, "-o", str(tmp_path / "view.o")], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stderr, len(flags)
+
+
+def assert_no_spills(report, archs):
+    frames = re.findall(r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads", report)
+    assert len(frames) >= 39 * archs  # 2 kinds of pixels x 2 x 3 parts x 3 outputs, and 3 that standardise
+    assert set(frames) == {("0", "0", "0")}
+    assert max(map(int, re.findall(r"Used (\d+) registers", report))) <= 80
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("archs", [(75,), (80, 86, 89), (90, 100, 120)])
+def test_nvcc_spills_nothing(tmp_path, archs):
+    assert_no_spills(*compile_for(tmp_path, archs))
+
+
+def test_the_built_module_spills_nothing():
+    """What nvcc said when the extension in this checkout was built."""
+    reports = sorted((ROOT / "build" / "objects").glob("*/csrc/cuda/view.cu.ptxas.txt"))
+    if not reports:
+        pytest.skip("the CUDA extension was not built in this checkout")
+    assert_no_spills(max(reports, key=lambda path: path.stat().st_mtime).read_text(), 1)
