@@ -1,4 +1,4 @@
-"""The codecs of the store: how one image becomes bytes, and the name under which Zarr knows it."""
+"""The codecs of the store: how one image becomes bytes, and the name under which Zarr knows it. docs/store.md compares them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,8 +9,9 @@ import numpy as np
 
 from kit.errors import KitError, UsageError
 
-_CRC_BYTES = 4
 DEFAULT = "zstd"
+_CRC_BYTES = 4
+_LITTLE = {"name": "bytes", "configuration": {"endian": "little"}}
 
 
 @dataclass(frozen=True)
@@ -19,26 +20,41 @@ class Codec:
 
     name: str
     encode: Callable[[np.ndarray], bytes]
-    decode: Callable[[bytes, tuple[int, int], np.dtype], np.ndarray]
+    decode: Callable[[bytes], bytes | np.ndarray]
     chain: tuple[dict, ...]
 
 
-def _zstd(level: int) -> Codec:
+def _zstd(name: str, level: int) -> Codec:
     def encode(image):
-        return imagecodecs.zstd_encode(np.ascontiguousarray(image).view(np.uint8).ravel(), level=level)
+        return imagecodecs.zstd_encode(image.view(np.uint8).ravel(), level=level)
 
-    def decode(data, shape, dtype):
-        size = shape[0] * shape[1] * dtype.itemsize
-        return np.frombuffer(imagecodecs.zstd_decode(data, out=size), dtype).reshape(shape)
-
-    chain = (
-        {"name": "bytes", "configuration": {"endian": "little"}},
-        {"name": "zstd", "configuration": {"level": level, "checksum": False}},
+    return Codec(
+        name,
+        encode,
+        imagecodecs.zstd_decode,
+        (_LITTLE, {"name": "zstd", "configuration": {"level": level, "checksum": False}}),
     )
-    return Codec("zstd" if level == 3 else f"zstd-{level}", encode, decode, chain)
 
 
-CODECS = {codec.name: codec for codec in (_zstd(3),)}
+def _jpeg_ls() -> Codec:
+    return Codec(
+        "jpegls",
+        lambda image: imagecodecs.jpegls_encode(image, level=0),  # level 0: no loss
+        imagecodecs.jpegls_decode,
+        ({"name": "imagecodecs_jpegls", "configuration": {"level": 0}},),
+    )
+
+
+def _jpeg_xl(effort: int) -> Codec:
+    return Codec(
+        "jpegxl",
+        lambda image: imagecodecs.jpegxl_encode(image, lossless=True, effort=effort, numthreads=1),
+        lambda data: imagecodecs.jpegxl_decode(data, numthreads=1),
+        ({"name": "imagecodecs_jpegxl", "configuration": {"lossless": True, "effort": effort}},),
+    )
+
+
+CODECS = {codec.name: codec for codec in (_zstd("zstd", 3), _zstd("zstd-9", 9), _jpeg_ls(), _jpeg_xl(3))}
 
 
 def find_codec(name: str | None) -> Codec:
@@ -55,7 +71,7 @@ def find_codec(name: str | None) -> Codec:
 
 def pack(image_HW: np.ndarray, codec: Codec) -> bytes:
     """Return an image as the store holds it: encoded, with the CRC-32C of the encoded bytes behind."""
-    encoded = codec.encode(image_HW)
+    encoded = bytes(codec.encode(np.ascontiguousarray(image_HW, image_HW.dtype.newbyteorder("<"))))
     return encoded + google_crc32c.value(encoded).to_bytes(_CRC_BYTES, "little")
 
 
@@ -63,15 +79,18 @@ def unpack(data: bytes, codec: Codec, shape: tuple[int, int], dtype: np.dtype) -
     """Return the image of packed bytes.
 
     Raises:
-        KitError: the checksum does not fit.
+        KitError: the checksum does not fit, or the bytes are another image's.
     """
     encoded = data[:-_CRC_BYTES]
-    if google_crc32c.value(bytes(encoded)) != int.from_bytes(data[-_CRC_BYTES:], "little"):
+    if google_crc32c.value(encoded) != int.from_bytes(data[-_CRC_BYTES:], "little"):
         raise KitError("checksum mismatch: the stored bytes have changed")
-    return codec.decode(encoded, shape, dtype)
+    pixels = codec.decode(encoded)
+    image = pixels if isinstance(pixels, np.ndarray) else np.frombuffer(pixels, dtype.newbyteorder("<"))
+    if image.size != shape[0] * shape[1] or image.dtype.itemsize != dtype.itemsize:
+        raise KitError(f"{image.size} pixels of {image.dtype} where {shape[0]} x {shape[1]} of {dtype} should be")
+    return image.reshape(shape).astype(dtype, copy=False)
 
 
 def checksum(image_HW: np.ndarray) -> int:
     """Return the CRC-32C of an image's pixels, little-endian and row by row."""
-    little = np.ascontiguousarray(image_HW, image_HW.dtype.newbyteorder("<"))
-    return google_crc32c.value(little.tobytes())
+    return google_crc32c.value(np.ascontiguousarray(image_HW, image_HW.dtype.newbyteorder("<")).tobytes())

@@ -29,6 +29,11 @@ class Container:
     codec: Codec
 
     @property
+    def image_shape(self) -> tuple[int, int]:
+        """Height and width of an image as it is stored."""
+        return self.height, self.width
+
+    @property
     def chunks(self) -> int:
         """Images a full well holds."""
         return len(self.fields) * len(self.channels)

@@ -5,27 +5,32 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kit.errors import KitError
+from kit.images.folders import Folder, ImageFile, Reader, is_url
 from kit.images.metadata import Metadata
-from kit.images.packing import read_file
-from kit.images.plates import ImageFile, Plate, list_plate
+from kit.images.plates import Plate
 from kit.images.positions import (
     Positions,
     from_index,
     from_layout_file,
     from_load_data,
     from_other_plates,
+    from_table,
     from_tag,
     index_beside,
 )
+from kit.images.source import Source
 from kit.images.tiff import BadImage, read_acquisition_xml
+
+_REMOTE_TAGS = 16  # images to fetch in search of a tag: behind a URL, each is a download
 
 
 @dataclass
 class Locator:
     """Knows the folders and plates that may hold positions; remembers what each plate's own sources said."""
 
-    folders: list[Path]  # where load_data may lie
-    plates: dict[str, Path]  # every plate of SOURCE, not only those to ingest
+    source: Source
+    reader: Reader
+    folders: list[Folder]  # where load_data may lie
     metadata: Metadata | None
     layout: Path | None = None
 
@@ -43,23 +48,23 @@ class Locator:
 
     def _own_positions(self, barcode: str, plate: Plate | None = None) -> Positions | None:
         if barcode not in self._own:
-            self._own[barcode] = self._ask(plate or list_plate(barcode, self.plates[barcode]))
+            plate = plate or self.source.plate(barcode)
+            answers = (found for found in self._answers(plate) if found and found.speak_of(plate.images))
+            self._own[barcode] = next(answers, None)
         return self._own[barcode]
 
-    def _ask(self, plate: Plate) -> Positions | None:
-        sites = list(plate.images)
-        found = from_load_data(self.folders, plate.barcode)
-        if found and found.speak_of(sites):
-            return found
-        index = index_beside(Path(plate.folder))
-        found = from_index(index) if index else None
-        if found and found.speak_of(sites):
-            return found
-        found = from_tag(_tags(plate.files()))
-        return found if found and found.speak_of(sites) else None
+    def _answers(self, plate: Plate) -> Iterator[Positions | None]:
+        rows = self.source.table(plate.barcode)
+        if rows is not None:
+            yield from_table(rows, plate.barcode)
+        yield from_load_data(self.folders, plate.barcode, self.reader)
+        index = index_beside(Folder(plate.folder))
+        if index:
+            yield from_index(index, self.reader)
+        yield from_tag(self._tags(plate.files()))
 
     def _relatives(self, barcode: str) -> dict[str, Callable[[], Positions | None]]:
-        """The other plates of the batch with the same plate map; without metadata, of the same source folder."""
+        """The other plates of the batch with the same plate map; without metadata, of the same source."""
 
         def kind(plate: str):
             of_plate = self.metadata.of_plate(plate) if self.metadata else {}
@@ -67,7 +72,7 @@ class Locator:
 
         if self.metadata and not self.metadata.is_known(barcode):
             return {}
-        alike = [other for other in self.plates if other != barcode and kind(other) == kind(barcode)]
+        alike = [other for other in self.source.plates if other != barcode and kind(other) == kind(barcode)]
         return {other: lambda other=other: self._quiet(other) for other in alike}
 
     def _quiet(self, barcode: str) -> Positions | None:
@@ -76,12 +81,13 @@ class Locator:
         except KitError:
             return None  # another plate's damaged index is reported when that plate is ingested
 
-
-def _tags(files: list[ImageFile]) -> Iterator[bytes]:
-    for file in files:
-        try:
-            xml = read_acquisition_xml(read_file(file))
-        except (BadImage, FileNotFoundError):
-            continue
-        if xml:
-            yield xml
+    def _tags(self, files: list[ImageFile]) -> Iterator[bytes]:
+        for number, file in enumerate(files):
+            if number == _REMOTE_TAGS and is_url(file.path):
+                return
+            try:
+                xml = read_acquisition_xml(self.reader(file))
+            except (BadImage, FileNotFoundError):
+                continue
+            if xml:
+                yield xml

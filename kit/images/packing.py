@@ -5,7 +5,7 @@ most the well it was at.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from threading import Event
@@ -16,13 +16,12 @@ from kit.errors import KitError
 from kit.files import write_whole
 from kit.images.codecs import checksum, pack
 from kit.images.container import Container
-from kit.images.plates import ImageFile
+from kit.images.folders import ImageFile, Reader
+from kit.images.prepare import prepare
 from kit.images.shards import write_shard
-from kit.images.sites import ImageStats, scale_image
+from kit.images.sites import ImageStats, count_values, read_levels, scale_image
 from kit.images.store import StoreSettings
 from kit.images.tiff import BadImage, TiffImage, read_tiff
-
-Reader = Callable[[ImageFile], bytes]
 
 
 class WellStopped(Exception):
@@ -37,54 +36,67 @@ class WellJob:
     images: dict[tuple[int, str], ImageFile]  # (site, channel) -> file
     container: Container
     settings: StoreSettings
+    shape: tuple[int, int]  # of the images as they come; the container has them as they are stored
     record_path: Path
     ranges: dict[str, tuple[int, int]] = field(default_factory=dict)  # channel -> the counts that become 0 and 255
+    illumination: dict[str, Path] = field(default_factory=dict)  # channel -> the function to divide by
+
+    def in_order(self) -> list[tuple[int, str, ImageFile]]:
+        """Return (site, channel, file) in the order of the shard's chunks."""
+        ordered = sorted(self.images.items(), key=lambda item: self.container.chunk(*item[0]))
+        return [(site, channel, file) for (site, channel), file in ordered]
 
 
-@dataclass(frozen=True)
+@dataclass
 class WellRecord:
     """What happened to the images of one well."""
 
     well: str
-    images: list[dict]  # site, channel, crc, pixels and the ImageStats of every stored image
-    bad: list[dict]  # path, reason, size
-    missing: list[str]  # paths that were listed and not there
-    doubts: list[str]  # paths whose SMin/SMax tags do not fit their pixels
-    bytes_in: int
-    bytes_out: int
+    images: list[dict] = field(default_factory=list)  # site, channel, crc, pixels and the numbers of every stored image
+    bad: list[dict] = field(default_factory=list)  # path, reason
+    missing: list[str] = field(default_factory=list)  # paths that were listed and not there
+    doubts: list[str] = field(default_factory=list)  # paths whose SMin/SMax tags do not fit their pixels
+    bytes_in: int = 0
+    bytes_out: int = 0
 
 
-def pack_well(job: WellJob, read: Reader, stop: Event | None = None) -> WellRecord:
+def pack_well(job: WellJob, reader: Reader, stop: Event | None = None) -> WellRecord:
     """Pack the well's images in chunk order and commit them.
 
     Raises:
         WellStopped: `stop` was set.
         OSError: the store cannot be written.
     """
-    record = WellRecord(job.well, [], [], [], [], 0, 0)
-    bytes_in = 0
+    record = WellRecord(job.well)
     with write_shard(job.container.shard(job.well), job.container.chunks) as shard:
-        for (site, channel), file in sorted(job.images.items(), key=lambda item: job.container.chunk(*item[0])):
-            if stop is not None and stop.is_set():
-                raise WellStopped
+        for site, channel, data in _usable(job, reader, stop, record):
             try:
-                data = read(file)
-                packed, row = _pack_image(data, job, channel)
-            except FileNotFoundError:
-                record.missing.append(file.path)
-                continue
+                pixels, stats, claims = _scaled(data, job, channel)
             except BadImage as error:
-                record.bad.append({"path": file.path, "reason": str(error), "size": file.size})
+                record.bad.append({"path": job.images[site, channel].path, "reason": str(error)})
                 continue
-            if row.pop("doubt"):
-                record.doubts.append(file.path)
-            bytes_in += len(data)
-            shard.append(job.container.chunk(site, channel), packed)
-            record.images.append({"site": site, "channel": channel, **row})
-        bytes_out = shard.finish()
-        record = WellRecord(record.well, record.images, record.bad, record.missing, record.doubts, bytes_in, bytes_out)
+            if claims:
+                record.doubts.append(job.images[site, channel].path)
+            record.bytes_in += len(data)
+            shard.append(job.container.chunk(site, channel), pack(pixels, job.container.codec))
+            numbers = {"pixels": pixels.size, "crc": checksum(pixels), **asdict(stats), "levels": stats.levels}
+            record.images.append({"site": site, "channel": channel, **numbers})
+        record.bytes_out = shard.finish()
         write_whole(job.record_path, json.dumps(asdict(record)))
     return record
+
+
+def count_well(job: WellJob, reader: Reader, stop: Event | None = None) -> dict[str, np.ndarray]:
+    """Return channel -> how often each count occurs in the well, int64 [65536]; images that cannot be used are left out."""
+    totals: dict[str, np.ndarray] = {}
+    for _, channel, data in _usable(job, reader, stop, WellRecord(job.well)):
+        try:
+            counts = prepare(_counts(data, job).counts_HW, job.container.image_shape, job.illumination, channel)
+        except BadImage:
+            continue
+        histogram = count_values(counts)
+        totals.setdefault(channel, np.zeros(1 << 16, np.int64))[: len(histogram)] += histogram
+    return totals
 
 
 def committed(job: WellJob) -> WellRecord | None:
@@ -96,46 +108,7 @@ def committed(job: WellJob) -> WellRecord | None:
     return record if shard.stat().st_size == record.bytes_out else None
 
 
-def read_file(file: ImageFile) -> bytes:
-    """Return a local file's bytes.
-
-    Raises:
-        FileNotFoundError: it is gone.
-        BadImage: it cannot be read.
-    """
-    try:
-        return Path(file.path).read_bytes()
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        raise BadImage(f"cannot be read: {error.strerror or error}") from error
-
-
-def _pack_image(data: bytes, job: WellJob, channel: str) -> tuple[bytes, dict]:
-    image = read_tiff(data)
-    counts = image.counts_HW
-    if counts.shape != (job.container.height, job.container.width):
-        raise BadImage(
-            f"{counts.shape[0]} x {counts.shape[1]} pixels; the plate has {job.container.height} x {job.container.width}"
-        )
-    levels, stats = scale_image(counts, *job.ranges.get(channel, (None, None)))
-    pixels = levels if job.settings.bits == 8 else counts.astype(np.uint16)
-    row = {
-        "pixels": counts.size,
-        "crc": checksum(pixels),
-        **asdict(stats),
-        "levels": stats.levels,
-        "doubt": _doubtful(image, stats),
-    }
-    return pack(pixels, job.container.codec), row
-
-
-def _doubtful(image: TiffImage, stats: ImageStats) -> bool:
-    claims = ((image.claimed_least, stats.least), (image.claimed_most, stats.most))
-    return any(claim is not None and claim != found for claim, found in claims)
-
-
-def probe(files: list[ImageFile], read: Reader) -> tuple[int, int]:
+def probe(files: list[ImageFile], reader: Reader) -> tuple[int, int]:
     """Return height and width of the first image that can be read.
 
     Raises:
@@ -143,7 +116,50 @@ def probe(files: list[ImageFile], read: Reader) -> tuple[int, int]:
     """
     for file in files:
         try:
-            return read_tiff(read(file)).counts_HW.shape
+            return read_tiff(reader(file)).counts_HW.shape
         except (BadImage, FileNotFoundError):
             continue
     raise KitError(f"none of the {len(files)} images can be read, for example {files[0].path}")
+
+
+def _usable(job: WellJob, reader: Reader, stop: Event | None, record: WellRecord) -> Iterator[tuple[int, str, bytes]]:
+    ordered = job.in_order()
+    contents = reader.stream(file for *_, file in ordered)
+    for (site, channel, _), (file, data) in zip(ordered, contents, strict=True):
+        if stop is not None and stop.is_set():
+            raise WellStopped
+        if isinstance(data, FileNotFoundError):
+            record.missing.append(file.path)
+        elif isinstance(data, BadImage):
+            record.bad.append({"path": file.path, "reason": str(data)})
+        else:
+            yield site, channel, data
+
+
+def _scaled(data: bytes, job: WellJob, channel: str) -> tuple[np.ndarray, ImageStats, bool]:
+    """Return the pixels to store, the image's numbers, and whether its tags claim another minimum or maximum."""
+    black, white = job.ranges.get(channel, (-1, -1))
+    if job.settings.bits == 8 and channel not in job.illumination and job.shape == job.container.image_shape:
+        levels, stats, claims = read_levels(data, black, white)
+        _check_shape(levels.shape, job)
+        return levels, stats, _unlike(claims, stats.least, stats.most)
+    image = _counts(data, job)
+    counts = prepare(image.counts_HW, job.container.image_shape, job.illumination, channel)
+    levels, stats = scale_image(counts, black, white)
+    doubt = _unlike(image, int(image.counts_HW.min()), int(image.counts_HW.max()))
+    return levels if job.settings.bits == 8 else counts.astype(np.uint16), stats, doubt
+
+
+def _counts(data: bytes, job: WellJob) -> TiffImage:
+    image = read_tiff(data)
+    _check_shape(image.counts_HW.shape, job)
+    return image
+
+
+def _check_shape(shape: tuple[int, int], job: WellJob) -> None:
+    if shape != job.shape:
+        raise BadImage(f"{shape[0]} x {shape[1]} pixels; the plate has {job.shape[0]} x {job.shape[1]}")
+
+
+def _unlike(claims: TiffImage, least: int, most: int) -> bool:
+    return any(claim not in (-1, found) for claim, found in ((claims.claimed_least, least), (claims.claimed_most, most)))

@@ -4,12 +4,11 @@ A plate is a folder `<barcode>__<start>-Measurement1/Images` as in the Cell Pain
 rRRcCCfFFp01-chNsk1fk1fl1.tiff: row, column, field (site), plane, channel.
 """
 
-import os
 import re
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from kit.errors import KitError, UsageError
+from kit.images.folders import Folder, ImageFile
 from kit.images.metadata import Metadata, read_metadata
 from kit.images.names import channel_name, normalise_well, order_channels, well_name, well_position
 
@@ -17,7 +16,6 @@ __all__ = [
     "ImageFile",
     "Metadata",
     "Plate",
-    "choose_plates",
     "find_plates",
     "list_plate",
     "normalise_well",
@@ -26,14 +24,6 @@ __all__ = [
 ]
 
 _IMAGE = re.compile(r"r(\d+)c(\d+)f(\d+)p(\d+)-ch(\d+)sk(\d+)fk(\d+)fl(\d+)\.tiff?", re.IGNORECASE)
-
-
-@dataclass(frozen=True, slots=True)
-class ImageFile:
-    """One image file: a path, its size in bytes where a listing gave it (else -1)."""
-
-    path: str
-    size: int = -1
 
 
 @dataclass(frozen=True)
@@ -73,54 +63,40 @@ class Plate:
         return [(*key, channel) for key, files in sorted(self.images.items()) for channel in channels if channel not in files]
 
 
-def find_plates(source: Path) -> dict[str, Path]:
-    """Return barcode -> image folder of the plates under `source`: a folder of plate folders, or one plate folder.
+def find_plates(source: Folder) -> dict[str, Folder]:
+    """Return barcode -> image folder of the plates in `source`: a folder of plate folders, or one plate folder.
 
     Raises:
-        UsageError: no such folder, or no plate in it.
+        UsageError: no plate in it.
         KitError: two folders of one plate.
     """
-    source = Path(source)
-    if not source.is_dir():
-        raise UsageError(f"no folder {source}")
-    if (source / "Images").is_dir():
-        return {barcode_of(source.resolve().name): source / "Images"}
-    if source.name == "Images" and any(_IMAGE.fullmatch(name) for name in os.listdir(source)):
-        return {barcode_of(source.resolve().parent.name): source}
-    plates: dict[str, Path] = {}
-    for folder in sorted(source.iterdir()):
-        if not (folder / "Images").is_dir():
+    if source.has_folder("Images"):
+        return {barcode_of(source.name): source / "Images"}
+    entries = source.entries()
+    if source.name == "Images" and any(_IMAGE.fullmatch(entry.name) for entry in entries):
+        return {barcode_of(source.parent.name): source}
+    plates: dict[str, Folder] = {}
+    for entry in entries:
+        if not (entry.is_folder and (source / entry.name).has_folder("Images")):
             continue
-        barcode = barcode_of(folder.name)
+        barcode = barcode_of(entry.name)
         if barcode in plates:
-            raise KitError(f"plate {barcode} has two folders, {plates[barcode].parent.name} and {folder.name}: move one away")
-        plates[barcode] = folder / "Images"
-    if not plates and (source / "images").is_dir():
+            raise KitError(f"plate {barcode} has two folders, {plates[barcode].parent.name} and {entry.name}: move one away")
+        plates[barcode] = source / entry.name / "Images"
+    if not plates and source.has_folder("images"):
         return find_plates(source / "images")
     if not plates:
         raise UsageError(
-            f"{source} holds no plate: need folders named <barcode>__<start>-Measurement1/Images or <barcode>/Images"
+            f"{source.path} holds no plate: need folders named <barcode>__<start>-Measurement1/Images or <barcode>/Images"
         )
     return plates
 
 
-def choose_plates(there: dict[str, Path], named: tuple[str, ...]) -> dict[str, Path]:
-    """Return the plates named, or all of them where none is.
-
-    Raises:
-        UsageError: a named plate is not there; the message lists what is.
-    """
-    missing = [barcode for barcode in named if barcode not in there]
-    if missing:
-        raise UsageError(f"--plates {missing[0]}: no such plate; there are {', '.join(there)}")
-    return {barcode: folder for barcode, folder in there.items() if not named or barcode in named}
-
-
-def list_plate(barcode: str, folder: Path) -> Plate:
+def list_plate(barcode: str, folder: Folder) -> Plate:
     """Return the image files of a plate's Images folder. Planes, time points and files of other names are ignored and listed."""
     images: dict[tuple[str, int], dict[str, ImageFile]] = {}
     ignored = []
-    for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
+    for entry in folder.entries():
         match = _IMAGE.fullmatch(entry.name)
         if not match:
             if entry.name.lower().endswith((".tif", ".tiff")):
@@ -131,8 +107,8 @@ def list_plate(barcode: str, folder: Path) -> Plate:
             ignored.append(entry.name)
             continue
         files = images.setdefault((well_name(row, col), site), {})
-        files[channel_name(channel)] = ImageFile(entry.path, entry.stat().st_size)
-    return Plate(barcode, str(folder), images, ignored)
+        files[channel_name(channel)] = ImageFile(entry.path, entry.size)
+    return Plate(barcode, folder.path, images, ignored)
 
 
 def barcode_of(folder_name: str) -> str:

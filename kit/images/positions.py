@@ -12,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from kit.errors import UsageError
+from kit.images.folders import Folder, ImageFile, Reader, open_file
 from kit.images.layout_xml import read_index, read_tag
 from kit.images.load_data import find_load_data, positions_um, read_load_data
 
@@ -36,12 +37,10 @@ class Positions:
         return any(key in self.sites or key[1] in self.fields for key in sites)
 
 
-def from_load_data(folders: list[Path], barcode: str) -> Positions | None:
+def from_load_data(folders: list[Folder], barcode: str, reader: Reader) -> Positions | None:
     """Return the positions that a load_data file in one of the folders gives the plate, or None."""
-    path = find_load_data(folders, barcode)
-    if path is None:
-        return None
-    return from_table(read_load_data(path), barcode)
+    file = find_load_data(folders, barcode)
+    return from_table(read_load_data(file, reader), barcode) if file else None
 
 
 def from_table(table: pd.DataFrame, barcode: str) -> Positions | None:
@@ -56,10 +55,10 @@ def from_table(table: pd.DataFrame, barcode: str) -> Positions | None:
     return Positions("load_data", sites, common_layout(sites)) if sites else None
 
 
-def from_index(path: Path) -> Positions | None:
+def from_index(file: ImageFile, reader: Reader) -> Positions | None:
     """Return the positions of an Index.idx.xml, or None where it lists none."""
-    with path.open("rb") as file:
-        sites = read_index(file, str(path))
+    with open_file(reader, file) as xml:
+        sites = read_index(xml, file.path)
     return Positions("Index.idx.xml", sites, common_layout(sites)) if sites else None
 
 
@@ -133,10 +132,9 @@ def common_layout(sites: dict[tuple[str, int], Point]) -> dict[int, Point]:
     return {number: point for number, point in layout.items() if number not in unlike}
 
 
-def index_beside(folder: Path) -> Path | None:
+def index_beside(folder: Folder) -> ImageFile | None:
     """Return the Index.idx.xml of an Images folder: in it or above it."""
-    paths = (folder / "Index.idx.xml", folder.parent / "Index.idx.xml")
-    return next((path for path in paths if path.is_file()), None)
+    return folder.file("Index.idx.xml") or folder.parent.file("Index.idx.xml")
 
 
 def _rounded(fields: dict[int, Point]) -> tuple:

@@ -166,7 +166,7 @@ class Work:
         shard = self._shard(plate, normalise_well(well))
         packed = shard.read(container.chunk(int(site), channel))
         try:
-            return unpack(packed, container.codec, (container.height, container.width), container.dtype)
+            return unpack(packed, container.codec, container.image_shape, container.dtype)
         except (KitError, RuntimeError, ValueError) as error:
             raise KitError(f"plate {plate} well {well} site {site} {channel} in {shard.path}: {error}") from error
 

@@ -13,9 +13,13 @@ import numpy as np
 import tifffile
 
 from kit.errors import KitError
+from kit.kernels.extension import cpu_extension, cpu_reason
 
 _SMIN_TAG, _SMAX_TAG = 340, 341
+_UNCOMPRESSED, _LZW = 1, 5
+_STRIPPED = (_UNCOMPRESSED, _LZW)
 _XML_TAG = 65500  # the acquisition XML of the microscope
+DECODED, UNSUPPORTED, DAMAGED = range(3)  # verdicts of the compiled reader
 
 
 class BadImage(KitError):
@@ -30,9 +34,9 @@ _DAMAGE = (ValueError, RuntimeError, LookupError, TypeError, ArithmeticError, At
 class TiffImage:
     """The first page of a TIFF: counts uint8 or uint16 [H, W], and what its SMin and SMaxSampleValue tags claim."""
 
-    counts_HW: np.ndarray
-    claimed_least: int | None = None
-    claimed_most: int | None = None
+    counts_HW: np.ndarray | None
+    claimed_least: int = -1  # -1: not there
+    claimed_most: int = -1
 
 
 def read_tiff(data: bytes) -> TiffImage:
@@ -43,14 +47,31 @@ def read_tiff(data: bytes) -> TiffImage:
     """
     if not data:
         raise BadImage("empty file")
+    if (compiled := cpu_extension()) is not None:
+        verdict, reason, counts, _, least, most = compiled.tiff_counts(data)
+        if verdict == DAMAGED:
+            raise BadImage(reason)
+        if verdict == DECODED:
+            return TiffImage(counts, least, most)
+    return read_tiff_reference(data)
+
+
+def read_tiff_reference(data: bytes) -> TiffImage:
+    """The same by tifffile and imagecodecs: what the compiled reader leaves to them, and what tests hold it to."""
     with _damage_is_bad_image(), tifffile.TiffFile(io.BytesIO(data)) as file:
         page = file.pages[0]
         _check_whole(page, len(data))
-        counts = _decode_lzw(page, data) if page.compression == 5 and not page.is_tiled else page.asarray()
+        counts = _decode_strips(page, data) if page.compression in _STRIPPED and not page.is_tiled else page.asarray()
         claims = [_integer(page.tags.get(code)) for code in (_SMIN_TAG, _SMAX_TAG)]
     if counts.ndim != 2 or counts.dtype.kind != "u" or counts.dtype.itemsize > 2 or counts.size == 0:
         raise BadImage(f"{counts.dtype} pixels of shape {counts.shape}: need one plane of 8 or 16 bit unsigned counts")
     return TiffImage(np.ascontiguousarray(counts, counts.dtype.newbyteorder("=")), *claims)
+
+
+def decoder() -> tuple[str, str]:
+    """Return which reader decodes LZW and uncompressed TIFFs here, "C++" or "tifffile", and why."""
+    reason = cpu_reason()
+    return ("C++", reason) if cpu_extension() is not None else ("tifffile", f"kit.kernels._cpu: {reason}")
 
 
 def read_acquisition_xml(data: bytes) -> bytes | None:
@@ -71,8 +92,8 @@ def _damage_is_bad_image():
         raise BadImage(f"not a readable TIFF ({str(error) or type(error).__name__})") from error
 
 
-def _integer(tag) -> int | None:
-    return tag.value if tag is not None and isinstance(tag.value, int) else None
+def _integer(tag) -> int:
+    return tag.value if tag is not None and isinstance(tag.value, int) else -1
 
 
 def _check_whole(page, length: int) -> None:
@@ -83,8 +104,8 @@ def _check_whole(page, length: int) -> None:
             raise BadImage(f"cut short: {length} bytes, pixel data reach to byte {offset + count}")
 
 
-def _decode_lzw(page, data: bytes) -> np.ndarray:
-    """Decode strip by strip and hold every strip to its length: imagecodecs leaves a short one unfilled without a word."""
+def _decode_strips(page, data: bytes) -> np.ndarray:
+    """Decode strip by strip and hold every strip to its length: a decoder leaves a short one unfilled without a word."""
     height, width = page.imagelength, page.imagewidth
     row_bytes = width * page.bitspersample // 8
     if page.samplesperpixel != 1 or page.bitspersample not in (8, 16):
@@ -92,9 +113,10 @@ def _decode_lzw(page, data: bytes) -> np.ndarray:
     rows = []
     for number, (offset, count) in enumerate(zip(page.dataoffsets, page.databytecounts, strict=True)):
         strip_rows = min(page.rowsperstrip, height - number * page.rowsperstrip)
-        strip = imagecodecs.lzw_decode(data[offset : offset + count])
+        strip = data[offset : offset + count]
+        strip = imagecodecs.lzw_decode(strip) if page.compression == _LZW else strip
         if len(strip) < strip_rows * row_bytes:
-            raise BadImage(f"strip {number} decodes to {len(strip)} of {strip_rows * row_bytes} bytes")
+            raise BadImage(f"strip {number} holds {len(strip)} of {strip_rows * row_bytes} bytes")
         rows.append(strip[: strip_rows * row_bytes])
     dtype = np.dtype(f"u{page.bitspersample // 8}").newbyteorder(page.parent.byteorder)
     counts = np.frombuffer(b"".join(rows), dtype).reshape(height, width).astype(dtype.newbyteorder("="))

@@ -3,8 +3,10 @@
 import pytest
 
 from kit.errors import KitError, UsageError
+from kit.images.folders import Folder, Reader
 from kit.images.names import order_channels, well_position
-from kit.images.plates import choose_plates, find_plates, list_plate, normalise_well, read_metadata, well_name
+from kit.images.plates import find_plates, list_plate, normalise_well, read_metadata, well_name
+from kit.images.source import choose_plates, open_source
 
 from .made_plates import write_metadata, write_plate
 
@@ -30,7 +32,7 @@ def test_a_plate_folder_is_read_by_its_file_names(tmp_path):
     (images / "r04c08f03p02-ch1sk1fk1fl1.tiff").touch()  # another plane
     (images / "thumb.tiff").touch()
     (images / "Index.idx.xml").touch()
-    plate = list_plate("BR01", images)
+    plate = list_plate("BR01", Folder(str(images)))
     assert list(plate.images) == [("D08", 3)]
     assert plate.channels == ("Mito", "HighZBF", "Brightfield")
     assert sorted(plate.ignored) == ["r04c08f03p02-ch1sk1fk1fl1.tiff", "thumb.tiff"]
@@ -40,7 +42,7 @@ def test_what_lacks_is_listed(tmp_path):
     images = write_plate(tmp_path, "BR01", wells=("A01", "B02"), sites=(1, 2), channels=(1, 2))
     for name in ("r01c01f02p01-ch1", "r01c01f02p01-ch2", "r02c02f01p01-ch2"):
         (images / f"{name}sk1fk1fl1.tiff").unlink()
-    plate = list_plate("BR01", images)
+    plate = list_plate("BR01", Folder(str(images)))
     assert plate.missing_sites() == [("A01", 2)]
     assert plate.missing_channels() == [("B02", 1, "AGP")]
 
@@ -50,26 +52,27 @@ def test_what_lacks_is_listed(tmp_path):
 )
 def test_source_may_be_plates_or_one_plate(tmp_path, inside):
     images = write_plate(tmp_path, "BR01", wells=("A01",), sites=(1,), channels=(1,))
-    assert find_plates(tmp_path / inside) == {"BR01": images}
+    found = find_plates(Folder(str(tmp_path / inside)))
+    assert {barcode: folder.path for barcode, folder in found.items()} == {"BR01": str(images)}
 
 
 def test_bare_barcodes_and_the_folder_above(tmp_path):
     (tmp_path / "images" / "BR02" / "Images").mkdir(parents=True)
-    assert list(find_plates(tmp_path)) == ["BR02"]
+    assert list(find_plates(Folder(str(tmp_path)))) == ["BR02"]
 
 
 def test_two_folders_of_one_plate_are_refused(tmp_path):
     for start in ("a", "b"):
         (tmp_path / f"BR01__{start}-Measurement1" / "Images").mkdir(parents=True)
     with pytest.raises(KitError, match="BR01 has two folders"):
-        find_plates(tmp_path)
+        find_plates(Folder(str(tmp_path)))
 
 
 def test_wrong_sources_and_plates(tmp_path):
     with pytest.raises(UsageError, match="no folder"):
-        find_plates(tmp_path / "nowhere")
+        open_source(tmp_path / "nowhere", Reader())
     with pytest.raises(UsageError, match="holds no plate"):
-        find_plates(tmp_path)
+        find_plates(Folder(str(tmp_path)))
     with pytest.raises(UsageError, match="no such plate; there are BR01, BR02"):
         choose_plates({"BR01": tmp_path, "BR02": tmp_path}, ("BR03",))
 

@@ -7,12 +7,13 @@ import pandas as pd
 import pytest
 
 from kit.errors import KitError, UsageError
+from kit.images.folders import Folder, ImageFile, Reader
 from kit.images.layout_xml import read_index, read_tag
 from kit.images.load_data import read_load_data
 from kit.images.locate import Locator
 from kit.images.metadata import read_metadata
-from kit.images.plates import find_plates, list_plate
 from kit.images.positions import Positions, common_layout, from_layout_file, from_other_plates, from_table
+from kit.images.source import open_source
 
 from .made_plates import acquisition_xml, write_metadata, write_plate
 
@@ -25,9 +26,13 @@ IMAGE = """<Image><Row>1</Row><Col>1</Col><FieldID>{}</FieldID><PositionX Unit="
 
 
 def locate(folder, barcode="BR01", metadata=None, **places):
-    there = find_plates(folder)
-    locator = Locator([folder, *places.pop("folders", [])], there, metadata, **places)
-    return locator.locate(list_plate(barcode, there[barcode]))
+    source = open_source(folder, Reader())
+    folders = [Folder(str(path)) for path in (folder, *places.pop("folders", []))]
+    return Locator(source, Reader(), folders, metadata, **places).locate(source.plate(barcode))
+
+
+def read(path):
+    return read_load_data(ImageFile(str(path)), Reader())
 
 
 def load_data(folder, barcode="BR01", x="0.0001", y="-0.0002", site=1):
@@ -102,7 +107,7 @@ def test_fields_that_move_between_wells_have_no_common_place():
 
 
 def test_load_data_gives_each_site_its_own_place(tmp_path):
-    table = read_load_data(load_data(tmp_path) / "BR01" / "load_data.csv.gz")
+    table = read(load_data(tmp_path) / "BR01" / "load_data.csv.gz")
     table = pd.concat([table, table.assign(well="B02", Metadata_PositionX="0.0007"), table.assign(plate="BR77", well="C03")])
     positions = from_table(table, "BR01")
     assert positions.of("B02", 1) == pytest.approx((700, -200))
@@ -114,12 +119,13 @@ def test_load_data_gives_each_site_its_own_place(tmp_path):
 def test_load_data_that_cannot_be_used(tmp_path):
     path = load_data(tmp_path, site="x") / "BR01" / "load_data.csv.gz"
     with pytest.raises(KitError, match="row 2: Metadata_Site is 'x'"):
-        read_load_data(path)
+        read(path)
     path.write_bytes(path.read_bytes()[:30])
     with pytest.raises(KitError, match="cannot be read as a table"):
-        read_load_data(path)
+        read(path)
+    (tmp_path / "x.csv").write_text("a,b\n1,2\n")
     with pytest.raises(KitError, match="no column Metadata_Site"):
-        read_load_data("x.csv", io.StringIO("a,b\n1,2\n"))
+        read(tmp_path / "x.csv")
 
 
 def test_tag_with_two_layouts_gives_each_well_its_own():
@@ -159,11 +165,11 @@ def test_layout_file_in_metres_and_of_several_plates(tmp_path):
 
 
 def test_real_tags_agree_with_the_published_layout(real_data):
-    folders = find_plates(real_data / "cpjump1_images")
+    source = open_source(real_data / "cpjump1_images", Reader())
     known = pd.read_csv(real_data / "cpjump1_metadata" / "field_layout_from_tiff_tags.csv")
-    locator = Locator([], folders, read_metadata(real_data / "cpjump1_metadata"))
-    for barcode in folders:
-        positions = locator.locate(list_plate(barcode, folders[barcode]))
+    locator = Locator(source, Reader(), [], read_metadata(real_data / "cpjump1_metadata"))
+    for barcode in source.plates:
+        positions = locator.locate(source.plate(barcode))
         assert positions.source == ("plate BR00117010" if barcode == "BR00117011" else "tag 65500")
         rows = known[known["plate"] == barcode]
         assert len(rows) == 9

@@ -1,0 +1,59 @@
+"""What stands around an ingest: one at a time per store, one choice of settings, and errors of the disk in plain words."""
+
+import contextlib
+import errno
+from pathlib import Path
+
+import filelock
+
+from kit.errors import KitError, UsageError
+from kit.images.store import StoreSettings, read_settings, write_settings
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+@contextlib.contextmanager
+def only_one(work: Path):
+    """Hold the store's lock.
+
+    Raises:
+        KitError: another ingest holds it.
+    """
+    work.mkdir(parents=True, exist_ok=True)
+    lock = filelock.FileLock(work / ".ingest.lock")
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout as error:
+        raise KitError(f"another kit ingest is writing to {work}: wait for it, or use another --work") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextlib.contextmanager
+def disk_errors(work: Path):
+    """Turn what the operating system has against writing the store into one line."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL:
+            raise KitError(f"no space left for {work}: free some and run the same command again; it goes on from here") from error
+        raise KitError(f"{error.filename or work}: {error.strerror or error}") from error
+
+
+def agree(work: Path, settings: StoreSettings) -> None:
+    """Record the settings in a new store.
+
+    Raises:
+        UsageError: the store was made with others.
+    """
+    there = read_settings(work)
+    if there is None:
+        write_settings(work, settings)
+    elif there != settings:
+        unlike = next(key for key in vars(there) if getattr(there, key) != getattr(settings, key))
+        raise UsageError(
+            f"{work} was made with --{unlike} {getattr(there, unlike)}, not {getattr(settings, unlike)}: "
+            "give the same, or another --work"
+        )
