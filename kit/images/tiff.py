@@ -17,7 +17,6 @@ from kit.kernels.extension import cpu_extension, cpu_reason
 
 _SMIN_TAG, _SMAX_TAG = 340, 341
 _UNCOMPRESSED, _LZW = 1, 5
-_STRIPPED = (_UNCOMPRESSED, _LZW)
 _XML_TAG = 65500  # the acquisition XML of the microscope
 DECODED, UNSUPPORTED, DAMAGED = range(3)  # verdicts of the compiled reader
 
@@ -61,7 +60,7 @@ def read_tiff_reference(data: bytes) -> TiffImage:
     with _damage_is_bad_image(), tifffile.TiffFile(io.BytesIO(data)) as file:
         page = file.pages[0]
         _check_whole(page, len(data))
-        counts = _decode_strips(page, data) if page.compression in _STRIPPED and not page.is_tiled else page.asarray()
+        counts = _decode_strips(page, data) if _is_plain(page) else page.asarray()
         claims = [_integer(page.tags.get(code)) for code in (_SMIN_TAG, _SMAX_TAG)]
     if counts.ndim != 2 or counts.dtype.kind != "u" or counts.dtype.itemsize > 2 or counts.size == 0:
         raise BadImage(f"{counts.dtype} pixels of shape {counts.shape}: need one plane of 8 or 16 bit unsigned counts")
@@ -104,12 +103,16 @@ def _check_whole(page, length: int) -> None:
             raise BadImage(f"cut short: {length} bytes, pixel data reach to byte {offset + count}")
 
 
+def _is_plain(page) -> bool:
+    """Return whether the page is what the compiled reader takes too: strips of unsigned counts, LZW or uncompressed."""
+    kind = (page.samplesperpixel, page.sampleformat, page.fillorder)
+    return page.compression in (_UNCOMPRESSED, _LZW) and not page.is_tiled and page.bitspersample in (8, 16) and kind == (1, 1, 1)
+
+
 def _decode_strips(page, data: bytes) -> np.ndarray:
     """Decode strip by strip and hold every strip to its length: a decoder leaves a short one unfilled without a word."""
     height, width = page.imagelength, page.imagewidth
     row_bytes = width * page.bitspersample // 8
-    if page.samplesperpixel != 1 or page.bitspersample not in (8, 16):
-        return page.asarray()
     rows = []
     for number, (offset, count) in enumerate(zip(page.dataoffsets, page.databytecounts, strict=True)):
         strip_rows = min(page.rowsperstrip, height - number * page.rowsperstrip)
