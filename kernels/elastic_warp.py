@@ -35,7 +35,9 @@ class Warp:
 
     kind_B: Tensor  # int32: AS_IT_IS, AFFINE or ELASTIC
     affine_B6: Tensor  # int32, 18 fractional bits: x' = a0 x + a1 y + a2, y' = a3 x + a4 y + a5
-    lattice_B2KK: Tensor | None = None  # float32, pixels: coefficients of the displacement along x and y; None: no field
+    lattice_B2KK: Tensor | None = (
+        None  # float32, pixels: coefficients of the displacement along x and y; None: no field, ELASTIC is AFFINE
+    )
     spacing: float = 16.0  # pixels between lattice points; point 0 lies at -spacing
 
 
@@ -142,7 +144,7 @@ def elastic_warp_reference(pixels_BCHW: Tensor, warp: Warp) -> Tensor:
     """The same in plain PyTorch."""
     out = torch.empty(pixels_BCHW.shape, dtype=torch.float32, device=pixels_BCHW.device)
     for i, kind in enumerate(warp.kind_B.tolist()):
-        lattice = warp.lattice_B2KK[i] if kind == ELASTIC else None
+        lattice = warp.lattice_B2KK[i] if kind == ELASTIC and warp.lattice_B2KK is not None else None
         image = intensity(pixels_BCHW[i])
         out[i] = image if kind == AS_IT_IS else _gather(image, warp.affine_B6[i], lattice, warp.spacing)
     return out

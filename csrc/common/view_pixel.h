@@ -34,7 +34,7 @@ KIT_FN Place place_of(const ViewArgs& a, int64_t image, int y, int x) {
     const int kind = address<const int32_t>(a.kind)[image];
     const int32_t* affine = address<const int32_t>(a.affine) + 6 * image;
     float along = 0, aside = 0;
-    if (kind == kElastic) {
+    if (kind == kElastic && a.lattice) {
         const int64_t points = static_cast<int64_t>(a.lattice_height) * a.lattice_width;
         const float* lattice = address<const float>(a.lattice) + 2 * image * points;
         const float at_y = static_cast<float>(y) * a.per_spacing, at_x = static_cast<float>(x) * a.per_spacing;

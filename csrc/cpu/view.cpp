@@ -56,7 +56,7 @@ class ViewMaker {
     void place(int64_t image, int kind, int y, int64_t offset) {
         for (int axis = 0; axis < 2; ++axis) {
             float* field = field_.data() + static_cast<int64_t>(axis) * a_.width;
-            if (kind != kElastic) {
+            if (kind != kElastic || !a_.lattice) {
                 std::fill_n(field, a_.width, 0.0f);
                 continue;
             }

@@ -1,0 +1,156 @@
+"""What is drawn for a view: its distribution, and that it depends on seed, sample and role alone."""
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+
+from kit.config import ViewsConfig
+from kit.errors import UsageError
+from kit.kernels.elastic_warp import AFFINE, AS_IT_IS, ELASTIC
+from kit.model import views
+
+FLUORESCENCE = ("Mito", "AGP", "RNA", "ER", "DNA")
+MEAN, SD = torch.full((5,), 0.2), torch.full((5,), 0.1)
+
+
+def crops(B=6, C=5, P=42, seed=0):
+    pixels = torch.randint(0, 256, (B, C, P, P), generator=torch.Generator().manual_seed(seed), dtype=torch.uint8)
+    return pixels, pixels.long().sum((2, 3)), torch.arange(B) * 1_000_003 + 2**40
+
+
+def make(batch, config, role="first", seed=1, channels=FLUORESCENCE, **more):
+    C = len(channels)
+    return views.make_view(*batch, config, seed=seed, role=role, channels=channels, mean_C=MEAN[:C], sd_C=SD[:C], **more)
+
+
+STYLES = [
+    ViewsConfig(elastic_sigma=12.0, elastic_alpha=100.0),
+    ViewsConfig(normalise="crop", rotation="none", elastic_p=0.0),
+    ViewsConfig(style="dinov2"),
+    ViewsConfig(style="none"),
+]
+
+
+@pytest.mark.parametrize("config", STYLES)
+def test_a_view_is_seed_sample_and_role(config):
+    batch = crops()
+    whole = make(batch, config)
+    assert whole.shape == batch[0].shape
+    assert whole.isfinite().all()
+    assert torch.equal(make(batch, config), whole)
+    back = torch.arange(6).flip(0)
+    assert torch.equal(make(tuple(t[back] for t in batch), config), whole[back])
+    for i in range(6):
+        assert torch.equal(make(tuple(t[i : i + 1] for t in batch), config), whole[i : i + 1])
+    same = config.style == "none"
+    assert torch.equal(make(batch, config, role="second"), whole) == same
+    assert torch.equal(make(batch, config, seed=2), whole) == same
+
+
+def draws(B=20000, C=5, seed=3, role=0):
+    return views._Draws(torch.arange(B), C, seed, role)
+
+
+def test_jitter_factors_are_uniform_and_independent():
+    config, found = ViewsConfig(brightness=0.4, contrast=1.5), draws()
+    mean_BC = torch.full((20000, 5), 0.3, dtype=torch.float64)
+    jitter = views._channel_jitter(config, found, mean_BC)
+    contrast = (1 - jitter.shift_BC.double() / 0.3).numpy()  # shift = m (1 - g), scale = b g
+    brightness = jitter.scale_BC.double().numpy() / contrast
+    for c in range(5):
+        assert stats.kstest(contrast[:, c], stats.uniform(0, 2.5).cdf).pvalue > 1e-5  # max(0, 1 - 1.5) to 1 + 1.5
+        assert stats.kstest(brightness[contrast[:, c] > 0.1, c], stats.uniform(0.6, 0.8).cdf).pvalue > 1e-5
+    columns = np.concatenate([contrast, found.per_channel(0).numpy()], 1)
+    assert np.abs(np.corrcoef(columns.T) - np.eye(10)).max() < 5 / 20000**0.5
+
+
+def test_probabilities():
+    config, found = ViewsConfig(elastic_p=0.3, noise_p=0.7, elastic_alpha=10.0, elastic_sigma=8.0), draws(B=4000)
+    warp, noise = views._warp(config, found, 8, 8), views._noise(config, found, FLUORESCENCE)
+    error = 5 * 0.5 / 4000**0.5
+    assert abs(float((warp.kind_B == ELASTIC).double().mean()) - 0.3) < error
+    assert set(warp.kind_B.unique().tolist()) == {AFFINE, ELASTIC}
+    assert abs(float(noise.on_B.double().mean()) - 0.7) < error
+    both = ((warp.kind_B == ELASTIC) & (noise.on_B == 1)).double().mean()
+    assert abs(float(both) - 0.21) < error  # drawn independently
+    assert views._warp(ViewsConfig(rotation="none", elastic_p=0.0), found, 8, 8) is None
+    assert views._noise(ViewsConfig(noise_p=0.0), found, FLUORESCENCE) is None
+    still = views._warp(ViewsConfig(rotation="right", elastic_sigma=8.0), found, 8, 8)
+    assert set(still.kind_B.unique().tolist()) == {AS_IT_IS, ELASTIC}
+
+
+def test_rotation_is_uniform():
+    angle = draws().common("angle") * 2 * torch.pi
+    affine = views._warp(ViewsConfig(elastic_p=0.0), draws(), 9, 9).affine_B6.double() / 2**18
+    assert (affine[:, 0] - angle.cos()).abs().max() < 1e-5
+    assert (affine[:, 3] - angle.sin()).abs().max() < 1e-5
+    assert stats.kstest(torch.atan2(affine[:, 3], affine[:, 0]).numpy(), stats.uniform(-np.pi, 2 * np.pi).cdf).pvalue > 1e-5
+
+
+def test_contrast_is_about_the_channel_mean():
+    """With brightness 1 the mean of a channel does not change, whatever the contrast."""
+    pixels, sums, sample = crops()
+    config = ViewsConfig(brightness=0.0, contrast=0.9, rotation="none", elastic_p=0.0, noise_p=0.0)
+    out = make((pixels, sums, sample), config) * 0.1 + 0.2
+    assert (out.mean((2, 3)) - (pixels.float() / 255).mean((2, 3))).abs().max() < 1e-5
+    assert (out.std((2, 3)) - (pixels.float() / 255).std((2, 3))).abs().max() > 0.05
+
+
+def test_noise_strength_per_channel_group():
+    batch = crops(C=2, P=64)
+    config = ViewsConfig(rotation="none", elastic_p=0.0, brightness=0.0, contrast=0.0, noise_p=1.0, noise_brightfield=0.0)
+    plain = make(batch, ViewsConfig(style="none"), channels=("DNA", "Brightfield"))
+    noisy = make(batch, config, channels=("DNA", "Brightfield"))
+    torch.testing.assert_close(noisy[:, 1], plain[:, 1], rtol=0, atol=1e-5)  # brightfield: strength 0
+    assert (noisy[:, 0] - plain[:, 0]).std() > 0.5
+    weaker = make(batch, ViewsConfig(**{**_fields(config), "noise_fluorescence": 0.1}), channels=("DNA", "Brightfield"))
+    ratio = (weaker[:, 0] - plain[:, 0]).std() / (noisy[:, 0] - plain[:, 0]).std()
+    assert 0.2 < ratio < 0.6  # shot noise goes as the square root of its scale
+
+
+def _fields(config):
+    return {name: getattr(config, name) for name in config.__dataclass_fields__}
+
+
+def test_elastic_side_scales_the_field():
+    """alpha and sigma given for a crop of twice the side: half the displacement, half the wavelength."""
+    found = draws(B=3000)
+    full = views._warp(ViewsConfig(elastic_alpha=400.0, elastic_sigma=20.0), found, 60, 60)
+    half = views._warp(ViewsConfig(elastic_alpha=400.0, elastic_sigma=20.0, elastic_side=120), found, 60, 60)
+    assert half.spacing == full.spacing / 2
+    assert abs(float(half.lattice_B2KK.std() / full.lattice_B2KK.std()) - 0.5) < 0.03
+
+
+def test_dinov2_style():
+    """Blur always on the first global view, rarely on the second; solarised only there; one jitter for all channels."""
+    found = draws()
+    config = ViewsConfig(style="dinov2")
+    error = 5 * 0.5 / 20000**0.5
+    for role, blurred, solarised in (("first", 1.0, 0.0), ("second", 0.1, 0.2), ("local", 0.5, 0.0)):
+        sigma, turned = views._blur_terms(config, found, role)
+        assert abs(float((sigma > 0).double().mean()) - blurred) < error
+        assert abs(float(turned.double().mean()) - solarised) < error
+        assert stats.kstest(sigma[sigma > 0].numpy(), stats.uniform(0.1, 1.9).cdf).pvalue > 1e-5
+    jitter = views._common_jitter(config, found, torch.full((20000, 5), 0.3, dtype=torch.float64))
+    assert torch.equal(jitter.scale_BC[:, :1].expand(-1, 5), jitter.scale_BC)
+    assert abs(float((jitter.scale_BC[:, 0] == 1).double().mean()) - 0.2) < error
+
+
+def test_crops_are_standardised():
+    out = make(crops(), ViewsConfig(normalise="crop", normalise_floor=0.0, elastic_sigma=8.0, elastic_alpha=20.0)).double()
+    assert out.mean((2, 3)).abs().max() < 1e-5
+    assert (out.std((2, 3), correction=0) - 1).abs().max() < 1e-4
+
+
+@pytest.mark.parametrize("normalise", ["dataset", "crop"])
+def test_sites_are_normalised_as_views_are(normalise):
+    batch, config = crops(), ViewsConfig(style="none", normalise=normalise)
+    assert torch.equal(views.normalise_site(batch[0], config, MEAN, SD), make(batch, config))
+    half = views.normalise_site(batch[0], config, MEAN, SD, dtype=torch.float16)
+    assert half.dtype == torch.float16
+
+
+def test_dataset_without_spread_is_refused():
+    with pytest.raises(UsageError, match="use crop"):
+        views.normalise_site(crops()[0], ViewsConfig(), MEAN, torch.zeros(5))
