@@ -127,6 +127,7 @@ class ModelConfig:
     drop_path: float = 0.1  # share of the rows each residual branch leaves out; ours: the papers are silent
     position_offset: float = 0.1  # added to the grid when the position embedding is interpolated; DINOv2 (0 with registers)
     position_antialias: bool = False  # DINOv2 (true with registers)
+    weights: str = ""  # a file to start from, for example DINOv2's published one; empty: random, as both papers
 
     def __post_init__(self):
         for key in ("dim", "depth", "heads", "patch", "position_side"):

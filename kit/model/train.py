@@ -23,6 +23,7 @@ from kit.model.dino import seeded_network
 from kit.model.distributed import Group, join_group
 from kit.model.loop import Learner, StepReport, learn, make_learner
 from kit.model.metrics import Metrics
+from kit.model.official import put_weights, read_weights
 from kit.model.views import make_view
 from kit.progress import progress
 
@@ -141,6 +142,8 @@ class _Session:
         self.mean_C, self.sd_C = mean_C.to(device), sd_C.to(device)
         self.steps = total_steps(config, crops.steps_per_epoch)
         networks = [seeded_network(config.model, config.loss, len(config.channels), config.seed).to(device) for _ in range(2)]
+        if config.model.weights:
+            put_weights(networks[0].backbone, read_weights(Path(config.model.weights)), Path(config.model.weights))
         self.learner = make_learner(
             config,
             *networks,

@@ -180,17 +180,20 @@ class Vit(nn.Module):
         return x_BND
 
     def _positions(self, rows: int, columns: int) -> Tensor:
-        """The position embedding at another grid: bicubic, coordinates scaled by (grid + offset), as DINOv2."""
         side = math.isqrt(self.pos_embed.shape[1] - 1)
-        if rows == columns == side:
-            return self.pos_embed
-        positions = self.pos_embed if self.pos_embed.dtype == torch.float64 else self.pos_embed.float()
-        grid = positions[:, 1:].reshape(1, side, side, -1).permute(0, 3, 1, 2)
-        offset = self.config.position_offset
-        target = {"scale_factor": ((rows + offset) / side, (columns + offset) / side)} if offset else {"size": (rows, columns)}
-        grid = F.interpolate(grid, mode="bicubic", antialias=self.config.position_antialias, **target)
-        assert grid.shape[-2:] == (rows, columns)
-        return torch.cat((positions[:, :1], grid.flatten(2).transpose(1, 2)), dim=1)
+        return self.pos_embed if rows == columns == side else resize_positions(self.pos_embed, rows, columns, self.config)
+
+
+def resize_positions(pos_embed: Tensor, rows: int, columns: int, config: ModelConfig) -> Tensor:
+    """Return a position embedding [1, 1 + N, D] at another grid: bicubic, coordinates scaled by grid + offset, as DINOv2."""
+    side = math.isqrt(pos_embed.shape[1] - 1)
+    positions = pos_embed if pos_embed.dtype == torch.float64 else pos_embed.float()
+    grid = positions[:, 1:].reshape(1, side, side, -1).permute(0, 3, 1, 2)
+    offset = config.position_offset
+    target = {"scale_factor": ((rows + offset) / side, (columns + offset) / side)} if offset else {"size": (rows, columns)}
+    grid = F.interpolate(grid, mode="bicubic", antialias=config.position_antialias, **target)
+    assert grid.shape[-2:] == (rows, columns)
+    return torch.cat((positions[:, :1], grid.flatten(2).transpose(1, 2)), dim=1)
 
 
 def seeded_vit(config: ModelConfig, channels: int, seed: int) -> Vit:
