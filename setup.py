@@ -67,11 +67,10 @@ def pybind11_include() -> str:
 
 
 def find_nvcc() -> str | None:
-    for key in ("CUDA_HOME", "CUDA_PATH"):
-        nvcc = Path(os.environ.get(key, "/nowhere")) / "bin" / "nvcc"
-        if nvcc.is_file():
-            return str(nvcc)
-    return shutil.which("nvcc") or next((str(path) for path in [Path("/usr/local/cuda/bin/nvcc")] if path.is_file()), None)
+    """Return the nvcc of CUDA_HOME or CUDA_PATH if one is set, else that on PATH, else the usual place."""
+    home = os.environ.get("CUDA_HOME") or os.environ.get("CUDA_PATH")
+    nvcc = Path(home or "/usr/local/cuda") / "bin" / "nvcc"
+    return (None if home else shutil.which("nvcc")) or (str(nvcc) if nvcc.is_file() else None)
 
 
 class Toolkit:
@@ -125,6 +124,10 @@ class BuildExtensions(build_ext):
         folder.mkdir(exist_ok=True)
         with one_build_at_a_time(folder / "lock"):
             super().run()
+        built = {ext.name for ext in self.extensions}
+        if self.inplace:  # a module that was left out this time must not lie there from another time
+            for name in {"kit.kernels._cpu", "kit.kernels._cuda"} - built:
+                self._inplace_file(name).unlink(missing_ok=True)
 
     def build_extension(self, ext):
         try:
@@ -138,9 +141,11 @@ class BuildExtensions(build_ext):
             if not ext.optional:
                 raise
             Path(self.get_ext_fullpath(ext.name)).unlink(missing_ok=True)
-            stale = ROOT / "kernels" / Path(self.get_ext_filename(ext.name)).name
-            stale.unlink(missing_ok=True)  # rather none than one that no longer matches its sources
+            self._inplace_file(ext.name).unlink(missing_ok=True)  # rather none than one that does not match its sources
             logging.warning("%s was not built (%s); kit works without it, slower", ext.name, error)
+
+    def _inplace_file(self, name: str) -> Path:
+        return ROOT / "kernels" / Path(self.get_ext_filename(name)).name
 
     def _objects_folder(self, *key: object) -> Path:
         digest = hashlib.sha256(json.dumps([str(part) for part in key]).encode()).hexdigest()[:12]
@@ -245,10 +250,11 @@ def extensions() -> list[Extension]:
     return [ext for ext in found if ext is not None]
 
 
-setup(
-    packages=["kit", "kit.images", "kit.model", "kit.profiles", "kit.challenge", "kit.kernels"],
-    package_dir={"kit": "kit", "kit.kernels": "kernels"},
-    package_data={"kit": ["recipes/*.toml"]},
-    ext_modules=extensions(),
-    cmdclass={"build_ext": BuildExtensions},
-)
+if __name__ == "__main__":
+    setup(
+        packages=["kit", "kit.images", "kit.model", "kit.profiles", "kit.challenge", "kit.kernels"],
+        package_dir={"kit": "kit", "kit.kernels": "kernels"},
+        package_data={"kit": ["recipes/*.toml"]},
+        ext_modules=extensions(),
+        cmdclass={"build_ext": BuildExtensions},
+    )
