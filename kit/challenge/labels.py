@@ -12,15 +12,17 @@ from kit.profiles.table import PLATE, WELL
 LABELS = {"broad_sample": "Metadata_broad_sample", "pert_iname": "Metadata_pert_iname", "inchikey": "Metadata_InChIKey"}
 
 
-def label_wells(who: pd.DataFrame, metadata: Path | Metadata, label: str) -> pd.DataFrame:
+def label_wells(who: pd.DataFrame, metadata: Path | Metadata | pd.DataFrame, label: str) -> pd.DataFrame:
     """Return Metadata_Plate, Metadata_Well, line, label and is_control, row for row with `who`.
+
+    Args:
+        metadata: folder of the official tables, the tables read, or the wells of a work folder (`Work.wells`).
 
     Raises:
         KitError: a plate or well the tables do not have, a compound without this label, or a Metadata_broad_sample in
             `who` that the plate map contradicts.
     """
-    tables = metadata if isinstance(metadata, Metadata) else read_metadata(metadata)
-    known = pd.concat([tables.wells(plate) for plate in sorted(who[PLATE].unique())], ignore_index=True)
+    known = metadata if isinstance(metadata, pd.DataFrame) else _known_wells(who, metadata)
     rows = pd.MultiIndex.from_frame(known[[PLATE, WELL]]).get_indexer(pd.MultiIndex.from_frame(who[[PLATE, WELL]]))
     if (rows < 0).any():
         first = who[rows < 0].iloc[0]
@@ -37,6 +39,11 @@ def label_wells(who: pd.DataFrame, metadata: Path | Metadata, label: str) -> pd.
             f"the compound in well {first[WELL]} of plate {first[PLATE]} has no {label}: score by --label broad_sample"
         )
     return found
+
+
+def _known_wells(who: pd.DataFrame, metadata: Path | Metadata) -> pd.DataFrame:
+    tables = metadata if isinstance(metadata, Metadata) else read_metadata(metadata)
+    return pd.concat([tables.wells(plate) for plate in sorted(who[PLATE].unique())], ignore_index=True)
 
 
 def _check_samples(who: pd.DataFrame, known: pd.DataFrame) -> None:

@@ -30,7 +30,7 @@ __all__ = ["Rules", "score", "score_files", "scores_text", "write_scores"]
 
 def score(
     source: Path | str | pd.DataFrame | Profiles,
-    metadata: Path | str | Metadata,
+    metadata: Path | str | Metadata | pd.DataFrame,
     *,
     ids: Path | None = None,
     k: int = 5,
@@ -45,7 +45,7 @@ def score(
 
     Args:
         source: a parquet or CSV file, a folder of them, a table with Metadata_Plate and Metadata_Well, or profiles.
-        metadata: folder of the official tables; cell line and compound come from there.
+        metadata: folder of the official tables, or the wells of a work folder; cell line and compound come from there.
         ids: metadata_test.csv; only its wells count. Without it, all compound wells of the source.
         k, metric, label, ties, cross, folds: see `Rules`. seeds: ways to deal plates into folds, 0 to seeds - 1.
 
@@ -100,7 +100,7 @@ def _features(source, ids: pd.DataFrame | None) -> Features:
     return read_features(Path(source), ids)
 
 
-def _score_features(features: Features, metadata: Path | Metadata, label: str, rules: Rules) -> dict[str, Any]:
+def _score_features(features: Features, metadata: Path | Metadata | pd.DataFrame, label: str, rules: Rules) -> dict[str, Any]:
     if label not in ("broad_sample", "pert_iname", "inchikey"):
         raise UsageError(f"--label {label}: need broad_sample, pert_iname or inchikey")
     wells = label_wells(features.who, metadata, label)
