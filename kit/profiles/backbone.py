@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from kit.config import RunConfig, config_to_dict
-from kit.kernels.tile import tile
+from kit.images.tiles import whole_sites
 from kit.model.checkpoint import load_backbone
 from kit.model.train import precision
 from kit.model.views import normalise_site
@@ -66,11 +66,9 @@ class Backbone:
     def embed_batch(self, site_BCHW: Tensor) -> Tensor:
         """Return [CLS ; mean patch token] of whole sites, float32 [B, 2 D]; the sites are uint8."""
         device = self.mean_C.device
-        side = self.config.embed.side
-        B, _, height, width = site_BCHW.shape
-        whole_B4 = torch.tensor([[0, 0, height, width]]).repeat(B, 1)
-        resized_BCPP, _ = tile(site_BCHW, torch.arange(B), whole_B4, side=side)
-        view_BCPP = normalise_site(resized_BCPP.to(device), self.config.views, self.mean_C, self.sd_C)
+        view_BCPP = normalise_site(
+            whole_sites(site_BCHW, self.config.embed.side).to(device), self.config.views, self.mean_C, self.sd_C
+        )
         dtype = precision(self.config, device)
         with torch.autocast(device.type, dtype=dtype, enabled=dtype is not None):
             tokens = self.network(view_BCPP)
