@@ -36,7 +36,7 @@ def cuda_reason() -> str:
     module, reason = _load("_cuda")
     if module is None:
         return reason
-    return _explain(*module.versions(), *module.device_report())
+    return explain(*module.versions(), *module.device_report())
 
 
 @functools.cache
@@ -51,7 +51,14 @@ def _load(name: str) -> tuple[ModuleType | None, str]:
         return None, f"built, but does not load: {error}"
 
 
-def _explain(driver: int, runtime: int, count: int, code: int, text: str) -> str:
+def explain(driver: int, runtime: int, count: int, code: int, text: str) -> str:
+    """Return "ready", or what the CUDA runtime's answers mean.
+
+    Args:
+        driver, runtime: CUDA versions, 1000 major + 10 minor; driver 0: none.
+        count: devices the driver shows.
+        code, text: the runtime's error.
+    """
     if code == CUDA_DRIVER_TOO_OLD and driver == 0:
         return "no driver: no NVIDIA driver is installed"
     if code == CUDA_DRIVER_TOO_OLD:
