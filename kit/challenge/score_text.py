@@ -18,15 +18,11 @@ def score_table(rows: dict[str, dict[str, Any]]) -> str:
     lines = [" ".join([f"{'%':<{width}}", *(f"{name:>12}" for name in _NAMES), f"{'mean':>7}"])]
     for name, result in rows.items():
         cells = [_cell(result["directions"][direction]) for direction in _NAMES]
-        lines.append(" ".join([f"{name:<{width}}", *cells, f"{_percent(result['mean']):>7}"]) + _note(result))
+        lines.append(" ".join([f"{name:<{width}}", *cells, f"{percent(result['mean']):>7}"]) + _note(result))
     chances = {f"{100 * result['chance']:.2f}": result for result in rows.values()}
     for chance in chances:
         lines.append(" ".join([f"{'chance':<{width}}", *([f"{chance:>12}"] * 4), f"{chance:>7}"]))
-    first = next(iter(rows.values()))
-    lines.append(
-        f"k={first['k']} {first['metric']}, label {first['label']}, ties {first['ties']}, {first['n_folds']} folds by plate, "
-        f"cross {first['cross']}, {first['seeds']} seed{'s' if first['seeds'] > 1 else ''}"
-    )
+    lines.append(rules_text(next(iter(rows.values()))))
     for name, result in rows.items():
         reasons = [(direction, result["directions"][direction].get("reason")) for direction in _NAMES]
         lines += [f"{name + ', ' if len(rows) > 1 else ''}{direction}: {reason}" for direction, reason in reasons if reason]
@@ -35,13 +31,23 @@ def score_table(rows: dict[str, dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def rules_text(result: dict[str, Any]) -> str:
+    """Return in one line how a score was made."""
+    seeds = f"{result['seeds']} seed{'s' if result['seeds'] > 1 else ''}"
+    return (
+        f"k={result['k']} {result['metric']}, label {result['label']}, ties {result['ties']}, {result['n_folds']} folds by plate, "
+        f"cross {result['cross']}, {seeds}"
+    )
+
+
+def percent(share: float | None) -> str:
+    """Return a share in per cent with one decimal, "-" for None."""
+    return "-" if share is None else f"{100 * share:.1f}"
+
+
 def _cell(result: dict[str, Any]) -> str:
     sd = f" ±{100 * result['sd']:.1f}" if result.get("sd") is not None else ""
-    return f"{_percent(result['accuracy']) + sd:>12}"
-
-
-def _percent(share: float | None) -> str:
-    return "-" if share is None else f"{100 * share:.1f}"
+    return f"{percent(result['accuracy']) + sd:>12}"
 
 
 def _note(result: dict[str, Any]) -> str:

@@ -1,0 +1,147 @@
+"""A page about a work folder: scores with chance, plates, runs. One HTML file that needs no network."""
+
+import base64
+import datetime
+import io
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jinja2
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+
+import kit
+from kit.challenge.folds import DIRECTIONS
+from kit.challenge.score_text import percent, rules_text
+from kit.config import load_config
+from kit.errors import KitError
+from kit.files import write_whole
+from kit.images.names import well_position
+from kit.model.metrics import read_metrics
+from kit.profiles.table import PLATE, SITE, WELL
+
+if TYPE_CHECKING:
+    from kit.images.store import Work
+
+_NAMES = ["->".join(direction) for direction in DIRECTIONS]
+_MAPS_A_ROW = 4
+
+
+def report(work: "Work", out: Path) -> Path:
+    """Write the page to `out` and return it. Scores are those of score*.json in the work folder and beside the page."""
+    sites = work.sites
+    if sites.empty:
+        raise KitError(f"{work.path} has no plate: pack some with kit ingest")
+    batches = _values(sites, "Metadata_Batch")
+    channel = "DNA" if "DNA_mean" in sites else next((name for name in work.channels if f"{name}_mean" in sites), None)
+    page = _template().render(
+        title=f"{work.path.resolve().name}: {', '.join(batches) or 'plates without metadata'}",
+        made=[batch for batch in batches if batch.startswith("MADE_")],
+        scores=[(name, _score_rows(scores)) for name, scores in _read_scores([work.path, Path(out).parent])],
+        directions=_NAMES,
+        plates=[_plate_row(plate, rows, work.channels) for plate, rows in sites.groupby(PLATE, sort=True)],
+        runs=[_run_row(folder) for folder in sorted((work.path / "runs").glob("*")) if folder.is_dir()],
+        heat_map=_heat_maps(sites, f"{channel}_mean") if channel else None,
+        heat_channel=channel,
+        version=kit.__version__,
+        made_on=f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC",
+    )
+    write_whole(Path(out), page)
+    return Path(out)
+
+
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True)
+    return environment.get_template("report.html.j2")
+
+
+def _read_scores(folders: list[Path]) -> list[tuple[str, dict[str, Any]]]:
+    paths = {path.resolve(): path for folder in folders for path in sorted(folder.glob("score*.json"))}
+    found = []
+    for path in paths.values():
+        try:
+            scores = json.loads(path.read_text())
+        except ValueError as error:
+            raise KitError(f"{path} is not valid JSON: {error}") from error
+        if isinstance(scores, dict) and scores.get("schema") == 1:
+            found.append((path.name, scores.get("files", {"k-NN accuracy": scores})))
+    return found
+
+
+def _score_rows(scores: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    first = next(iter(scores.values()))
+    rows = []
+    for name, result in scores.items():
+        cells = [percent(result["directions"][direction]["accuracy"]) for direction in _NAMES]
+        mark = " *" if result.get("uses_well_position") else ""
+        rows.append({"name": name + mark, "cells": [*cells, percent(result["mean"])]})
+    return {
+        "rows": rows,
+        "chance": f"{100 * first['chance']:.2f}",
+        "rule": f"k-NN, {rules_text(first)}",
+        "leaks": any(result.get("uses_well_position") for result in scores.values()),
+    }
+
+
+def _values(table: pd.DataFrame, column: str) -> list[str]:
+    return sorted(table[column].dropna().unique()) if column in table else []
+
+
+def _plate_row(plate: str, sites: pd.DataFrame, channels: tuple[str, ...]) -> dict[str, Any]:
+    wells, fields = sites[WELL].nunique(), sites[SITE].nunique()
+    most = sites["channels"].str.count(",").max()
+    return {
+        "name": plate,
+        "batch": ", ".join(_values(sites, "Metadata_Batch")) or "-",
+        "line": ", ".join(_values(sites, "Metadata_Cell_type")) or "unlabelled",
+        "wells": wells,
+        "sites": len(sites),
+        "missing": wells * fields - len(sites),
+        "lacking": int((sites["channels"].str.count(",") < max(most, len(channels) - 1)).sum()),
+        "source": ", ".join(_values(sites, "position_source")) or "-",
+    }
+
+
+def _run_row(folder: Path) -> dict[str, Any]:
+    config = load_config(folder / "run.toml") if (folder / "run.toml").is_file() else None
+    lines = read_metrics(folder) if (folder / "metrics.jsonl").is_file() else []
+    steps = [line for line in lines if "loss" in line]
+    last = steps[-1] if steps else {}
+    sites = sum(pq.ParquetFile(path).metadata.num_rows for path in (folder / "features").glob("*.parquet"))
+    return {
+        "name": folder.name,
+        "recipe": config.recipe if config else "-",
+        "channels": ", ".join(config.channels) if config else "-",
+        "steps": last.get("step", "-"),
+        "loss": f"{last['loss']:.3f}" if last else "-",
+        "minutes": f"{last['minutes']:.1f}" if "minutes" in last else "-",
+        "features": f"{sites} sites" if sites else "-",
+    }
+
+
+def _heat_maps(sites: pd.DataFrame, column: str) -> str:
+    """Return a PNG in base64: for every plate the wells' mean of a sites column, at their rows and columns."""
+    from matplotlib.figure import Figure  # slow to import, and only a page needs it
+
+    wells = sites.groupby([PLATE, WELL])[column].mean().astype(float)
+    plates = wells.index.get_level_values(PLATE).unique()
+    places = np.array([well_position(well) for well in wells.index.get_level_values(WELL)])
+    shape = tuple(places.max(axis=0))
+    rows = -(-len(plates) // _MAPS_A_ROW)
+    figure = Figure(
+        figsize=(3 * _MAPS_A_ROW, 3 * rows * max(0.5, min(1.0, shape[0] / shape[1])) + 0.4), dpi=80, layout="constrained"
+    )
+    axes = figure.subplots(rows, _MAPS_A_ROW, squeeze=False).ravel()
+    for axis in axes:
+        axis.set_axis_off()
+    for axis, plate in zip(axes, plates, strict=False):
+        here = wells.index.get_level_values(PLATE) == plate
+        grid = np.full(shape, np.nan)
+        grid[tuple(places[here].T - 1)] = wells[here]
+        axis.imshow(grid, cmap="viridis")
+        axis.set_title(plate, fontsize=8)
+    image = io.BytesIO()
+    figure.savefig(image, format="png")
+    return base64.b64encode(image.getvalue()).decode()
