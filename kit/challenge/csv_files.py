@@ -22,7 +22,7 @@ def read_csv(path: Path, is_text: Callable[[str], bool], number: type[pl.DataTyp
         text = {name: pl.String for name in head.columns if is_text(name)}
         numbers = {name: number for name, kind in head.schema.items() if kind.is_numeric() and name not in text}
         if any(head[name].null_count() == len(head) for name in head.columns if name not in text):
-            return _read_all_as_text(path, is_text, number)
+            return _read_all_as_text(path, is_text, number, called)
         return pl.read_csv(path, schema_overrides={**text, **numbers}, infer_schema_length=_HEAD)
     except polars.exceptions.ComputeError:  # a later row is not what the first rows are
         return _read_all_as_text(path, is_text, number, called)

@@ -35,8 +35,8 @@ def rules_text(result: dict[str, Any]) -> str:
     """Return in one line how a score was made."""
     seeds = f"{result['seeds']} seed{'s' if result['seeds'] > 1 else ''}"
     return (
-        f"k={result['k']} {result['metric']}, label {result['label']}, ties {result['ties']}, {result['n_folds']} folds by plate, "
-        f"cross {result['cross']}, {seeds}"
+        f"k={result['k']} {result['metric']}, label {result['label']}, ties {result['ties']}, "
+        f"{result['n_folds']} folds by plate, cross {result['cross']}, {seeds}"
     )
 
 
