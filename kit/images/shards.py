@@ -55,6 +55,7 @@ class Shard:
         self.path = path
         self._file = path.open("rb")  # closed with the object: another thread may still be reading
         self._index = _read_index(path, self._file.fileno(), chunks)
+        self._end = os.fstat(self._file.fileno()).st_size - self._index.nbytes - _CRC_BYTES
 
     def has(self, chunk: int) -> bool:
         """Return whether the chunk is there."""
@@ -67,6 +68,10 @@ class Shard:
             KitError: the file ends before it does.
         """
         offset, length = (int(value) for value in self._index[chunk])
+        if offset + length > self._end:
+            raise KitError(
+                f"{self.path} is damaged: an image of {length} bytes at {offset} lies beyond the images' end {self._end}"
+            )
         data = os.pread(self._file.fileno(), length, offset)
         if len(data) != length:
             raise KitError(f"{self.path} is cut short: {len(data)} of {length} bytes at {offset}")
