@@ -63,9 +63,9 @@ def _devices() -> dict[str, str]:
 
 
 def _modules() -> dict[str, str]:
-    from kit.kernels.extension import status
+    from kit.kernels.extension import cpu_reason, cuda_reason
 
-    return status()
+    return {"kit.kernels._cpu": cpu_reason(), "kit.kernels._cuda": cuda_reason()}
 
 
 def _operations() -> dict[str, str]:
