@@ -175,10 +175,39 @@ def race_tile(side: int, area: tuple[float, float]) -> list[str]:
     return lines + [f"  {name:40}{value:8.1f}  {fastest / value:.2f} x torch's best" for name, value in took.items()]
 
 
+def race_gpu(side: int, area: tuple[float, float]) -> list[str]:
+    """Return the tile op's bytes a second on the GPU as a share of a measured copy within its memory."""
+    sites = torch.randint(0, 256, (16, 5, SIDE, SIDE), dtype=torch.uint8, device="cuda")
+    config = CropsConfig(global_side=side, global_area=area)
+    box, flip, turn = (torch.from_numpy(a) for a in draw_crops(config, "v1", 0, 64, (SIDE, SIDE), 0, 0, 0))
+    site, out = torch.arange(64) % 16, torch.empty(64, 5, side, side, dtype=torch.uint8, device="cuda")
+    source, target = (torch.empty(2**30, dtype=torch.uint8, device="cuda") for _ in range(2))
+    copied = 2 * source.numel() / _gpu_seconds(lambda: target.copy_(source))
+    moved = 5 * (box[:, 2] * box[:, 3]).sum().item() + out.numel()
+    rate = moved / _gpu_seconds(lambda: tile(sites, site, box, flip, turn, side=side, out_BCPP=out))
+    name = torch.cuda.get_device_name()
+    return [f"tile on {name}: 64 crops of {side} px x 5, {rate / 1e9:.0f} GB/s, {100 * rate / copied:.0f} % of a device copy"]
+
+
+def _gpu_seconds(run: Callable[[], object]) -> float:
+    """Return the median time of a call on the GPU."""
+    times = []
+    for _ in range(30):
+        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        start.record()
+        run()
+        end.record()
+        end.synchronize()
+        times.append(start.elapsed_time(end) / 1e3)
+    return statistics.median(times[5:])
+
+
 def main() -> None:
     torch.set_num_threads(THREADS)
     with tempfile.TemporaryDirectory() as folder:
         lines = [*race_tile(518, (0.32, 1.0)), *race_tile(98, (0.05, 0.32)), *race_loaders(Path(folder))]
+    if torch.cuda.is_available():
+        lines += [*race_gpu(518, (0.32, 1.0)), *race_gpu(98, (0.05, 0.32))]
     sys.stdout.write("\n".join(lines) + "\n")
 
 
