@@ -1,0 +1,220 @@
+"""The view and its parts against the reference and against what a competent user would write. B C H W as everywhere.
+
+The eager rival draws its noise with torch.poisson and randn, and its field by the well-known short cut: a low-resolution
+field, blurred, enlarged bicubically.
+"""
+
+import importlib.util
+import math
+import os
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from kit.kernels.blur import blur, blur_reference
+from kit.kernels.channel_jitter import channel_jitter, channel_jitter_reference
+from kit.kernels.elastic_warp import ELASTIC, Warp, elastic_lattice, elastic_warp, elastic_warp_reference, rotation
+from kit.kernels.microscope_noise import Noise, add_noise_reference, microscope_noise
+from kit.kernels.timing import Contestant, Task, largest_gap
+from kit.kernels.view import Jitter, Normalise, view, view_reference
+
+ALPHA, SIGMA = 1200.0, 40.0  # pixels; the paper's
+SHOT, DARK, READ = 0.1, 0.05, 0.01
+
+
+class Job:
+    """The inputs of one batch, all on the device."""
+
+    def __init__(self, B, C, side, device):
+        draw = torch.Generator().manual_seed(0)
+        self.shape = (B, C, side, side)
+        self.device = device
+        self.pixels = torch.randint(0, 256, self.shape, generator=draw, dtype=torch.uint8).to(device)
+        self.sample_B = torch.arange(B, device=device)
+        self.angle_B = (torch.rand(B, generator=draw) * 2 * torch.pi).to(device)
+        self.jitter = Jitter(*((0.6 + 0.8 * torch.rand(B, C, generator=draw)).to(device) for _ in range(2)))
+        on_B = torch.ones(B, dtype=torch.int32, device=device)
+        self.noise = Noise(on_B, self.sample_B, (SHOT,) * C, (DARK,) * C, (READ,) * C, 1)
+        self.kind_B = torch.full((B,), ELASTIC, dtype=torch.int32, device=device)
+        self.normalise = Normalise((5.0,) * C, (-1.0,) * C)
+
+    def warp(self) -> Warp:
+        """Draw the field: part of what is timed."""
+        H, W = self.shape[2:]
+        lattice = elastic_lattice(self.sample_B, H, W, alpha=ALPHA, sigma=SIGMA, seed=1, stream=2)
+        return Warp(self.kind_B, rotation(self.angle_B, H, W), lattice, SIGMA / 2.5)
+
+    def ours(self, dtype=torch.float32, noise=True):
+        return view(self.pixels, **self._parts(noise), dtype=dtype)
+
+    def reference(self, noise=True):
+        return view_reference(self.pixels, **self._parts(noise))
+
+    def _parts(self, noise):
+        return {"warp": self.warp(), "jitter": self.jitter, "noise": self.noise if noise else None, "normalise": self.normalise}
+
+
+def eager_field(B, side, device):
+    """A smooth random field at 1/16 of the resolution, enlarged: [B, 2, side, side], pixels."""
+    step, coarse = 16, side // 16 + 20
+    reach = math.ceil(4 * SIGMA / step)
+    taps = torch.exp(-(torch.arange(-reach, reach + 1, device=device) ** 2) / (2 * (SIGMA / step) ** 2))
+    taps = taps / taps.sum() / step
+    field = torch.randn(B * 2, 1, coarse + 2 * reach, coarse + 2 * reach, device=device)
+    field = F.conv2d(F.conv2d(field, taps.view(1, 1, 1, -1)), taps.view(1, 1, -1, 1)) * ALPHA
+    wide = F.interpolate(field, scale_factor=step, mode="bicubic", align_corners=False)
+    return wide[:, 0, :side, :side].view(B, 2, side, side)
+
+
+def eager_warp(image, angle_B):
+    B, _, side, _ = image.shape
+    grid = F.affine_grid(_matrices(angle_B), image.shape, align_corners=True)
+    grid = grid + eager_field(B, side, image.device).permute(0, 2, 3, 1) * (2 / (side - 1))
+    return F.grid_sample(image, grid, mode="bilinear", padding_mode="reflection", align_corners=True)
+
+
+def _matrices(angle_B):
+    cos, sin, zero = angle_B.cos(), angle_B.sin(), torch.zeros_like(angle_B)
+    return torch.stack([torch.stack([cos, -sin, zero], 1), torch.stack([sin, cos, zero], 1)], 1)
+
+
+def eager_noise(x):
+    x = torch.poisson(x.clamp(0, 1) / SHOT) * SHOT + DARK
+    return (x + torch.randn_like(x) * READ).clamp_(0, 1)
+
+
+def eager_view(pixels, angle_B, scale_BC, shift_BC, noise: bool):
+    x = eager_warp(pixels.float() / 255, angle_B)
+    x = x * scale_BC[..., None, None] + shift_BC[..., None, None]
+    return (eager_noise(x) if noise else x) * 5 - 1
+
+
+def full_kernel_warp(image, angle_B):
+    """The field by one two-dimensional convolution with all 321 x 321 taps, as torchvision's ElasticTransform makes it."""
+    B, _, side, _ = image.shape
+    size = int(8 * SIGMA + 1)
+    taps = torch.exp(-((torch.arange(size, device=image.device) - size // 2) ** 2) / (2 * SIGMA**2))
+    taps = taps / taps.sum()
+    kernel = torch.outer(taps, taps)[None, None]
+    noise = F.pad(torch.randn(B * 2, 1, side, side, device=image.device), [size // 2] * 4, mode="reflect")
+    field = torch.cat([F.conv2d(one[None], kernel) for one in noise]).view(B, 2, side, side) * ALPHA
+    grid = F.affine_grid(_matrices(angle_B), image.shape, align_corners=True) + field.permute(0, 2, 3, 1) * (2 / (side - 1))
+    return F.grid_sample(image, grid, mode="bilinear", padding_mode="reflection", align_corners=True)
+
+
+def opencv_view(pixels, angles, scale_BC, shift_BC):
+    """One image at a time with OpenCV: GaussianBlur for the field, remap, numpy's Poisson and normal numbers."""
+    import cv2
+
+    draw = np.random.default_rng(0)
+    B, C, side, _ = pixels.shape
+    y, x = np.mgrid[:side, :side].astype(np.float32)
+    out = np.empty(pixels.shape, np.float32)
+    for i in range(B):
+        field = [cv2.GaussianBlur(draw.standard_normal((side, side), np.float32), (0, 0), SIGMA) * ALPHA for _ in range(2)]
+        cos, sin, centre = math.cos(angles[i]), math.sin(angles[i]), (side - 1) / 2
+        at_x = cos * (x - centre) - sin * (y - centre) + centre + field[0]
+        at_y = sin * (x - centre) + cos * (y - centre) + centre + field[1]
+        for c in range(C):
+            plane = cv2.remap(pixels[i, c], at_x, at_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+            plane = np.clip(plane * np.float32(scale_BC[i, c] / 255) + shift_BC[i, c], 0, 1)
+            plane = draw.poisson(plane / SHOT).astype(np.float32) * SHOT + DARK
+            plane += draw.standard_normal(plane.shape, np.float32) * READ
+            out[i, c] = np.clip(plane, 0, 1) * 5 - 1
+    return out
+
+
+def _optional(name: str, module: str, make) -> Contestant:
+    if importlib.util.find_spec(module) is None:
+        return Contestant(name, skip=f"{module} is not installed")
+    return Contestant(name, make())
+
+
+def _kornia(job: Job):
+    def make():
+        from kornia.augmentation import RandomElasticTransform
+
+        op = RandomElasticTransform(kernel_size=(321, 321), sigma=(SIGMA, SIGMA), alpha=(1.0, 1.0), p=1.0)
+        image = job.pixels[:1].float() / 255
+        return lambda: op(image)
+
+    return make
+
+
+def _compiled(job: Job, noise: bool) -> Contestant:
+    if job.device == "cpu" and os.environ.get("KIT_BENCH_COMPILE") != "1":
+        return Contestant("eager torch, compiled", skip="KIT_BENCH_COMPILE=1 compiles it for the CPU too (a minute)")
+    compiled = torch.compile(eager_view)
+    return Contestant("eager torch, compiled", lambda: compiled(job.pixels, job.angle_B, *_terms(job), noise))
+
+
+def _terms(job: Job):
+    return job.jitter.scale_BC, job.jitter.shift_BC
+
+
+def tasks(device: str) -> list[Task]:
+    """Return the tables of this file for `cpu` or `cuda`."""
+    job = Job(4, 5, 518, device)
+    n = job.pixels.numel()
+    found = [_whole_view(job, n, noise=True), _whole_view(job, n, noise=False), *_single_ops(job, n)]
+    if device == "cuda":
+        big = Job(64, 5, 224, device)
+        found.append(_whole_view(big, big.pixels.numel(), noise=True))
+    return found
+
+
+def _whole_view(job: Job, n: int, noise: bool) -> Task:
+    rivals = [
+        Contestant("kit", lambda: job.ours(torch.float32 if job.device == "cpu" else torch.bfloat16, noise)),
+        Contestant("kit's reference", lambda: job.reference(noise)),
+        Contestant("eager torch", lambda: eager_view(job.pixels, job.angle_B, *_terms(job), noise)),
+        _compiled(job, noise),
+    ]
+    if noise and job.device == "cpu":
+        arrays = [t.numpy() for t in (job.pixels, job.angle_B, *_terms(job))]
+        rivals.append(_optional("OpenCV and numpy", "cv2", lambda: lambda: opencv_view(*arrays)))
+    title = "x".join(map(str, job.shape)) + " view, " + ("all on" if noise else "no noise")
+    width = 4 if job.device == "cpu" else 2  # bytes of an output pixel
+    return Task(title, job.device, n, n * (1 + width), tuple(rivals), lambda: _share_of_flips(job, noise))
+
+
+def _share_of_flips(job: Job, noise: bool) -> float:
+    gap = (job.ours(noise=noise) - job.reference(noise)).abs()
+    return float(gap[gap < 0.4].max())  # a flipped count is 0.5 here: at most one in a thousand, see the tests
+
+
+def _single_ops(job: Job, n: int) -> list[Task]:
+    shape, device, image = "x".join(map(str, job.shape)), job.device, job.pixels.float() / 255
+    warp, scale, shift = job.warp(), *_terms(job)
+    sigma_B = torch.full((len(image),), 1.5, device=device)
+    solarise_B = torch.ones(len(image), dtype=torch.int32, device=device)
+    jitter = (
+        Contestant("kit", lambda: channel_jitter(job.pixels, scale, shift)),
+        Contestant("eager torch", lambda: (job.pixels.float() / 255) * scale[..., None, None] + shift[..., None, None]),
+    )
+    noise = (
+        Contestant("kit", lambda: microscope_noise(image, job.noise)),
+        Contestant("kit's reference", lambda: add_noise_reference(image, job.noise)),
+        Contestant("eager torch", lambda: eager_noise(image)),
+    )
+    warps = (
+        Contestant("kit", lambda: elastic_warp(job.pixels, job.warp())),
+        Contestant("kit's reference", lambda: elastic_warp_reference(job.pixels, job.warp())),
+        Contestant("eager torch, low-resolution field", lambda: eager_warp(job.pixels.float() / 255, job.angle_B)),
+        Contestant("full kernel, as torchvision", lambda: full_kernel_warp(image[:1], job.angle_B[:1]), share=0.25, once=True),
+        _optional("kornia, full kernel", "kornia", _kornia(job)),
+    )
+    blurs = (
+        Contestant("kit", lambda: blur(image, sigma_B, solarise_B)),
+        Contestant("kit's reference", lambda: blur_reference(image, sigma_B, solarise_B)),
+    )
+    reference = channel_jitter_reference(job.pixels, scale, shift)
+    return [
+        Task(f"{shape} channel jitter", device, n, 5 * n, jitter, lambda: largest_gap(jitter[0].run(), reference)),
+        Task(f"{shape} microscope noise", device, n, 8 * n, noise),
+        Task(f"{shape} rotation and elastic warp", device, n, 5 * n, warps,
+             lambda: largest_gap(elastic_warp(job.pixels, warp), elastic_warp_reference(job.pixels, warp))),
+        Task(f"{shape} DINOv2 blur and solarise", device, n, 8 * n, blurs,
+             lambda: largest_gap(blurs[0].run(), blurs[1].run())),
+    ]  # fmt: skip

@@ -1,0 +1,80 @@
+"""Time contestants on one task: what a file kernels/bench_<op>.py is made of."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """One way to do a task. `run` is called with nothing; `skip` says why it cannot run here, or is empty."""
+
+    name: str
+    run: Callable[[], object] | None = None
+    skip: str = ""
+    share: float = 1.0  # of the task that `run` does, where the whole would take too long: its time is divided by this
+    once: bool = False  # too slow to repeat
+
+
+@dataclass(frozen=True)
+class Task:
+    """One table: ours first, then the reference, then the rivals."""
+
+    title: str
+    device: str
+    items: int  # pixels of all channels
+    bytes_moved: int  # that any implementation must read and write
+    contestants: tuple[Contestant, ...]
+    error: Callable[[], float] | None = None  # largest difference of ours from the reference
+
+
+@dataclass(frozen=True)
+class Row:
+    """What was measured, best of several, milliseconds; None: not measured.
+
+    `cpu_ms` is what all threads of this process used together: on a busy machine it says more than the clock on the wall.
+    """
+
+    name: str
+    ms: float | None
+    note: str = ""
+    cpu_ms: float | None = None
+
+
+def measure(contestant: Contestant, device: str, seconds: float = 1.5) -> Row:
+    """Return the best time of one contestant, after a run to warm up."""
+    if contestant.run is None:
+        return Row(contestant.name, None, f"not measured: {contestant.skip}")
+    note = "" if contestant.share == 1 else f"measured on 1/{round(1 / contestant.share)} of the batch"
+    if not contestant.once:
+        contestant.run()
+    best, busy, stop = float("inf"), float("inf"), time.perf_counter() + seconds
+    while True:
+        begin = time.process_time()
+        best = min(best, _once(contestant.run, device))
+        busy = min(busy, (time.process_time() - begin) * 1e3)
+        if contestant.once or time.perf_counter() > stop:
+            on_cpu = busy / contestant.share if device == "cpu" else None
+            return Row(contestant.name, best / contestant.share, note, on_cpu)
+
+
+def _once(run: Callable[[], object], device: str) -> float:
+    if device == "cpu":
+        start = time.perf_counter()
+        run()
+        return (time.perf_counter() - start) * 1e3
+    begin, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+    torch.cuda.synchronize()
+    begin.record()
+    run()
+    end.record()
+    torch.cuda.synchronize()
+    return begin.elapsed_time(end)
+
+
+def largest_gap(a: Tensor, b: Tensor) -> float:
+    """Return the largest absolute difference."""
+    return float((a.float() - b.float()).abs().max())
