@@ -1,0 +1,84 @@
+"""Draw the pictures of the README into docs/pictures: `make pictures`.
+
+The real site is drawn where real CPJUMP1 files lie beside the checkout, or in the folder that KIT_REAL_DATA names.
+"""
+
+import os
+import tempfile
+from pathlib import Path
+
+import click
+from matplotlib.figure import Figure
+from PIL import Image
+
+import kit
+from kit.files import whole_file
+from kit.images.ingest import ingest
+from kit.images.phantom import PhantomConfig, make_plates
+from kit.images.phantom_figure import composite, draw_plate_figure, scaled
+from kit.images.store import Work
+
+PICTURES = Path(__file__).parent / "pictures"
+REAL = Path(os.environ.get("KIT_REAL_DATA", Path(__file__).parents[2] / "shared" / "data"))
+SITE = ("BR00117012", "D08", 5)
+WIDTH = 1000  # pixels
+COLOURS = 128  # enough for these pictures, and a third of the bytes
+
+
+def draw_made_plates(folder: Path) -> None:
+    """Draw one made plate of each cell line as docs/pictures/made_plates.png."""
+    few = PhantomConfig(
+        plates_per_line=1, wide_plates_per_line=0, compounds=8, wells_per_compound=1, dmso_wells=1, missing_wells=0
+    )
+    make_plates(folder / "plates", few, jobs=1)
+    draw_plate_figure(folder / "plates", folder / "made.png")
+    shrink(folder / "made.png", PICTURES / "made_plates.png")
+
+
+def draw_real_site(folder: Path) -> None:
+    """Draw the eight channels of a real site, read from the packed store, as docs/pictures/real_site.png."""
+    ingest(REAL / "cpjump1_images", folder / "work", metadata=REAL / "cpjump1_metadata", plates=SITE[:1], jobs=1)
+    _real_figure(kit.open(folder / "work")).savefig(folder / "real.png")
+    shrink(folder / "real.png", PICTURES / "real_site.png")
+
+
+def _real_figure(work: Work) -> Figure:
+    """Return the channels and a composite; every channel of a panel is scaled on its own, from percentile 1 to 99.8."""
+    plate, well, site = SITE
+    pixels = work.read_site(plate, well, site)
+    about = work.wells.set_index(["Metadata_Plate", "Metadata_Well"]).loc[plate, well]
+    rgb = ("AGP", "ER", "DNA")
+    panels = [(name, scaled(image)) for name, image in zip(work.channels, pixels, strict=True)]
+    panels.append((f"{' '.join(rgb)} as red, green, blue", composite(pixels, rgb)))
+    figure = Figure(figsize=(8.4, 8.9), dpi=100, layout="constrained")
+    figure.suptitle(f"{plate} {well} site {site}: {about.Metadata_Cell_type}, {about.Metadata_pert_iname}, from the packed store")
+    for axis, (title, panel) in zip(figure.subplots(3, 3).flat, panels, strict=True):
+        axis.imshow(panel, cmap="gray", vmin=0, vmax=1, interpolation="antialiased")
+        axis.set_title(title, fontsize=10, pad=3)
+        axis.axis("off")
+    return figure
+
+
+def shrink(source: Path, path: Path) -> None:
+    """Write the picture `source` at most WIDTH pixels wide and in few colours."""
+    picture = Image.open(source).convert("RGB")
+    if picture.width > WIDTH:
+        picture = picture.resize((WIDTH, round(picture.height * WIDTH / picture.width)), Image.Resampling.LANCZOS)
+    with whole_file(path) as part:
+        picture.quantize(COLOURS, dither=Image.Dither.NONE).save(part, format="PNG", optimize=True)
+
+
+def main() -> None:
+    """Draw what can be drawn here, and say which files were written."""
+    with tempfile.TemporaryDirectory() as folder:
+        draw_made_plates(Path(folder))
+        click.echo(PICTURES / "made_plates.png")
+        if (REAL / "cpjump1_images").is_dir():
+            draw_real_site(Path(folder))
+            click.echo(PICTURES / "real_site.png")
+        else:
+            click.echo(f"real_site.png is left as it is: no cpjump1_images in {REAL} (KIT_REAL_DATA names another folder)")
+
+
+if __name__ == "__main__":
+    main()
