@@ -7,6 +7,8 @@ from pathlib import Path
 
 from kit.errors import KitError, UsageError
 from kit.images.codecs import find_codec
+from kit.images.dry_run import DryRun
+from kit.images.dry_run import dry_run as plan
 from kit.images.folders import Folder, Reader
 from kit.images.guard import agree, disk_errors, only_one
 from kit.images.locate import Locator
@@ -17,7 +19,8 @@ from kit.images.ranges import plate_ranges, store_ranges, stored_ranges
 from kit.images.report import IngestReport
 from kit.images.runners import Threads
 from kit.images.source import Source, choose_plates, open_source
-from kit.images.store import StoreSettings
+from kit.images.store import StoreSettings, open_work
+from kit.images.verify import verify as check_store
 from kit.progress import progress
 
 BAD_SHARE = 0.1  # of a plate's images: with more of them bad the plate is not trusted
@@ -27,7 +30,7 @@ _REQUESTS_AHEAD = 64  # remote files asked for before they are needed, over all 
 def ingest(
     source, work, *, metadata=None, plates=(), jobs=None, load_data=None, layout=None, scale="image", bits=8, size=None,
     codec=None, dry_run=False, verify=False, strict=False, illum=None, max_bad=BAD_SHARE,
-) -> IngestReport:  # fmt: skip
+) -> IngestReport | DryRun:  # fmt: skip
     """Pack the plates of `source` into the work folder `work`; what is there already is kept.
 
     Args:
@@ -38,6 +41,8 @@ def ingest(
         load_data: folder (or URL) of load_data files with the positions.
         layout: CSV of field, x_um, y_um for plates that say nothing of their own.
         scale, bits, size, codec: see StoreSettings; one choice for the whole store.
+        dry_run: say what would be done; write nothing.
+        verify: read the plates' whole store again afterwards and hold it to its checksums.
         strict: a bad image ends the ingest.
         illum: folder of illumination functions <plate>/<plate>_Illum<Channel>.npy to divide by before scaling.
         max_bad: share of a plate's images that may be bad.
@@ -47,9 +52,6 @@ def ingest(
         KitError: the disk is full, another ingest is at work, or (strict) an image is bad; the same call goes on where it
             stopped. A plate with too many bad images is in the report's `failed`, and the others are packed.
     """
-    for flag, value in (("--dry-run", dry_run), ("--verify", verify)):
-        if value:
-            raise UsageError(f"{flag} is not yet supported")
     work, jobs = Path(work), jobs or _cpus()
     settings = StoreSettings(scale=scale, bits=bits, size=size or 0, codec=find_codec(codec).name, illumination=illum is not None)
     tables = None if metadata is None else read_metadata(metadata)
@@ -59,10 +61,23 @@ def ingest(
     check_labels(chosen, tables, named=bool(plates))
     folders = [Folder(str(folder)) for folder in (load_data, opened.folder.path, metadata) if folder is not None]
     locator = Locator(opened, reader, folders, tables, None if layout is None else Path(layout))
+    illum = None if illum is None else Path(illum)
+    if dry_run:
+        return plan(chosen, work / "plates", settings, tables, opened, locator, reader, illum, jobs)
     with only_one(work), disk_errors(work), Threads(jobs, reader) as runner:
         agree(work, settings)
-        packer = _Packer(work, settings, tables, opened, locator, reader, runner, None if illum is None else Path(illum))
-        return packer.run(chosen, strict=strict, max_bad=max_bad)
+        report = _Packer(work, settings, tables, opened, locator, reader, runner, illum).run(
+            chosen, strict=strict, max_bad=max_bad
+        )
+        return _verified(report, work, chosen, jobs) if verify else report
+
+
+def _verified(report: IngestReport, work: Path, chosen: list[str], jobs: int) -> IngestReport:
+    store = open_work(work)
+    found = check_store(store, [plate for plate in chosen if plate in store.plates], jobs)
+    report.verified, report.damaged = found.images, found.damaged
+    report.failed += [f"{damage}; delete the plate's files in {work / 'plates'} and ingest it again" for damage in found.damaged]
+    return report
 
 
 def check_labels(chosen: list[str], metadata: Metadata | None, *, named: bool) -> None:

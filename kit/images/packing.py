@@ -71,7 +71,7 @@ def pack_well(job: WellJob, reader: Reader, stop: Event | None = None) -> WellRe
     with write_shard(job.container.shard(job.well), job.container.chunks) as shard:
         for site, channel, data in _usable(job, reader, stop, record):
             try:
-                pixels, stats, claims = _scaled(data, job, channel)
+                pixels, stats, claims = scaled(data, job, channel)
             except BadImage as error:
                 record.bad.append({"path": job.images[site, channel].path, "reason": str(error)})
                 continue
@@ -136,7 +136,7 @@ def _usable(job: WellJob, reader: Reader, stop: Event | None, record: WellRecord
             yield site, channel, data
 
 
-def _scaled(data: bytes, job: WellJob, channel: str) -> tuple[np.ndarray, ImageStats, bool]:
+def scaled(data: bytes, job: WellJob, channel: str) -> tuple[np.ndarray, ImageStats, bool]:
     """Return the pixels to store, the image's numbers, and whether its tags claim another minimum or maximum."""
     black, white = job.ranges.get(channel, (-1, -1))
     if job.settings.bits == 8 and channel not in job.illumination and job.shape == job.container.image_shape:

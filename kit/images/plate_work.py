@@ -15,7 +15,8 @@ from kit.images.metadata import Metadata
 from kit.images.packing import WellJob, WellRecord, probe
 from kit.images.plates import Plate
 from kit.images.positions import Positions
-from kit.images.prepare import find_illumination, shrunken_shape
+from kit.images.prepare import find_illumination, read_illumination, shrunken_shape
+from kit.images.quality import add_quality
 from kit.images.report import PlateReport
 from kit.images.store import StoreSettings
 from kit.images.tables import add_metadata, level_sums, sites_table, write_table
@@ -82,6 +83,7 @@ class PlateWork:
         table = sites_table(barcode, records, self.container.channels, self.positions)
         if table.empty:
             raise KitError(f"{barcode}: none of its {self.images} images could be read")
+        table = add_quality(table, self.container.channels, self.container.height * self.container.width)
         table = add_metadata(table, barcode, metadata)
         report = PlateReport.of(self.plate, self.positions, records, table, metadata, kept=self.kept)
         record = {"plate": barcode, "levels": level_sums(records), "illumination": sorted(self.illumination), **report.record()}
@@ -117,4 +119,6 @@ def plan_plate(plate: Plate, folder: Path, settings: StoreSettings, reader: Read
         folder / f"{plate.barcode}.zarr", plate.wells, plate.fields, plate.channels, *size, dtype=dtype, codec=codec
     )
     illumination = find_illumination(illum, plate.barcode, plate.channels) if illum else {}
+    for path in illumination.values():
+        read_illumination(path, shape)  # a function that cannot be used is known before the first image
     return PlateWork(plate, folder, settings, container, shape, illumination)

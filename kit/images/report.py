@@ -10,6 +10,7 @@ from kit.images.metadata import Metadata
 from kit.images.packing import WellRecord
 from kit.images.plates import Plate
 from kit.images.positions import Positions
+from kit.images.quality import BLURRED
 
 FEW_LEVELS = 32  # grey levels between percentiles 0.5 and 99.5 below which a channel is warned of
 _SHOWN = 5  # examples of a long list
@@ -31,6 +32,7 @@ class PlateReport:
     missing_sites: list[str]
     missing_channels: list[str]
     bad: list[dict]
+    gone: list[str]  # paths that were listed and not there
     doubts: list[str]
     ignored: int
     bytes_in: int
@@ -38,6 +40,8 @@ class PlateReport:
     levels: dict[str, int]  # channel -> median grey levels in use
     saturated: dict[str, int]  # channel -> pixels
     constant: int  # images of one value, stored as zeros
+    empty: list[str]  # sites without cells, by their contrast
+    blurred: list[str]  # sites far less sharp than the plate
 
     @classmethod
     def of(
@@ -67,13 +71,16 @@ class PlateReport:
             missing_sites=[f"{well} site {site}" for well, site in plate.missing_sites()],
             missing_channels=[f"{well} site {site} {channel}" for well, site, channel in plate.missing_channels()],
             bad=[bad for record in records for bad in record.bad],
+            gone=[path for record in records for path in record.missing],
             doubts=[path for record in records for path in record.doubts],
             ignored=len(plate.ignored),
             bytes_in=sum(record.bytes_in for record in records),
             bytes_out=sum(record.bytes_out for record in records),
             levels={channel: int(table[f"{channel}_levels"].median()) for channel in channels},
             saturated={channel: int(table[f"{channel}_saturated"].sum()) for channel in channels},
-            constant=sum(image["black"] == image["white"] for image in images),
+            constant=sum(image["least"] == image["most"] for image in images),
+            empty=_sites(table[table["empty"]]),
+            blurred=_sites(table[(table["focus"] < BLURRED) & ~table["empty"]]),
         )
 
     def record(self) -> dict:
@@ -84,7 +91,7 @@ class PlateReport:
         """Return some lines for people."""
         lines = [
             f"{self.barcode}: {self.wells} wells, {self.sites} sites, {self.images} images of {len(self.channels)} channels; "
-            f"{_size(self.bytes_in)} of TIFF became {_size(self.bytes_out)}; positions: {self.position_source}"
+            f"{megabytes(self.bytes_in)} of TIFF became {megabytes(self.bytes_out)}; positions: {self.position_source}"
         ]
         if self.kept:
             lines.append(f"  {self.kept} of the images were packed by an earlier run")
@@ -97,11 +104,14 @@ class PlateReport:
             ("wells of the plate map without images", self.missing_wells),
             ("sites missing", self.missing_sites),
             ("images missing", self.missing_channels),
+            ("images listed but not there", self.gone),
             ("bad images set aside", [f"{bad['path']} ({bad['reason']})" for bad in self.bad]),
+            ("sites that look empty", self.empty),
+            (f"sites with less than {BLURRED:.0%} of the plate's usual sharpness", self.blurred),
             ("images whose SMin/SMaxSampleValue do not fit their pixels", self.doubts),
         ):
             if items:
-                lines.append(f"  {len(items)} {what}: {_some(items)}")
+                lines.append(f"  {len(items)} {what}: {some(items)}")
         if self.ignored:
             lines.append(f"  {self.ignored} TIFFs of other planes, times or names were ignored")
         if self.constant:
@@ -116,6 +126,10 @@ class PlateReport:
         return "\n".join(lines)
 
 
+def _sites(rows: pd.DataFrame) -> list[str]:
+    return [f"{well} site {site}" for well, site in zip(rows["Metadata_Well"], rows["Metadata_Site"], strict=True)]
+
+
 @dataclass
 class IngestReport:
     """All of an ingest."""
@@ -124,6 +138,8 @@ class IngestReport:
     plates: list[PlateReport] = field(default_factory=list)
     already: list[str] = field(default_factory=list)  # complete before
     failed: list[str] = field(default_factory=list)  # "<plate>: <reason>"
+    verified: int = 0  # images that --verify read again
+    damaged: list[str] = field(default_factory=list)  # of these
     seconds: float = 0.0
 
     def finish(self) -> "IngestReport":
@@ -137,20 +153,24 @@ class IngestReport:
         if self.already:
             lines.append(f"complete already: {', '.join(self.already)}")
         lines += [f"{failure}; not packed" for failure in self.failed]
-        images, megabytes = sum(p.images - p.kept for p in self.plates), sum(p.bytes_in for p in self.plates) / 1e6
+        if self.verified:
+            lines.append(f"verified: {self.verified} images read again, {len(self.damaged)} damaged")
+        images, mb = sum(p.images - p.kept for p in self.plates), sum(p.bytes_in for p in self.plates) / 1e6
         if self.plates:
             lines.append(
-                f"{images} images in {self.seconds:.1f} s ({images / max(self.seconds, 1e-9):.0f} images/s, {megabytes:.0f} MB)"
+                f"{images} images in {self.seconds:.1f} s ({images / max(self.seconds, 1e-9):.0f} images/s, {mb:.0f} MB)"
             )
         return "\n".join(lines)
 
 
-def _some(items: list[str]) -> str:
+def some(items: list[str]) -> str:
+    """Return the first items of a list, and how many more there are."""
     more = f" and {len(items) - _SHOWN} more" if len(items) > _SHOWN else ""
     return ", ".join(items[:_SHOWN]) + more
 
 
-def _size(count: int) -> str:
+def megabytes(count: int) -> str:
+    """Return a number of bytes in the unit that suits it."""
     for unit, size in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6)):
         if count >= size:
             return f"{count / size:.1f} {unit}"

@@ -158,16 +158,24 @@ class Work:
         if not all(there):
             lacking = ", ".join(name for name, has in zip(wanted, there, strict=True) if not has)
             raise KitError(f"{plate} {well} site {site} has no {lacking}; read what is there with channels=[...]")
-        return np.stack([self._read_image(container, shard, plate, well, site, name) for name in wanted])
+        return np.stack([self._read_image(shard, plate, well, site, name) for name in wanted])
 
     def read_counts(self, plate: str, well: str, site: int, channel: str) -> np.ndarray:
         """Return one image as it is stored, uint8 levels or uint16 counts [H, W]."""
+        well = normalise_well(well)
+        return self.read_stored(plate, well, int(site), channel, self._shard(plate, well))
+
+    def read_stored(self, plate: str, well: str, site: int, channel: str, shard: Shard) -> np.ndarray:
+        """The same from the well's open shard.
+
+        Raises:
+            KitError: the stored bytes are damaged; the message names image and file.
+        """
         container = self.container(plate)
-        shard = self._shard(plate, normalise_well(well))
-        packed = shard.read(container.chunk(int(site), channel))
         try:
+            packed = shard.read(container.chunk(site, channel))
             return unpack(packed, container.codec, container.image_shape, container.dtype)
-        except (KitError, RuntimeError, ValueError) as error:
+        except (KitError, RuntimeError, ValueError, OSError) as error:
             raise KitError(f"plate {plate} well {well} site {site} {channel} in {shard.path}: {error}") from error
 
     def channel_stats(self, channels, plates=None) -> tuple[np.ndarray, np.ndarray]:
@@ -205,8 +213,8 @@ class Work:
             raise KitError(f"run {run} has no features: run kit embed --work {self.path} --run {run}")
         return pd.concat([pd.read_parquet(file) for file in files], ignore_index=True)
 
-    def _read_image(self, container: Container, shard: Shard, plate: str, well: str, site: int, channel: str) -> np.ndarray:
-        pixels = self.read_counts(plate, well, site, channel)
+    def _read_image(self, shard: Shard, plate: str, well: str, site: int, channel: str) -> np.ndarray:
+        pixels = self.read_stored(plate, well, site, channel, shard)
         if self.settings.bits == 8:
             return pixels
         row = self._row(plate, well, site)

@@ -22,9 +22,9 @@ def sites_table(plate: str, records: list[WellRecord], channels: tuple[str, ...]
     """Return one row per stored site, in plate order.
 
     Columns: Metadata_Plate, Metadata_Well, Metadata_Site, x_um, y_um (micrometres from the well's centre, y up),
-    position_source, channels, and per channel <Channel>_min, _max, _mean, _sd (counts), _black and _white (the counts that became
-    0 and 255), _low and _high (counts at percentiles 0.5 and 99.5), _levels (grey levels between these), _saturated (pixels),
-    _sum8 and _sumsq8 (of the levels), _crc (CRC-32C of the stored pixels).
+    position_source, channels, and per channel <Channel>_min, _max, _mean, _sd (counts), _levels (grey levels between _low and
+    _high), _focus, _saturated (pixels), _black and _white (the counts that became 0 and 255), _low and _high (counts at
+    percentiles 0.5 and 99.5), _sum8 and _sumsq8 (of the levels), _crc (CRC-32C of the stored pixels).
     """
     rows: dict[tuple[str, int], dict] = {}
     for record in records:
@@ -44,7 +44,7 @@ def sites_table(plate: str, records: list[WellRecord], channels: tuple[str, ...]
     own[3:3] = ["x_um", "y_um"]
     columns = [f"{channel}_{name}" for channel in channels for name in _column_names() if f"{channel}_{name}" in table]
     table = table[[*own, *columns]]
-    whole = [column for column in columns if not column.endswith(("_mean", "_sd"))]
+    whole = [column for column in columns if not column.endswith(("_mean", "_sd", "_focus"))]
     return table.astype({column: "Int64" if table[column].isna().any() else "int64" for column in whole})
 
 
@@ -89,9 +89,9 @@ def _image_columns(image: dict) -> dict:
     columns = {_NAMES.get(key, key): image[key] for key in _COUNTS}
     columns["mean"] = total / n
     columns["sd"] = (n * squares - total * total) ** 0.5 / n
-    columns["levels"] = image["levels"]
+    columns |= {"levels": image["levels"], "focus": image["focus"]}
     return {f"{image['channel']}_{key}": value for key, value in columns.items()}
 
 
 def _column_names() -> list[str]:
-    return ["min", "max", "mean", "sd", "levels", "saturated", "black", "white", "low", "high", "sum8", "sumsq8", "crc"]
+    return ["min", "max", "mean", "sd", "levels", "focus", "saturated", "black", "white", "low", "high", "sum8", "sumsq8", "crc"]

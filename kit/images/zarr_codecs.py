@@ -24,12 +24,12 @@ class _ImageCodec(ArrayBytesCodec):
         return {"name": self.codec_name, "configuration": dict(self.configuration)}
 
     async def _decode_single(self, chunk_bytes, chunk_spec):
-        image = self.decode(chunk_bytes.to_bytes())
+        image = self.image_of(chunk_bytes.to_bytes())
         return chunk_spec.prototype.nd_buffer.from_ndarray_like(np.asarray(image).reshape(chunk_spec.shape))
 
     async def _encode_single(self, chunk_array, chunk_spec):
         image = chunk_array.as_numpy_array().reshape(chunk_spec.shape[-2:])
-        return chunk_spec.prototype.buffer.from_bytes(bytes(self.encode(np.ascontiguousarray(image))))
+        return chunk_spec.prototype.buffer.from_bytes(bytes(self.bytes_of(np.ascontiguousarray(image))))
 
     def compute_encoded_size(self, input_byte_length, chunk_spec):
         raise ValueError("the size of a compressed image is not known in advance")
@@ -40,10 +40,10 @@ class JpegLs(_ImageCodec):
 
     codec_name = "imagecodecs_jpegls"
 
-    def encode(self, image):
+    def bytes_of(self, image):
         return imagecodecs.jpegls_encode(image, **dict(self.configuration))
 
-    def decode(self, data):
+    def image_of(self, data):
         return imagecodecs.jpegls_decode(data)
 
 
@@ -52,10 +52,10 @@ class JpegXl(_ImageCodec):
 
     codec_name = "imagecodecs_jpegxl"
 
-    def encode(self, image):
+    def bytes_of(self, image):
         return imagecodecs.jpegxl_encode(image, numthreads=1, **dict(self.configuration))
 
-    def decode(self, data):
+    def image_of(self, data):
         return imagecodecs.jpegxl_decode(data, numthreads=1)
 
 

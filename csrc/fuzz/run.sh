@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# Fuzz the TIFF reader with clang's libFuzzer, address and undefined sanitizers:  csrc/fuzz/run.sh [EXECUTIONS]
+# Needs clang with its sanitizer runtime (Debian: apt-get install clang-14 libclang-rt-14-dev) and the project's .venv.
+# Seeds come from csrc/fuzz/seeds.py and the committed corpus; what covers new code is minimised back into tests/fuzz/tiff_corpus.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+runs=${1:-20000000}
+clang=${CLANGXX:-$(command -v clang++ || command -v clang++-14)}
+build=build/fuzz
+mkdir -p "$build/seeds" "$build/corpus" "$build/findings" tests/fuzz/tiff_corpus
+"$clang" -std=c++17 -O2 -g1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -Icsrc/common \
+    csrc/fuzz/tiff_fuzz.cpp csrc/cpu/tiff_header.cpp csrc/cpu/tiff_decode.cpp csrc/cpu/tiff_levels.cpp -o "$build/tiff_fuzz"
+.venv/bin/python csrc/fuzz/seeds.py "$build/seeds"
+"$build/tiff_fuzz" -runs="$runs" -max_len=65536 -timeout=5 -rss_limit_mb=2048 -malloc_limit_mb=512 -detect_leaks=0 -print_final_stats=1 \
+    -dict=csrc/fuzz/tiff.dict -artifact_prefix="$build/findings/" "$build/corpus" "$build/seeds" tests/fuzz/tiff_corpus \
+    2> "$build/log.txt" || { tail -40 "$build/log.txt"; exit 1; }
+rm -rf "$build/minimised" && mkdir "$build/minimised"
+"$build/tiff_fuzz" -merge=1 -max_len=1024 "$build/minimised" "$build/corpus" "$build/seeds" tests/fuzz/tiff_corpus 2>> "$build/log.txt"
+rm -f tests/fuzz/tiff_corpus/* && cp "$build"/minimised/* tests/fuzz/tiff_corpus/
+tail -12 "$build/log.txt"
+grep -a "stat::" "$build/log.txt"
