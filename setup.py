@@ -122,12 +122,12 @@ class BuildExtensions(build_ext):
     def run(self):
         folder = ROOT / "build"
         folder.mkdir(exist_ok=True)
+        for name in {"kit.kernels._cpu", "kit.kernels._cuda"} - {ext.name for ext in self.extensions}:
+            # a module that is left out this time must not lie there from another time
+            place = self._inplace_file(name) if self.inplace else Path(self.build_lib) / self.get_ext_filename(name)
+            place.unlink(missing_ok=True)
         with one_build_at_a_time(folder / "lock"):
             super().run()
-        built = {ext.name for ext in self.extensions}
-        if self.inplace:  # a module that was left out this time must not lie there from another time
-            for name in {"kit.kernels._cpu", "kit.kernels._cuda"} - built:
-                self._inplace_file(name).unlink(missing_ok=True)
 
     def build_extension(self, ext):
         try:

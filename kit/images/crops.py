@@ -219,7 +219,7 @@ class Crops:
                 return row
             except BadSite as error:
                 if self._config.on_bad == "fail":
-                    raise KitError(f"{error}; repair it, or go on without it: --on-bad skip") from error
+                    raise KitError(f"{error}; repair it, or go on without it: crops.on_bad = skip") from error
                 self._note(error)
                 last = error
         raise KitError(f"{last}; no readable site is left to take its place")

@@ -50,7 +50,7 @@ def damage(work, plate, well, site, channel):
 def test_a_damaged_image_is_named_and_ends_the_run(tmp_path):
     work = make_work(tmp_path)
     damage(work, "P2", "A03", 2, "AGP")
-    with loader(work) as crops, pytest.raises(KitError, match=r"plate P2 well A03 site 2 AGP in .*checksum.*--on-bad skip"):
+    with loader(work) as crops, pytest.raises(KitError, match=r"plate P2 well A03 site 2 AGP in .*checksum.*crops.on_bad = skip"):
         list(crops.epoch(0))
     assert not crops_threads()
 
