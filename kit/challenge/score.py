@@ -104,9 +104,8 @@ def _score_features(features: Features, metadata: Path | Metadata | pd.DataFrame
     if label not in ("broad_sample", "pert_iname", "inchikey"):
         raise UsageError(f"--label {label}: need broad_sample, pert_iname or inchikey")
     wells = label_wells(features.who, metadata, label)
-    scored = wells[~wells["is_control"] & wells["line"].isin(LINES)].sort_values(
-        [PLATE, WELL]
-    )  # the order of rows must not matter
+    scored = wells[~wells["is_control"] & wells["line"].isin(LINES)]
+    scored = scored.sort_values([PLATE, WELL])  # of equal distances the first counts: the order of rows must not matter
     if scored.empty:
         raise KitError("no compound well of U2OS or A549 plates among the features: nothing to score")
     classes, label_M = np.unique(scored["label"].to_numpy(dtype=str), return_inverse=True)

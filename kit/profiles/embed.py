@@ -45,7 +45,9 @@ class Embedded:
         if not self.skipped:
             return line
         more = f" and {len(self.skipped) - _NAMED} more" if len(self.skipped) > _NAMED else ""
-        return f"{line}\n{len(self.skipped)} sites lack a channel and were left out: {'; '.join(self.skipped[:_NAMED])}{more}"
+        return (
+            f"{line}\nleft out for a missing channel, {len(self.skipped)} of the sites: {'; '.join(self.skipped[:_NAMED])}{more}"
+        )
 
 
 def embed(work: "Work", run: str, *, weights: Path | None = None, baseline: str | None = None) -> Embedded:

@@ -80,6 +80,8 @@ def test_the_label_decides_the_classes(table, metadata):
 def test_rows_and_scale_do_not_matter(table, metadata):
     shuffled = table.sample(frac=1, random_state=0).reset_index(drop=True)
     assert score(shuffled, metadata) == score(table, metadata)
+    coarse = table[["Metadata_Plate", "Metadata_Well"]].assign(x0=table["x0"].round(), x1=table["x1"].round())  # equal distances
+    assert score(coarse.iloc[shuffled.index[::-1]].reset_index(drop=True), metadata) == score(coarse, metadata)
     scaled = table.assign(**{name: table[name] * 4 for name in FEATURES})
     assert score(scaled, metadata, metric="euclidean") == score(table, metadata, metric="euclidean")
 

@@ -43,6 +43,12 @@ def test_a_plate_with_one_site_takes_the_pitch_of_the_others_or_the_known_one():
     assert common_places(both)["P"] == {5: 4}
 
 
+def test_a_centred_three_by_three_has_no_common_place():
+    block = [(x, y) for y in (1, 0, -1) for x in (-1, 0, 1)]
+    with pytest.raises(KitError, match="no site lies at one of the nine common places"):
+        common_places(fields_of("ORF", block))
+
+
 def test_the_real_positions(real_data):
     table = pd.read_csv(real_data / "cpjump1_metadata" / "field_layout_from_tiff_tags.csv")
     table = table.rename(columns={"plate": "Metadata_Plate", "field": "Metadata_Site"})

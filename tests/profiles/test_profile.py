@@ -100,6 +100,11 @@ def test_wells_that_a_run_lacks_are_left_out_and_counted(work, tmp_path):
     made = profile(work, ["fluo", "less"], tmp_path / "p.parquet")
     assert sorted(made.who["Metadata_Well"].unique()) == ["A01", "B01"]
     assert made.steps[1]["wells_not_in_every_run"] == 2
+    for row, who in made.who.iterrows():  # and the rows of both runs are still the same wells
+        site = 1 if who["Metadata_Plate"] == "P1" else GRID.index(NINE_PLACES[0]) + 1
+        for run in ("fluo", "less"):
+            value = made.features_MF[row, made.names.index(f"{run}_s1_cls_0")]
+            assert value == site_vector(work, run, who["Metadata_Plate"], who["Metadata_Well"], site)[0]
 
 
 def test_what_cannot_be_made_is_one_line_and_leaves_no_file(work, tmp_path):
