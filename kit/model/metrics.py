@@ -1,7 +1,10 @@
 """What a run writes about itself while it trains: metrics.jsonl, the progress line, TensorBoard where asked for."""
 
 import json
+import resource
 from pathlib import Path
+
+import torch
 
 from kit.errors import UsageError
 from kit.files import write_whole
@@ -62,3 +65,10 @@ def _open_board(folder: Path):
     except ImportError as error:
         raise UsageError("train.tensorboard = true needs the package tensorboard: pip install tensorboard") from error
     return SummaryWriter(folder / "tensorboard")
+
+
+def memory_gb(device: torch.device) -> float:
+    """Return the peak memory so far: of the device's tensors on a GPU, of the whole process on a CPU."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 1e9
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9

@@ -18,6 +18,11 @@ def cosine(first: float, last: float, steps: int, *, warmup: int = 0, start: flo
     return np.concatenate((np.linspace(start, first, warmup), falling))
 
 
+def total_steps(train: TrainConfig, steps_per_epoch: int) -> int:
+    """Return how many steps the schedules of a run span."""
+    return train.max_steps or max(1, round(train.epochs * steps_per_epoch))
+
+
 class Values(NamedTuple):
     """What the schedules say at one step."""
 
@@ -36,7 +41,7 @@ class Schedules:
             return min(steps, int(epochs * steps_per_epoch))
 
         warmup = min(train.warmup_steps, steps) if train.warmup_steps else count(train.warmup_epochs)
-        self.steps = steps
+        self.steps, self.warmup = steps, warmup
         self._lr = cosine(train.lr, train.lr_end, steps, warmup=warmup)
         self._last_layer_lr = self._lr.copy()
         self._last_layer_lr[: count(train.freeze_last_layer_epochs)] = 0

@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load
 
-import kit.model.train
+import kit.model.session
 from kit.config import load_config
 from kit.errors import KitError, StoppedInOrder, UsageError
 from kit.model.checkpoint import drop_old, load_backbone, newest_checkpoint, read_checkpoint
@@ -173,7 +173,7 @@ def test_the_best_checkpoint_is_kept(folder, tmp_path):
 
 
 def test_losses_that_are_not_finite_are_skipped_then_stop_with_the_samples_named(folder, monkeypatch, caplog):
-    real, bad = kit.model.train.make_views, set()
+    real, bad = kit.model.session.make_views, set()
 
     def poisoned(batch, learner, *statistics):
         views = real(batch, learner, *statistics)
@@ -181,8 +181,8 @@ def test_losses_that_are_not_finite_are_skipped_then_stop_with_the_samples_named
             views["v1"][0, 0, 0, 0] = float("inf")
         return views
 
-    monkeypatch.setattr(kit.model.train, "make_views", poisoned)
-    with pytest.raises(KitError, match=r"5 steps in a row were not finite, the last at step 10 .* with P[12] A\d\d site \d"):
+    monkeypatch.setattr(kit.model.session, "make_views", poisoned)
+    with pytest.raises(KitError, match=r"5 steps in a row were not finite, the last at step 11 .* with P[12] A\d\d site \d"):
         run_tiny(folder, "poisoned")
     assert caplog.text.count("is not finite and was skipped") == 6
     record, _ = newest_checkpoint(folder / "runs" / "poisoned" / "checkpoints")

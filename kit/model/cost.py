@@ -1,0 +1,163 @@
+"""What a step costs: floating-point operations and bytes, counted from the configuration.
+
+FLOP = 2 x multiply-add. GB = 10**9 bytes. B samples of a process, N tokens, D embedding, R masked patches, K prototypes.
+"""
+
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import torch
+
+from kit.config import ModelConfig, RunConfig
+from kit.model.dino import arrange, seeded_network
+from kit.model.vit import Block
+
+LOGITS_ALIVE = 5  # [chunk, K] tensors in float32 at the worst moment of the loss
+
+
+def tokens_of(model: ModelConfig, side: int) -> int:
+    """Return the tokens of a square view: patches, class, registers."""
+    return (side // model.patch) ** 2 + 1 + model.registers
+
+
+def forward_flops(model: ModelConfig, channels: int, side: int) -> float:
+    """Return the FLOP of one view forwards through the backbone."""
+    n, dim = tokens_of(model, side), model.dim
+    hidden = int(dim * model.ffn_ratio)
+    if model.ffn == "swiglu":
+        ffn = 3 * dim * ((int(hidden * 2 / 3) + 7) // 8 * 8)
+    else:
+        ffn = 2 * dim * hidden
+    block = 2 * n * (4 * dim * dim + ffn) + 4 * n * n * dim
+    return model.depth * block + 2 * n * channels * model.patch**2 * dim
+
+
+@dataclass(frozen=True)
+class Work:
+    """FLOP of one step of the whole global batch."""
+
+    backbone: float
+    losses: float  # heads and prototypes
+
+    @property
+    def total(self) -> float:
+        return self.backbone + self.losses
+
+
+def step_flops(config: RunConfig, channels: int) -> Work:
+    """Return the FLOP of a step; backwards counts as two forwards, recomputation as one more."""
+    table, loss, B = arrange(config.loss, config.crops.local_crops), config.loss, config.train.batch
+    large = forward_flops(config.model, channels, config.crops.global_side)
+    small = forward_flops(config.model, channels, config.crops.local_side)
+    again = config.train.checkpoint_activations + (config.train.micro_batches > 1)
+    student = B * (len(table.student) * large + config.crops.local_crops * small)
+    backbone = student * (3 + again) + B * len(table.teacher) * large
+    widths = [config.model.dim, *[loss.head_hidden] * (loss.head_layers - 1), loss.head_bottleneck]
+    head = 2 * sum(a * b for a, b in pairwise(widths))
+    logits = 2 * loss.head_bottleneck * loss.prototypes
+    masked = masked_rows(config)
+    comparisons = B * (len(table.dino) + len(table.local))
+    teacher_rows = B * len(table.teacher)
+    passes = loss.sinkhorn_steps if loss.targets == "sinkhorn" else 0  # each recomputes the teacher's logits
+    losses = (masked + B * (len(table.student) + config.crops.local_crops)) * 3 * head + (masked + teacher_rows) * head
+    losses += (masked + teacher_rows) * passes * logits + (masked + comparisons) * 4 * logits
+    return Work(backbone, losses)
+
+
+def masked_rows(config: RunConfig) -> float:
+    """Return the masked patches of a step that are to be expected."""
+    table = arrange(config.loss, config.crops.local_crops)
+    patches = (config.crops.global_side // config.model.patch) ** 2
+    return len(table.ibot) * config.train.batch * config.loss.mask_share * sum(config.loss.mask_ratio) / 2 * patches
+
+
+def saved_bytes(model: ModelConfig, half: bool) -> float:
+    """Return the bytes that one block keeps for its way back, per token: counted on a small block, not guessed."""
+    counts = []
+    with torch.random.fork_rng(devices=[]):
+        block = Block(model)
+    for n in (64, 128):
+        kept: dict[int, int] = {}
+
+        def keep(tensor: torch.Tensor, kept=kept) -> torch.Tensor:
+            kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+            return tensor
+
+        x = torch.zeros(1, n, model.dim, requires_grad=True)
+        with torch.autocast("cpu", torch.bfloat16, enabled=half), torch.autograd.graph.saved_tensors_hooks(keep, lambda t: t):
+            alive = block(x)
+        counts.append(sum(kept.values()))
+        del alive
+    return (counts[1] - counts[0]) / 64
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes of one process at the peak of a step."""
+
+    weights: float
+    activations: float
+    losses: float
+    views: float
+
+    @property
+    def total(self) -> float:
+        return self.weights + self.activations + self.losses + self.views
+
+    def text(self) -> str:
+        parts = ("activations", "weights", "losses", "views")
+        return f"{self.total / 1e9:.1f} GB (" + ", ".join(f"{name} {getattr(self, name) / 1e9:.1f}" for name in parts) + ")"
+
+
+def step_memory(config: RunConfig, channels: int, *, world: int = 1, half: bool = True) -> Memory:
+    """Return the memory that a step takes on each of `world` processes; what the allocator wastes is not in it.
+
+    Args:
+        half: mixed precision (bf16 or fp16).
+    """
+    table, loss = arrange(config.loss, config.crops.local_crops), config.loss
+    B = config.train.batch / world
+    micro = B / config.train.micro_batches
+    model, crops = config.model, config.crops
+    with torch.device("meta"):
+        network = seeded_network(model, loss, channels, 0)
+    parameters = sum(parameter.numel() for parameter in network.parameters())
+    weights = parameters * (20 + 2 * half)  # student, teacher, gradient, two moments; copies in half precision
+    tokens = micro * len(table.student) * tokens_of(model, crops.global_side)
+    tokens += micro * crops.local_crops * tokens_of(model, crops.local_side)
+    kept = saved_bytes(model, half) * (1 - model.drop_path)
+    stream = 4 * model.dim  # the residual stream, always float32
+    if config.train.checkpoint_activations:
+        activations = tokens * (model.depth * stream + kept)
+    else:
+        activations = tokens * model.depth * (kept + stream * (model.drop_path > 0))
+    rows = masked_rows(config) / world
+    widths = model.dim + loss.head_hidden * (loss.head_layers - 1) * 2 + 2 * loss.head_bottleneck
+    chunk = min(loss.chunk_rows or rows, max(rows, 1))
+    losses = LOGITS_ALIVE * 4 * chunk * loss.prototypes + rows * (widths * (2 if half else 4) + 4 * model.dim * 2)
+    losses += 3 * 4 * loss.prototypes * loss.head_bottleneck  # prototypes of both networks and their gradient
+    pixels = channels * (B * len(table.views) * crops.global_side**2 + B * crops.local_crops * crops.local_side**2)
+    stacked = channels * micro * len(table.student) * crops.global_side**2
+    return Memory(weights, activations, losses, 4 * (pixels + stacked))
+
+
+def ways_to_fit(config: RunConfig, channels: int, limit: float, *, world: int = 1, half: bool = True) -> list[tuple[str, Memory]]:
+    """Return settings that bring a step below `limit` bytes per process, the cheapest in time first, with what they take."""
+    ways = []
+    already = config.train.checkpoint_activations
+    tries = [] if already else [("train.checkpoint_activations=true", {"checkpoint_activations": True})]
+    parts = 2 * config.train.micro_batches
+    while config.train.batch % (parts * world) == 0:
+        both = {"micro_batches": parts, "checkpoint_activations": True}
+        tries.append((f"train.micro_batches={parts}", {"micro_batches": parts}))
+        tries += [] if already else [(f"train.micro_batches={parts} train.checkpoint_activations=true", both)]
+        parts *= 2
+    for text, values in tries:
+        memory = step_memory(replace(config, train=replace(config.train, **values)), channels, world=world, half=half)
+        if memory.total < limit:
+            ways.append((text, memory))
+    if not ways and config.loss.chunk_rows > 128:
+        smaller = replace(config, loss=replace(config.loss, chunk_rows=128))
+        ways = [(f"loss.chunk_rows=128 {text}", memory)
+                for text, memory in ways_to_fit(smaller, channels, limit, world=world, half=half)]  # fmt: skip
+    return ways[:2]

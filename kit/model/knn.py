@@ -1,0 +1,107 @@
+"""While training: do wells of one compound lie together across plates? The only sign that shows every kind of failure.
+
+M wells, D embedding. It reads labels, so it measures; it never trains and never chooses anything but which checkpoint to keep.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+
+from kit.config import RunConfig
+from kit.images.tiles import whole_sites
+from kit.model.views import normalise_site
+from kit.model.vit import Vit
+
+WELL = ["Metadata_Plate", "Metadata_Well"]
+LABEL = "Metadata_broad_sample"
+SITES = 4  # of a well, at most
+NEIGHBOURS = 5
+
+
+@dataclass(frozen=True)
+class Validation:
+    """The wells to look at: one row a site, with its well and compound."""
+
+    sites: pd.DataFrame
+    chance: float  # one over the number of compounds
+
+    @property
+    def wells(self) -> pd.DataFrame:
+        return self.sites.drop_duplicates(WELL)
+
+
+def choose_wells(work, config: RunConfig, plates=None) -> Validation | None:
+    """Return up to `train.knn_wells` compound wells a plate, compounds that are on most plates first; None without any pair.
+
+    The choice depends on the seed alone. Wells without a compound (DMSO, unlabelled plates) are left out.
+    """
+    if LABEL not in work.wells:
+        return None
+    wells = work.wells[[*WELL, LABEL]].copy()
+    wells = wells[wells[LABEL].fillna("").astype(str) != ""]
+    if plates:
+        wells = wells[wells["Metadata_Plate"].isin(list(plates))]
+    spread = wells.groupby(LABEL)["Metadata_Plate"].nunique()
+    wells = wells[wells[LABEL].map(spread) > 1]
+    if wells.empty:
+        return None
+    order = np.random.default_rng(np.random.Philox(key=[config.seed, 0])).permutation(sorted(wells[LABEL].unique()))
+    rank = {label: place - 10_000_000 * int(spread[label]) for place, label in enumerate(order)}
+    wells = wells.assign(rank=wells[LABEL].map(rank)).sort_values(["Metadata_Plate", "rank", "Metadata_Well"], kind="stable")
+    wells = wells.groupby("Metadata_Plate", sort=True).head(config.train.knn_wells)
+    wells = wells[wells[LABEL].map(wells.groupby(LABEL)["Metadata_Plate"].nunique()) > 1]
+    has = work.sites["channels"].str.split(",").map(lambda names: set(config.channels) <= set(names))
+    sites = work.sites.loc[has, [*WELL, "Metadata_Site"]].merge(wells, on=WELL)
+    sites = sites.sort_values([*WELL, "Metadata_Site"], kind="stable").groupby(WELL).head(SITES).reset_index(drop=True)
+    return None if sites.empty else Validation(sites, 1 / sites[LABEL].nunique())
+
+
+@torch.inference_mode()
+def embed_wells(network: Vit, work, validation: Validation, config: RunConfig, mean_C, sd_C, autocast) -> np.ndarray:
+    """Return the mean [CLS ; mean patch token] of each well's sites, float64 [M, 2 D], in the order of `validation.wells`."""
+    device = mean_C.device
+    vectors = []
+    rows = list(validation.sites[[*WELL, "Metadata_Site"]].itertuples(index=False, name=None))
+    for start in range(0, len(rows), config.embed.batch):
+        pixels = np.stack(
+            [work.read_site(*row, channels=list(config.channels)) for row in rows[start : start + config.embed.batch]]
+        )
+        sites = whole_sites(torch.from_numpy(pixels), config.embed.side).to(device)
+        with torch.autocast(device.type, dtype=autocast, enabled=autocast is not None):
+            tokens = network(normalise_site(sites, config.views, mean_C, sd_C))
+        vectors.append(torch.cat((tokens.cls_BD.float(), tokens.patch_BND.float().mean(1)), 1).double().cpu().numpy())
+    frame = validation.sites.groupby(WELL, sort=False).ngroup().to_numpy()
+    sums = np.zeros((frame.max() + 1, 2 * config.model.dim))
+    np.add.at(sums, frame, np.concatenate(vectors))
+    return sums / np.bincount(frame)[:, None]
+
+
+def neighbour_accuracy(features_MD: np.ndarray, plate_M: np.ndarray, label_M: np.ndarray, k: int = NEIGHBOURS) -> float:
+    """Return the share of wells whose `k` nearest wells on other plates mostly carry their compound.
+
+    Features are centred per plate; cosine; the label with most votes wins, of equals the one nearest. Wells whose compound is
+    on no other plate do not count.
+    """
+    centred = features_MD.copy()
+    for plate in np.unique(plate_M):
+        centred[plate_M == plate] -= centred[plate_M == plate].mean(0)
+    unit = centred / np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), 1e-12)
+    similarity_MM = unit @ unit.T
+    hits = []
+    for well, plate in enumerate(plate_M):
+        others = np.flatnonzero(plate_M != plate)
+        if label_M[well] not in label_M[others]:
+            continue
+        nearest = label_M[others[np.argsort(-similarity_MM[well, others], kind="stable")[:k]]]
+        names, first, votes = np.unique(nearest, return_index=True, return_counts=True)
+        hits.append(names[np.lexsort((first, -votes))[0]] == label_M[well])
+    return float(np.mean(hits)) if hits else float("nan")
+
+
+def validate(network: Vit, work, validation: Validation, config: RunConfig, mean_C, sd_C, autocast=None) -> float:
+    """Return the accuracy of a network on the validation wells."""
+    features = embed_wells(network, work, validation, config, mean_C, sd_C, autocast)
+    wells = validation.wells
+    return neighbour_accuracy(features, wells["Metadata_Plate"].to_numpy(), wells[LABEL].to_numpy())

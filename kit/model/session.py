@@ -1,0 +1,228 @@
+"""One process's stay at a run: from the newest checkpoint to the end, or to the moment it is told to stop."""
+
+import json
+import logging
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from kit.config import RunConfig
+from kit.errors import KitError, StoppedInOrder
+from kit.files import write_whole
+from kit.images.crops import CropBatch, Crops
+from kit.model.checkpoint import Place, best_step, drop_old, newest_checkpoint, put_tensors, save_checkpoint
+from kit.model.clock import Clock
+from kit.model.collapse import Alarm, read_signs
+from kit.model.dino import seeded_network
+from kit.model.distributed import Group
+from kit.model.knn import choose_wells, validate
+from kit.model.loop import Learner, StepReport, learn, make_learner, precision
+from kit.model.metrics import Metrics, memory_gb
+from kit.model.official import put_weights, read_weights
+from kit.model.schedules import total_steps
+from kit.model.views import make_view
+from kit.progress import progress
+
+ROLES = {"v1": "first", "w": "second", "v2": "second", "local": "local"}
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TrainSummary:
+    """What a finished training did."""
+
+    run: str
+    folder: Path
+    steps: int
+    minutes: float
+    last: dict = field(default_factory=dict)  # the last line of losses in metrics.jsonl
+
+    def text(self) -> str:
+        loss = self.last.get("loss", float("nan"))
+        return f"{self.run}: {self.steps} steps in {self.minutes:.1f} min, loss {loss:.3f}; {self.folder}"
+
+
+def make_views(batch: CropBatch, learner: Learner, mean_C: Tensor, sd_C: Tensor) -> dict[str, Tensor]:
+    """Return the views of a batch that its loss needs, float32 and normalised."""
+    config = learner.config
+    names = learner.arrangement.views + (("local",) if config.crops.local_crops else ())
+    views = {}
+    for name in names:
+        crops = batch.groups[name]
+        views[name] = make_view(
+            crops.pixels_BCPP, crops.sums_BC, crops.sample_B, config.views,
+            seed=config.seed, role=ROLES[name], channels=config.channels, mean_C=mean_C, sd_C=sd_C,
+        )  # fmt: skip
+    return views
+
+
+class Session:
+    """Trains, logs, watches and saves."""
+
+    def __init__(self, name: str, work, config: RunConfig, crops: Crops, group: Group, device: torch.device, plates=None):
+        self.name, self.work, self.folder = name, work, work.run_folder(name)
+        self.config, self.crops, self.group = config, crops, group
+        mean_C, sd_C = work.channel_stats(config.channels)
+        self.mean_C, self.sd_C = (torch.as_tensor(values, dtype=torch.float32, device=device) for values in (mean_C, sd_C))
+        self.steps = total_steps(config.train, crops.steps_per_epoch)
+        self.learner = self._make_learner(device)
+        self.place = Place(0, 0, 0, 0.0)
+        self.alarm = Alarm(self.learner.schedules.warmup)
+        self.collapsed: list[str] = []
+        self.bad = 0
+        self.validation = choose_wells(work, config, plates) if config.train.knn_epochs and group.rank == 0 else None
+        found = newest_checkpoint(self.folder / "checkpoints")
+        if found:
+            record, tensors = found
+            put_tensors(self.learner, tensors)
+            self.learner.scaler.load_state_dict(record["scaler"])
+            self.place = Place(**record["place"])
+        self.started, self.saved, self.earlier = time.monotonic(), time.monotonic(), self.place.minutes
+        self.clock = Clock()
+        self.metrics = Metrics(self.folder, step=self.place.step, tensorboard=config.train.tensorboard) if self.first else None
+
+    def _make_learner(self, device: torch.device) -> Learner:
+        config = self.config
+        networks = [seeded_network(config.model, config.loss, len(config.channels), config.seed).to(device) for _ in range(2)]
+        if config.model.weights:
+            path = Path(config.model.weights)
+            put_weights(networks[0].backbone, read_weights(path), path)
+        per_epoch, autocast = self.crops.steps_per_epoch, precision(config, device)
+        return make_learner(config, *networks, steps=self.steps, steps_per_epoch=per_epoch, group=self.group, autocast=autocast)
+
+    @property
+    def first(self) -> bool:
+        """Whether this process is the one that writes."""
+        return self.group.rank == 0
+
+    def minutes(self) -> float:
+        return self.earlier + (time.monotonic() - self.started) / 60
+
+    def run(self, stopping: list[str], max_hours: float | None) -> TrainSummary:
+        """Train to the end; `stopping` is looked at after every step."""
+        line: dict = {}
+        bar = progress(total=self.steps, label=f"train {self.name}", unit="step")
+        bar.update(self.place.step)
+        try:
+            for batch in self._batches():
+                with self.clock.section("views"):
+                    views = make_views(batch, self.learner, self.mean_C, self.sd_C)
+                report = learn(self.learner, views, self.place.step, self.clock)
+                self.place = Place(self.place.step + 1, batch.epoch, batch.position, self.minutes())
+                bar.update()
+                if report.skipped:
+                    self._count_bad(report, batch)
+                elif self.place.step % self.config.train.log_steps == 0 or self.place.step == self.steps:
+                    line = self._log(report)
+                    bar.set_postfix(loss=f"{line['loss']:.3f}", sites=f"{line['sites_per_s']:.1f}/s",
+                                    wait=f"{line['data_share']:.0%}", gb=f"{line['memory_gb']:.1f}")  # fmt: skip
+                self.bad = self.bad + 1 if report.skipped else 0
+                self._save_or_stop(stopping, max_hours)
+        finally:
+            bar.close()
+            if self.metrics:
+                self.metrics.close()
+        return TrainSummary(self.name, self.folder, self.place.step, self.minutes(), line)
+
+    def _batches(self) -> Iterator[CropBatch]:
+        """Yield batches from the run's place to its last step; waiting for them is timed as `data`."""
+        epoch, position = self.place.epoch, self.place.position
+        left = self.steps - self.place.step
+        while left > 0:
+            source = self.crops.epoch(epoch, start=position)
+            try:
+                while left > 0:
+                    with self.clock.section("data"):
+                        batch = next(source, None)
+                    if batch is None:
+                        break
+                    left -= 1
+                    yield batch
+            finally:
+                source.close()
+            epoch, position = epoch + 1, 0
+
+    def _count_bad(self, report: StepReport, batch: CropBatch) -> None:
+        """Note a step that was skipped because something was not finite; too many in a row stop the run."""
+        who = ", ".join(f"{row[0]} {row[1]} site {row[2]}" for row in batch.who[:8])
+        what = ", ".join(f"{name} {float(value):g}" for name, value in report.parts.items())
+        log.warning("step %d is not finite and was skipped (%s)", self.place.step, what)
+        if self.metrics:
+            self.metrics.write(self.place.step, {"event": "skipped", "who": [list(row) for row in batch.who]})
+        if self.bad + 1 >= self.config.train.bad_steps:
+            raise KitError(
+                f"{self.bad + 1} steps in a row were not finite, the last at step {self.place.step} ({what}) with {who}; "
+                "lower train.lr, or set train.precision = fp32"
+            )
+
+    def _log(self, report: StepReport) -> dict:
+        """Write the metrics of a step and look for signs of collapse; return the metrics."""
+        seconds = self.clock.take()
+        whole = max(sum(seconds.values()), 1e-9)
+        signs = read_signs(report.targets, report.teacher_cls_PBD[0], report.values.teacher_temperature)
+        steps = self.place.step % self.config.train.log_steps or self.config.train.log_steps
+        line = {
+            **{name: float(value) for name, value in report.parts.items()},
+            "grad_norm": {name: float(value) for name, value in report.norms.items()},
+            "signs": signs._asdict(),
+            **report.values._asdict(),
+            "minutes": self.minutes(),
+            "seconds": seconds,
+            "data_share": seconds.get("data", 0.0) / whole,
+            "sites_per_s": steps * self.config.train.batch / whole,
+            "memory_gb": memory_gb(self.learner.device),
+        }
+        if self.metrics:
+            self.metrics.write(self.place.step, line)
+        for alarm in self.alarm.read(self.place.step, signs):
+            self.collapsed.append(alarm)
+            log.warning("%s", alarm)
+            if self.metrics:
+                self.metrics.write(self.place.step, {"event": "collapse", "what": alarm})
+        return line
+
+    def _validate(self) -> bool:
+        """Every train.knn_epochs: k-NN over the validation wells; return whether it was the best so far."""
+        every = round(self.config.train.knn_epochs * self.crops.steps_per_epoch)
+        if self.validation is None or (self.place.step % max(every, 1) and self.place.step < self.steps):
+            return False
+        with self.clock.section("validation"):
+            backbone = self.learner.teacher.backbone
+            score = validate(backbone, self.work, self.validation, self.config, self.mean_C, self.sd_C, self.learner.autocast)
+        self.metrics.write(self.place.step, {"event": "knn", "accuracy": score, "chance": self.validation.chance,
+                                             "wells": len(self.validation.wells)})  # fmt: skip
+        best = self.folder / "checkpoints" / "best.json"
+        before = json.loads(best.read_text())["score"] if best_step(best.parent) >= 0 else -1.0
+        if score > before:
+            write_whole(best, json.dumps({"step": self.place.step, "score": score}) + "\n")
+        return score > before
+
+    def _save_or_stop(self, stopping: list[str], max_hours: float | None) -> None:
+        """Save when it is time, at the end, after the best validation, and before stopping."""
+        best = self._validate() if self.first else False
+        done = self.place.step == self.steps
+        late = max_hours is not None and time.monotonic() - self.started >= max_hours * 3600
+        due = best or time.monotonic() - self.saved >= self.config.train.save_minutes * 60
+        failed = bool(self.collapsed) and self.config.train.on_collapse == "stop"
+        flags = torch.tensor([bool(stopping), late, due, failed], dtype=torch.float32, device=self.learner.device)
+        told, late, due, failed = (bool(flag) for flag in self.group.max(flags).tolist())
+        if not (done or told or late or due or failed):
+            return
+        if self.first:
+            extra = {"mean": self.mean_C.tolist(), "sd": self.sd_C.tolist()}
+            save_checkpoint(self.folder / "checkpoints", self.learner, self.place, extra)
+            drop_old(self.folder / "checkpoints", self.config.train.keep)
+        self.group.barrier()
+        self.saved = time.monotonic()
+        if failed:
+            raise KitError("; ".join(self.collapsed) or "another process found the run collapsed")
+        if (told or late) and not done:
+            reason = "SIGTERM" if told else f"--max-hours {max_hours:g}"
+            raise StoppedInOrder(
+                f"{reason}: stopped after step {self.place.step} of {self.steps}, everything saved; "
+                "the same command line with --resume goes on"
+            )
