@@ -1,0 +1,165 @@
+"""A picture of what the augmentations do: one site, each op alone and all together, per channel. C channels, P view side."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from kit.config import ViewsConfig
+from kit.errors import KitError
+from kit.files import whole_file
+from kit.images.store import Work
+from kit.kernels.elastic_warp import elastic_warp
+from kit.model import views
+
+MOST_SIDE = 518  # pixels: the middle of a larger site is shown
+GRID_LINES = 7  # along each side, to show where pixels move
+COLOURS = {"as it is": "black", "jitter": "tab:blue", "noise": "tab:red", "all": "tab:green"}
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One view of all channels, intensities float32 [C, P, P], and lines that moved with it (or None)."""
+
+    name: str
+    image_CPP: np.ndarray
+    lines_PP: np.ndarray | None = None
+
+
+def draw_views_figure(work: Work, config: ViewsConfig, path: Path, *, seed: int = 0, channels: tuple[str, ...] = ()) -> None:
+    """Draw one site of `work` under each augmentation of `config`, every one switched on, as a PNG at `path`.
+
+    A row per channel (default: all that the site has): as it is, each op alone, all together, and the histograms. Under the
+    noise stand the SD of the signal (the channel as it is), the SD of what the noise adds, and their ratio. Grey levels run
+    from 0 to the channel's percentile 99.8. Columns where pixels move show a grid that moves with them.
+
+    Raises:
+        KitError: the work folder holds no site with these channels.
+    """
+    plate, well, site, names = _choose_site(work, channels)
+    pixels_CPP = _middle(work.read_site(plate, well, site, channels=list(names)))
+    panels = make_panels(pixels_CPP, names, config, seed=seed)
+    _draw(panels, names, f"plate {plate}, well {well}, site {site}: {pixels_CPP.shape[1]} px, style {config.style}", Path(path))
+
+
+def make_panels(pixels_CPP: np.ndarray, names: tuple[str, ...], config: ViewsConfig, *, seed: int = 0) -> list[Panel]:
+    """Return the views that are drawn: as it is, each op alone with probability 1, all together."""
+    pixels = torch.from_numpy(np.ascontiguousarray(pixels_CPP))[None]
+    sums, sample = pixels.long().sum((2, 3)), torch.zeros(1, dtype=torch.int64)
+    identity = {"mean_C": torch.zeros(len(names)), "sd_C": torch.ones(len(names))}
+
+    def make(one: ViewsConfig, role: str) -> np.ndarray:
+        one = replace(one, normalise="dataset")
+        return views.make_view(pixels, sums, sample, one, seed=seed, role=role, channels=names, **identity)[0].numpy()
+
+    panels = [Panel("as it is", make(replace(config, style="none"), "first"))]
+    for name, one, role in _columns(config):
+        panels.append(Panel(name, make(one, role), _moved_grid(one, sample, pixels_CPP.shape[1], seed)))
+    return panels
+
+
+def signal_and_noise(panels: list[Panel], channel: int) -> tuple[float, float] | None:
+    """Return the SD of a channel as it is and the SD of what the noise adds to it; None where no noise is drawn."""
+    found = {panel.name: panel.image_CPP[channel] for panel in panels}
+    if "noise" not in found:
+        return None
+    return float(found["as it is"].std()), float((found["noise"] - found["as it is"]).std())
+
+
+def _columns(config: ViewsConfig) -> list[tuple[str, ViewsConfig, str]]:
+    """Name, configuration and role of every column after the first."""
+    if config.style == "none":
+        return []
+    if config.style == "dinov2":
+        off = replace(config, brightness=0.0, contrast=0.0, dinov2_blur_p=(0.0, 0.0, 0.0), dinov2_solarise_p=0.0)
+        jitter = replace(off, brightness=config.brightness, contrast=config.contrast, dinov2_jitter_p=1.0)
+        everything = replace(config, dinov2_jitter_p=1.0, dinov2_blur_p=(1.0, 1.0, 1.0), dinov2_solarise_p=1.0)
+        blur, solarise = replace(off, dinov2_blur_p=(1.0, 1.0, 1.0)), replace(off, dinov2_solarise_p=1.0)
+        return [
+            ("jitter", jitter, "first"),
+            ("blur", blur, "first"),
+            ("solarise", solarise, "second"),
+            ("all", everything, "second"),
+        ]
+    off = replace(config, brightness=0.0, contrast=0.0, elastic_p=0.0, rotation="none", noise_p=0.0)
+    columns = [("jitter", replace(off, brightness=config.brightness, contrast=config.contrast))]
+    if config.rotation == "free":
+        columns.append(("rotation", replace(off, rotation="free")))
+    columns += [("warp", replace(off, elastic_p=1.0)), ("noise", replace(off, noise_p=1.0))]
+    columns.append(("all", replace(config, elastic_p=1.0, noise_p=1.0)))
+    return [(name, one, "first") for name, one in columns]
+
+
+def _moved_grid(config: ViewsConfig, sample: torch.Tensor, side: int, seed: int) -> np.ndarray | None:
+    """The grid after this view's own warp, 0 to 1, [P, P]; None where pixels do not move."""
+    if config.style != "sslprofiler":
+        return None
+    warp = views._warp(config, views._Draws(sample, 1, seed, 0), side, side)
+    if warp is None:
+        return None
+    lines = torch.zeros(1, 1, side, side)
+    thick = max(1, side // 259)  # pixels
+    for start in range(side // GRID_LINES // 2, side, max(side // GRID_LINES, 1)):
+        lines[..., start : start + thick, :] = 1
+        lines[..., start : start + thick] = 1
+    return elastic_warp(lines, warp)[0, 0].numpy()
+
+
+def _choose_site(work: Work, channels: tuple[str, ...]) -> tuple[str, str, int, tuple[str, ...]]:
+    best, names = None, ()
+    for row in work.sites.itertuples():
+        there = tuple(name for name in work.channels if name in row.channels.split(","))
+        if set(channels) <= set(there) and len(there) > len(names):
+            best, names = row, there
+    if best is None:
+        raise KitError(f"{work.path} holds no site with {'the channels ' + ', '.join(channels) if channels else 'any channel'}")
+    return best.Metadata_Plate, best.Metadata_Well, int(best.Metadata_Site), tuple(channels) or names
+
+
+def _middle(pixels_CHW: np.ndarray) -> np.ndarray:
+    side = min(*pixels_CHW.shape[1:], MOST_SIDE)
+    top, left = ((n - side) // 2 for n in pixels_CHW.shape[1:])
+    return pixels_CHW[:, top : top + side, left : left + side]
+
+
+def _draw(panels: list[Panel], names: tuple[str, ...], title: str, path: Path) -> None:
+    from matplotlib.figure import Figure  # here: training needs no drawing
+
+    columns = len(panels) + 1
+    figure = Figure(figsize=(2.0 * columns + 0.6, 2.25 * len(names) + 0.5), dpi=120, layout="constrained")
+    figure.suptitle(title)
+    for channel, axes in enumerate(figure.subplots(len(names), columns, squeeze=False)):
+        white = max(float(np.percentile(panels[0].image_CPP[channel], 99.8)), 1 / 255)
+        for axis, panel in zip(axes, panels, strict=False):
+            axis.imshow(panel.image_CPP[channel], cmap="gray", vmin=0, vmax=white, interpolation="nearest")
+            if panel.lines_PP is not None:
+                axis.imshow(np.ones_like(panel.lines_PP), cmap="autumn", alpha=0.6 * panel.lines_PP.clip(0, 1), vmin=0, vmax=1)
+            axis.set(xticks=[], yticks=[], title=panel.name if channel == 0 else "")
+        axes[0].set_ylabel(names[channel])
+        _caption(axes, panels, channel)
+        _histogram(axes[-1], panels, channel, with_title=channel == 0)
+    with whole_file(path) as part:
+        figure.savefig(part, format="png")
+
+
+def _caption(axes, panels: list[Panel], channel: int) -> None:
+    found = signal_and_noise(panels, channel)
+    if found is None:
+        return
+    signal, noise = found
+    ratio = f"{noise / signal:.1f}" if signal > 0 else "-"
+    place = [panel.name for panel in panels].index("noise")
+    axes[place].set_xlabel(f"signal SD {signal:.3f}, noise SD {noise:.3f}\nnoise / signal {ratio}", fontsize=8)
+
+
+def _histogram(axis, panels: list[Panel], channel: int, with_title: bool) -> None:
+    bins = np.linspace(-0.05, 1.05, 111)
+    for panel in panels:
+        if panel.name in COLOURS:
+            count, _ = np.histogram(panel.image_CPP[channel], bins)
+            axis.stairs(count / count.sum(), bins, color=COLOURS[panel.name], label=panel.name)
+    axis.set(yscale="log", ylim=(1e-5, 1), title="pixels by intensity" if with_title else "")
+    axis.tick_params(labelsize=7)
+    if with_title:
+        axis.legend(fontsize=7)
