@@ -20,9 +20,9 @@ from kit.images.store import Work
 
 PICTURES = Path(__file__).parent / "pictures"
 REAL = Path(os.environ.get("KIT_REAL_DATA", Path(__file__).parents[2] / "shared" / "data"))
-SITE = ("BR00117012", "D08", 5)
+SITE = ("BR00117013", "D14", 5)
 WIDTH = 1000  # pixels
-COLOURS = 128  # enough for these pictures, and a third of the bytes
+COLOURS = 256  # enough for these pictures, and a third of the bytes
 
 
 def draw_made_plates(folder: Path) -> None:
