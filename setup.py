@@ -254,7 +254,7 @@ if __name__ == "__main__":
     setup(
         packages=["kit", "kit.images", "kit.model", "kit.profiles", "kit.challenge", "kit.kernels"],
         package_dir={"kit": "kit", "kit.kernels": "kernels"},
-        package_data={"kit": ["recipes/*.toml"]},
+        package_data={"kit": ["recipes/*.toml", "challenge/*.j2"]},
         ext_modules=extensions(),
         cmdclass={"build_ext": BuildExtensions},
     )
