@@ -12,11 +12,13 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 import kit
+from kit.config import load_recipe
 from kit.files import whole_file
 from kit.images.ingest import ingest
 from kit.images.phantom import PhantomConfig, make_plates
 from kit.images.phantom_figure import composite, draw_plate_figure, scaled
 from kit.images.store import Work
+from kit.model.views_figure import draw_views_figure
 
 PICTURES = Path(__file__).parent / "pictures"
 REAL = Path(os.environ.get("KIT_REAL_DATA", Path(__file__).parents[2] / "shared" / "data"))
@@ -36,10 +38,14 @@ def draw_made_plates(folder: Path) -> None:
 
 
 def draw_real_site(folder: Path) -> None:
-    """Draw the eight channels of a real site, read from the packed store, as docs/pictures/real_site.png."""
+    """Draw a real site, read from the packed store: its eight channels (real_site.png), three of them under each
+    augmentation (views.png)."""
     ingest(REAL / "cpjump1_images", folder / "work", metadata=REAL / "cpjump1_metadata", plates=SITE[:1], jobs=1)
     _real_figure(kit.open(folder / "work")).savefig(folder / "real.png")
     shrink(folder / "real.png", PICTURES / "real_site.png")
+    recipe = load_recipe("sslprofiler-local")
+    draw_views_figure(kit.open(folder / "work"), recipe.views, folder / "views.png", channels=("AGP", "DNA", "Brightfield"))
+    shrink(folder / "views.png", PICTURES / "views.png")
 
 
 def _real_figure(work: Work) -> Figure:
@@ -75,9 +81,11 @@ def main() -> None:
         click.echo(PICTURES / "made_plates.png")
         if (REAL / "cpjump1_images").is_dir():
             draw_real_site(Path(folder))
-            click.echo(PICTURES / "real_site.png")
+            click.echo(f"{PICTURES / 'real_site.png'}\n{PICTURES / 'views.png'}")
         else:
-            click.echo(f"real_site.png is left as it is: no cpjump1_images in {REAL} (KIT_REAL_DATA names another folder)")
+            click.echo(
+                f"real_site.png and views.png stay as they are: no cpjump1_images in {REAL} (KIT_REAL_DATA names another folder)"
+            )
 
 
 if __name__ == "__main__":
