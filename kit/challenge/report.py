@@ -19,7 +19,6 @@ from kit.config import load_config
 from kit.errors import KitError
 from kit.files import write_whole
 from kit.images.names import well_position
-from kit.model.metrics import read_metrics
 from kit.profiles.table import PLATE, SITE, WELL
 
 if TYPE_CHECKING:
@@ -106,8 +105,8 @@ def _plate_row(plate: str, sites: pd.DataFrame, channels: tuple[str, ...]) -> di
 
 def _run_row(folder: Path) -> dict[str, Any]:
     config = load_config(folder / "run.toml") if (folder / "run.toml").is_file() else None
-    lines = read_metrics(folder) if (folder / "metrics.jsonl").is_file() else []
-    steps = [line for line in lines if "loss" in line]
+    lines = (folder / "metrics.jsonl").read_text().splitlines() if (folder / "metrics.jsonl").is_file() else []
+    steps = [line for line in map(_parsed, lines) if "loss" in line]
     last = steps[-1] if steps else {}
     sites = sum(pq.ParquetFile(path).metadata.num_rows for path in (folder / "features").glob("*.parquet"))
     return {
@@ -119,6 +118,13 @@ def _run_row(folder: Path) -> dict[str, Any]:
         "minutes": f"{last['minutes']:.1f}" if "minutes" in last else "-",
         "features": f"{sites} sites" if sites else "-",
     }
+
+
+def _parsed(line: str) -> dict[str, Any]:
+    try:
+        return json.loads(line)
+    except ValueError:  # the last line of a run that was killed
+        return {}
 
 
 def _heat_maps(sites: pd.DataFrame, column: str) -> str:
