@@ -26,6 +26,8 @@ def only_one(work: Path):
     except filelock.Timeout as error:
         raise KitError(f"another kit ingest is writing to {work}: wait for it, or use another --work") from error
     try:
+        for part in (*work.glob(".*.part"), *work.glob("plates/.*.part")):
+            part.unlink()  # of a killed ingest: none is at work now
         yield
     finally:
         lock.release()

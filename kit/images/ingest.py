@@ -14,7 +14,7 @@ from kit.images.guard import agree, disk_errors, only_one
 from kit.images.locate import Locator
 from kit.images.metadata import Metadata, read_metadata
 from kit.images.packing import WellJob, committed, count_well, pack_well
-from kit.images.plate_work import PlateWork, begin_plate
+from kit.images.plate_work import PlateWork, begin_plate, tidy
 from kit.images.ranges import plate_ranges, store_ranges, stored_ranges
 from kit.images.report import IngestReport
 from kit.images.runners import Threads
@@ -64,7 +64,7 @@ def ingest(
     illum = None if illum is None else Path(illum)
     if dry_run:
         return plan(chosen, work / "plates", settings, tables, opened, locator, reader, illum, jobs)
-    with only_one(work), disk_errors(work), Threads(jobs, reader) as runner:
+    with disk_errors(work), only_one(work), Threads(jobs, reader) as runner:
         agree(work, settings)
         report = _Packer(work, settings, tables, opened, locator, reader, runner, illum).run(
             chosen, strict=strict, max_bad=max_bad
@@ -126,6 +126,7 @@ class _Packer:
             for number, barcode in enumerate(chosen):
                 if (self.folder / f"{barcode}.parquet").is_file():
                     self.report.already.append(barcode)
+                    tidy(self.folder, barcode)
                     continue
                 try:
                     plate = self._begin(barcode)

@@ -103,10 +103,16 @@ def begin_plate(plate: Plate, folder: Path, settings: StoreSettings, reader: Rea
     if (container.folder / "pixels" / "zarr.json").is_file():
         if open_container(container.folder) != container:
             raise KitError(f"it was begun with other images; delete {container.folder} to start it again")
-        for part in container.folder.rglob("*.part"):
-            part.unlink()  # of a killed ingest; the store's lock says that none is at work
+        for folder in (container.folder, work.progress_folder):
+            for part in folder.rglob(".*.part"):
+                part.unlink()  # of a killed ingest; the store's lock says that none is at work
     container.write({"plate": plate.barcode, "made_by": MADE_BY})
     return work
+
+
+def tidy(folder: Path, barcode: str) -> None:
+    """Remove what an ingest killed at the very end of a plate left beside the complete plate."""
+    shutil.rmtree(folder / f"{barcode}.progress", ignore_errors=True)
 
 
 def plan_plate(plate: Plate, folder: Path, settings: StoreSettings, reader: Reader, illum: Path | None) -> PlateWork:
