@@ -205,10 +205,9 @@ class Crops:
         taken = self._read_one(sites_VCHW[0], [first, *draw.spare[slot]])
         if self._sites_each == 1:
             return taken, taken
-        if taken != first and self._who[taken][:2] != self._who[first][:2]:
-            second = taken  # of another well: both views show the replacement
-        others = [row for row in draw.spare[slot] if self._who[row][:2] == self._who[taken][:2] and row != taken]
-        return taken, self._read_one(sites_VCHW[1], [second, *others, taken])
+        well = self._who[taken][:2]
+        others = [row for row in (second, *draw.spare[slot]) if self._who[row][:2] == well and row != taken]
+        return taken, self._read_one(sites_VCHW[1], [*others, taken] if second != first else [taken])
 
     def _read_one(self, site_CHW: np.ndarray, candidates: list[int]) -> int:
         """Read the first of the rows that is readable, and return it; with crops.on_bad = fail there is only the first."""

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from kit.images.crops_boxes import WORDS, draw_boxes
+from kit.config import CropsConfig
+from kit.images.crops_boxes import WORDS, draw_boxes, draw_crops
 from kit.images.crops_sampling import random_words
 
 
@@ -23,3 +24,20 @@ def test_boxes_that_never_fit_fall_back_to_the_largest_allowed():
     words = random_words(50 * WORDS, 1, 2).reshape(-1, WORDS)
     box = draw_boxes(words, 100, 30, (0.9, 1.0), (0.75, 4 / 3))
     assert (box == [30, 0, 40, 30]).all()
+
+
+def test_mirrors_and_quarter_turns_come_equally_often_or_not_at_all():
+    _, flip, turn = draw_crops(CropsConfig(), "v1", 0, 20_000, (100, 100), 1, 2, 3)
+    assert abs(flip.mean() - 0.5) < 5 * 0.5 / np.sqrt(20_000)
+    assert np.abs(np.bincount(turn, minlength=4) / 20_000 - 0.25).max() < 5 * 0.433 / np.sqrt(20_000)
+    upright = CropsConfig(flips=False, quarter_turns=False)
+    same_box, flip, turn = draw_crops(upright, "v1", 0, 50, (100, 100), 1, 2, 3)
+    assert not flip.any()
+    assert not turn.any()
+    assert np.array_equal(same_box, draw_crops(CropsConfig(), "v1", 0, 50, (100, 100), 1, 2, 3)[0])
+
+
+def test_every_view_of_a_sample_has_its_own_box():
+    views = [("v1", 0), ("w", 0), ("v2", 0), ("local", 0), ("local", 1)]
+    boxes = [draw_crops(CropsConfig(), name, copy, 8, (100, 100), 1, 2, 3)[0] for name, copy in views]
+    assert len({box.tobytes() for box in boxes}) == len(views)

@@ -79,6 +79,7 @@ def test_skip_replaces_by_another_site_of_the_well_and_counts_once(tmp_path, cap
         for slot, (who, before) in enumerate(zip(batch.who, was.who, strict=True)):
             shown = {(*who[:2], who.site), (*who[:2], who.second_site)}
             assert not shown & bad
+            assert len(shown) == 2  # the replacement is not the other view's site
             assert who[:2] == before[:2]
             if who == before:
                 for name, group in batch.groups.items():
@@ -90,14 +91,16 @@ def test_skip_replaces_by_another_site_of_the_well_and_counts_once(tmp_path, cap
 
 def test_skip_takes_another_well_where_a_whole_well_is_damaged(tmp_path):
     work = make_work(tmp_path)
-    path = work.container("P1").shard("A05")
-    path.write_bytes(path.read_bytes()[:-7])
+    damaged = {("P1", "A05"), ("P1", "A06"), ("P2", "A01"), ("P2", "A11")}
+    for plate, well in damaged:
+        path = work.container(plate).shard(well)
+        path.write_bytes(path.read_bytes()[:-7])
     with loader(work, "skip") as crops:
         for batch in crops.epoch(0):
             wells = {who[:2] for who in batch.who}
-            assert ("P1", "A05") not in wells
-            assert len(wells) == 8
-        assert crops.skipped >= 1
+            assert not wells & damaged
+            assert len(wells) == 8  # two replacements in one batch are two wells
+        assert crops.skipped >= 4
 
 
 def test_nothing_left_to_take_is_one_clear_line(tmp_path):
