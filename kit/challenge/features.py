@@ -10,6 +10,7 @@ import polars as pl
 import polars.exceptions
 
 from kit.challenge.csv_files import read_csv
+from kit.challenge.manifest import read_manifest
 from kit.errors import KitError
 from kit.images.plates import normalise_well
 from kit.profiles.table import PLATE, WELL, Profiles, read_facts
@@ -165,8 +166,11 @@ def _concat(paths: list[Path], frames: list[pl.DataFrame]) -> pl.DataFrame:
 
 
 def _uses_well_position(paths: list[Path]) -> bool | None:
-    said = [read_facts(path).get("uses_well_position") for path in paths if _kind(path) == "parquet"]
-    return True if True in said else False if said and None not in said and len(said) == len(paths) else None
+    """Return what the files' own record, or the manifest beside a CSV, says; None where one says nothing and none says yes."""
+    said = [
+        (read_facts(path) if _kind(path) == "parquet" else read_manifest(path) or {}).get("uses_well_position") for path in paths
+    ]
+    return True if True in said else None if None in said else False
 
 
 def _id_column(frame: pl.DataFrame, ids: pd.DataFrame | None) -> str | None:
