@@ -108,6 +108,7 @@ class Crops:
         if config.local_crops:
             self._copies["local"] = config.local_crops
         self._in_use = threading.Lock()
+        self._running: tuple[threading.Event, threading.Thread] | None = None
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="crops-read")
         self._reader = SiteReader(work, self._channels, sorted({plate for plate, _, _ in self._who}))
         self._sites_each = 1 + config.second_site
@@ -130,9 +131,10 @@ class Crops:
         ready: queue.Queue = queue.Queue(maxsize=PREFETCH)
         stop = threading.Event()
         driver = threading.Thread(target=self._drive, args=(epoch, start, ready, stop), name="crops-drive", daemon=True)
+        self._running = stop, driver
         try:
             driver.start()
-            while (item := ready.get()) is not None:
+            while not stop.is_set() and (item := ready.get()) is not None:
                 if isinstance(item, Exception):
                     raise item
                 batch, done = item
@@ -149,7 +151,11 @@ class Crops:
         return len(self._bad)
 
     def close(self) -> None:
-        """End the decoding threads and free the buffers."""
+        """End all threads and free the buffers; an epoch that is still open gives nothing more."""
+        if self._running:
+            stop, driver = self._running
+            stop.set()
+            driver.join()
         self._pool.shutdown(wait=True, cancel_futures=True)
         self._ring = None
 

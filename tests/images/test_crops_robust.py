@@ -144,6 +144,15 @@ def test_leaving_an_epoch_early_ends_its_thread(tmp_path):
     assert not crops_threads()
 
 
+def test_closing_the_loader_ends_an_open_epoch(tmp_path):
+    crops = loader(make_work(tmp_path))
+    batches = crops.epoch(0)
+    next(batches)
+    crops.close()
+    assert not crops_threads()
+    assert list(batches) == []
+
+
 INTERRUPTED = """
     import signal, sys, time
     from pathlib import Path
