@@ -19,8 +19,9 @@ import torch
 from torch import Tensor
 
 from kit.kernels.channel_jitter import intensity
-from kit.kernels.launch import require, require_tensor
-from kit.kernels.philox import normal_pair, random_words
+from kit.kernels.extension import cpu_extension
+from kit.kernels.launch import choose, require, require_tensor
+from kit.kernels.philox import normal_pair, random_words, require_seed
 
 FRACTION_BITS = 18
 SIDE_MOST = 4096  # pixels: beyond it the fixed-point coordinates leave 32 bits
@@ -88,8 +89,21 @@ def elastic_lattice(sample_B: Tensor, height: int, width: int, *, alpha: float, 
     """
     require(math.isfinite(sigma) and sigma >= SIGMA_LEAST, "sigma", sigma, f"at least {SIGMA_LEAST} px")
     require(math.isfinite(alpha) and alpha >= 0, "alpha", alpha, "0 or more")
-    spacing = sigma / 2.5
-    blur_y, blur_x = (_blur(lattice_size(side, spacing), sigma, sample_B.device) for side in (height, width))
+    height, width = (lattice_size(side, sigma / 2.5) for side in (height, width))
+    if choose("elastic_lattice", sample_B.device).backend == "torch":
+        return _lattice_reference(sample_B, height, width, alpha=alpha, sigma=sigma, seed=seed, stream=stream)
+    require_tensor("sample_B", sample_B, dtypes=(torch.int64,), shape=(None,), device=sample_B.device)
+    require_seed(seed)
+    out, taps = torch.empty(len(sample_B), 2, height, width), _taps(sigma)
+    strength = len(taps), height, width, alpha, seed, stream
+    cpu_extension().elastic_lattice(
+        sample_B.data_ptr(), len(sample_B), taps.ctypes.data, *strength, out.data_ptr(), torch.get_num_threads()
+    )
+    return out
+
+
+def _lattice_reference(sample_B: Tensor, height: int, width: int, *, alpha, sigma, seed, stream) -> Tensor:
+    blur_y, blur_x = (_blur(points, sigma, sample_B.device) for points in (height, width))
     rows, columns = blur_y.shape[1], blur_x.shape[1]
     words = random_words(sample_B, -(-2 * rows * columns // 4), seed=seed, stream=stream)
     white = torch.stack([*normal_pair(words[..., 0], words[..., 1]), *normal_pair(words[..., 2], words[..., 3])], -1)
@@ -98,8 +112,8 @@ def elastic_lattice(sample_B: Tensor, height: int, width: int, *, alpha: float, 
 
 
 @functools.lru_cache(maxsize=64)
-def _blur(points: int, sigma: float, device: torch.device) -> Tensor:
-    """Return the matrix that blurs white lattice noise along one axis, float64 [points, points + 2 reach].
+def _taps(sigma: float) -> np.ndarray:
+    """Return the taps of the lattice's blur along one axis, float64.
 
     The variance of the spline's values along the axis, averaged over a lattice cell, is 1 / (2 sigma sqrt(pi)).
     """
@@ -109,8 +123,14 @@ def _blur(points: int, sigma: float, device: torch.device) -> Tensor:
     taps = np.exp(-(np.arange(-reach, reach + 1) ** 2) / (2 * width**2))
     phase = (np.arange(64) + 0.5) / 64
     response = sum(np.outer(w, np.pad(taps, (k, 3 - k))) for k, w in enumerate(spline_weights(phase)))
-    taps = taps * math.sqrt(1 / (2 * sigma * math.sqrt(math.pi)) / (response**2).sum(1).mean())
-    matrix = np.zeros((points, points + 2 * reach))
+    return taps * math.sqrt(1 / (2 * sigma * math.sqrt(math.pi)) / (response**2).sum(1).mean())
+
+
+@functools.lru_cache(maxsize=64)
+def _blur(points: int, sigma: float, device: torch.device) -> Tensor:
+    """Return the matrix that blurs white lattice noise along one axis, float64 [points, points + taps - 1]."""
+    taps = _taps(sigma)
+    matrix = np.zeros((points, points + len(taps) - 1))
     for point in range(points):
         matrix[point, point : point + len(taps)] = taps
     return torch.from_numpy(matrix).to(device)

@@ -17,6 +17,7 @@ BACKENDS = ("triton", "cuda", "cpp", "torch")
 OPS = {
     "tile": ("cuda", "cpp"),
     "random_words": ("triton", "cpp"),
+    "elastic_lattice": ("cpp",),
     "channel_jitter": ("triton", "cuda", "cpp"),
     "microscope_noise": ("triton", "cuda", "cpp"),
     "elastic_warp": ("triton", "cuda", "cpp"),

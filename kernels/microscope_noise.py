@@ -77,11 +77,10 @@ def _noisy(x_HW: Tensor, sample: Tensor, noise: Noise, channel: int) -> Tensor:
 
 def check_noise(pixels_BCHW: Tensor, noise: Noise) -> None:
     """Raise a ValueError unless the noise fits the pixels."""
-    batch, channels, height, width = pixels_BCHW.shape
+    batch, channels = pixels_BCHW.shape[:2]
     device = pixels_BCHW.device
     require_tensor("noise.on_B", noise.on_B, dtypes=(torch.int32,), shape=(batch,), device=device)
     require_tensor("noise.sample_B", noise.sample_B, dtypes=(torch.int64,), shape=(batch,), device=device)
-    require(height * width < 2**31, "pixels_BCHW", f"{height} x {width} px", "fewer than 2**31 pixels a channel for noise")
     require(0 <= noise.role < 128, "noise.role", noise.role, "0 to 127")
     require_seed(noise.seed)
     for name, values in (("shot", noise.shot), ("dark", noise.dark), ("read", noise.read)):

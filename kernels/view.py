@@ -97,6 +97,8 @@ def normalise_reference(x_BCHW: Tensor, normalise: Normalise | None) -> Tensor:
 def _check(pixels_BCHW, warp, jitter, noise, normalise, dtype) -> None:
     device = pixels_BCHW.device
     require_tensor("pixels_BCHW", pixels_BCHW, dtypes=PIXELS, shape=(None,) * 4, device=device)
+    height, width = pixels_BCHW.shape[2:]
+    require(height * width < 2**30, "pixels_BCHW", f"{height} x {width} px", "fewer than 2**30 pixels in a channel")
     require(dtype in OUTPUTS, "dtype", dtype, "float32, float16 or bfloat16")
     if warp is not None:
         check_warp(pixels_BCHW, warp)

@@ -10,6 +10,7 @@ from kit.kernels.elastic_warp import (
     AFFINE,
     ELASTIC,
     Warp,
+    _lattice_reference,
     displacement,
     elastic_lattice,
     elastic_warp,
@@ -139,6 +140,15 @@ def test_no_folds_at_the_defaults():
         dy_dy, dy_dx = torch.gradient(field[1])
         worst = min(worst, float(((1 + dx_dx) * (1 + dy_dy) - dx_dy * dy_dx).min()))
     assert worst > 0.1
+
+
+def test_compiled_lattice_equals_the_reference():
+    sample_B = torch.tensor([0, 2**40 + 3, -1])
+    for side, sigma in ((98, 12.0), (30, 40.0)):
+        out = elastic_lattice(sample_B, side, side + 7, alpha=500.0, sigma=sigma, seed=2**64 - 3, stream=9)
+        size = [lattice_size(n, sigma / 2.5) for n in (side, side + 7)]
+        expected = _lattice_reference(sample_B, *size, alpha=500.0, sigma=sigma, seed=2**64 - 3, stream=9)
+        torch.testing.assert_close(out, expected, rtol=1e-6, atol=1e-6)
 
 
 def test_alpha_0_moves_nothing():

@@ -94,6 +94,7 @@ def test_input_is_left_alone():
         (torch.zeros(1, 1, 4, 4, dtype=torch.float64), {}, "pixels_BCHW"),
         (torch.zeros(1, 1, 4, 4, dtype=torch.int16), {}, "pixels_BCHW"),
         (torch.zeros(1, 4, 4), {}, "pixels_BCHW"),
+        (torch.empty(1, 1, 2**15, 2**15, device="meta"), {}, "pixels_BCHW"),  # 32-bit pixel numbers
         (torch.zeros(1, 1, 4, 8)[..., ::2], {}, "pixels_BCHW"),
         (torch.zeros(1, 2, 4, 4), {"jitter": make_jitter(1, 3)}, "scale_BC"),
         (
