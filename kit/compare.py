@@ -10,21 +10,25 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from kit.challenge.score import DIRECTIONS, score_profiles
+from kit.challenge.folds import DIRECTIONS
+from kit.challenge.score import score
 from kit.config import RunConfig, config_to_dict, load_recipe
 from kit.errors import KitError
 from kit.files import write_whole
 from kit.images.store import Work
 from kit.profiles.embed import embed
-from kit.profiles.profile import build_profiles
+from kit.profiles.profile import merge_runs, post_process
 
+NAMES = ["->".join(direction) for direction in DIRECTIONS]
 POST = {
     "none": {},
     "centre": {"normalize": "centre"},
     "mad": {"normalize": "mad"},
+    "sphere": {"whiten": "sphere"},
     "centre+sphere": {"normalize": "centre", "whiten": "sphere"},
 }
 CHOSEN = "centre+sphere"
+PARTS = ("cls", "patch")
 MERGE = "mean"  # sites of a made well are exchangeable: one vector each, averaged
 
 
@@ -80,7 +84,7 @@ def table_text(results: dict, *, classes: int, batches: str) -> str:
     width = max(map(len, names))
     lines = [
         f"k-NN accuracy in %, k=5 cosine, folds by plate; batches: {batches}; chance {100 / classes:.1f}",
-        f"{'':<{width}}  seeds  {'mean':>12}  " + "  ".join(f"{d:>10}" for d in DIRECTIONS) + "  post-processing",
+        f"{'':<{width}}  seeds  {'mean':>12}  " + "  ".join(f"{d:>10}" for d in NAMES) + "  post-processing",
     ]
     for name in names:
         entries = [entry for entry in results.values() if entry["name"] == name]
@@ -88,7 +92,7 @@ def table_text(results: dict, *, classes: int, batches: str) -> str:
         scores = [entry["scores"][post] for entry in entries]
         means = [100 * score["mean"] for score in scores]
         spread = f"+-{statistics.stdev(means):4.1f}" if len(means) > 1 else "      "
-        cells = [_mean_cell([score["directions"][d]["accuracy"] for score in scores]) for d in DIRECTIONS]
+        cells = [_mean_cell([score["directions"][d]["accuracy"] for score in scores]) for d in NAMES]
         best = "" if entries[0]["trained"] else " (its best)"
         lines.append(
             f"{name:<{width}}  {len(means):5d}  {statistics.mean(means):5.1f} {spread}  {'  '.join(cells)}  {post}{best}"
@@ -139,11 +143,8 @@ def run_name(name: str, seed: int) -> str:
 
 
 def _score(work: Work, run: str) -> dict:
-    scores = {}
-    for post, steps in POST.items():
-        profiles = build_profiles(work, [run], merge=MERGE, **steps)
-        scores[post] = score_profiles(profiles, work.wells)
-    return scores
+    merged = merge_runs(work, [run], parts=PARTS, sites="position", order="file", merge=MERGE)
+    return {post: score(post_process(merged, **steps), work.wells) for post, steps in POST.items()}
 
 
 def _keep(results: dict, out: Path, run: str, entry: dict) -> None:

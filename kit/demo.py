@@ -46,6 +46,9 @@ def run_demo(out: Path, *, seed: int, say: Callable[[str], None]) -> str:
     work = kit.open(out / "work")
     for run, settings in MODELS.items():
         _train(work, run, settings, seed, say)
+    say("embed: the same sites at random weights, and as plain intensity statistics")
+    for baseline in ("random", "intensity"):
+        embed(work, "fluorescence", baseline=baseline)
     say("profile, export, check")
     submission = out / "submission.csv"
     profile(work, list(MODELS), out / "profiles.parquet", merge="concat", **STEPS)
@@ -84,10 +87,8 @@ def _train(work: Work, run: str, settings: tuple[str, ...], seed: int, say: Call
 
     say(f"train: {run}, recipe demo" + (f" with {' '.join(settings)}, too short to learn" if settings else ""))
     train(work, run, load_recipe("demo", settings, channels=CHANNEL_GROUPS[run], seed=seed), resume=True)
-    say(f"embed: {run}, then the same sites at random weights and as plain intensity statistics")
+    say(f"embed: {run}")
     embed(work, run)
-    for baseline in ("random", "intensity"):
-        embed(work, run, baseline=baseline)
 
 
 def _scores(work: Work, submission: Path, metadata: Path, ids: Path) -> dict[str, dict]:
