@@ -30,11 +30,11 @@ class Limit(NamedTuple):
     meaning: str
 
 
-# Set on made pictures, with seeds and configurations that no test uses: the healthiest of eight configurations of 500 steps
-# stayed within entropy 0.28 to 0.95, used 0.42 up, rank 1.9 up; three ways to collapse went beyond.
+# Set on made pictures, with seeds and configurations that no test uses: eight healthy configurations of 500 steps
+# stayed within entropy 0.28 to 0.95, used 0.42 up, rank 1.9 up; six ways to collapse went beyond.
 LIMITS = (
     Limit("entropy", 0.97, 0.05, "targets are {uniform_or_single}"),
-    Limit("used", math.inf, 0.15, "nearly all samples share a few prototypes"),
+    Limit("used", math.inf, 0.25, "nearly all samples share a few prototypes"),
     Limit("rank", math.inf, 1.1, "features differ along one direction only"),
     Limit("spread", math.inf, 1e-3, "features are the same for every sample"),
 )

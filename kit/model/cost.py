@@ -12,7 +12,7 @@ from kit.config import ModelConfig, RunConfig
 from kit.model.dino import arrange, seeded_network
 from kit.model.vit import Block
 
-LOGITS_ALIVE = 5  # [chunk, K] tensors in float32 at the worst moment of the loss
+LOGITS_ALIVE = 4  # [chunk, K] tensors in float32 at the worst moment of the loss
 
 
 def tokens_of(model: ModelConfig, side: int) -> int:

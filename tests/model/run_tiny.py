@@ -16,13 +16,18 @@ MODEL = {"drop_path": 0.2}
 
 
 class Store:
-    """The store, with statistics of its own: its small tables have none."""
+    """The store, with statistics and compounds of its own: its small tables have none. A01 is a control."""
 
     def __init__(self, work):
         self._work = work
 
     def __getattr__(self, name: str):
         return getattr(self._work, name)
+
+    @property
+    def wells(self):
+        wells = self._work.wells
+        return wells.assign(Metadata_broad_sample=["" if well == "A01" else f"BRD-{well}" for well in wells["Metadata_Well"]])
 
     def channel_stats(self, channels):
         return [0.5] * len(channels), [0.29] * len(channels)

@@ -80,7 +80,7 @@ def test_signs_that_were_good_count_during_the_warm_up():
     alarm.read(10, GOOD)
     said = [alarm.read(step, GOOD._replace(used=0.1)) for step in range(60, 120, 10)]
     assert [len(lines) for lines in said] == [0, 0, 0, 1, 0, 0]
-    assert "below 0.15" in said[3][0]
+    assert "below 0.25" in said[3][0]
 
 
 def test_a_single_good_reading_starts_the_count_again():

@@ -172,6 +172,41 @@ def test_the_best_checkpoint_is_kept(folder, tmp_path):
     assert sorted(path.stem for path in tmp_path.glob("step_*.safetensors")) == ["step_00000002", "step_00000004"]
 
 
+def test_the_online_knn_keeps_the_best_checkpoint(folder):
+    run_tiny(folder, "watched", train={"knn_epochs": 0.5, "save_minutes": 60.0, "keep": 1})
+    lines = [line for line in read_metrics(folder / "runs" / "watched") if line.get("event") == "knn"]
+    assert [line["step"] for line in lines] == [8, 16, 24, 32, 40]
+    assert all(line["chance"] == 1 / 11 and line["wells"] == 22 for line in lines)
+    best = max(lines, key=lambda line: line["accuracy"])  # the first of equals
+    checkpoints = folder / "runs" / "watched" / "checkpoints"
+    assert json.loads((checkpoints / "best.json").read_text()) == {"step": best["step"], "score": best["accuracy"]}
+    kept = {path.stem for path in checkpoints.glob("step_*.json")}
+    assert kept == {f"step_{best['step']:08d}", LAST}
+    with_knn, without = tensors(folder, "watched"), tensors(folder, "whole")
+    assert all(torch.equal(value, with_knn[name]) for name, value in without.items()), "looking must change nothing"
+
+
+def test_too_little_memory_says_what_to_change(folder, monkeypatch):
+    def full(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(kit.model.session, "learn", full)
+    with pytest.raises(
+        KitError, match=r"out of memory at train\.batch = 6: a step plans .* try --set train\.checkpoint_activations=true"
+    ):
+        run_tiny(folder, "full")
+
+
+def test_a_collapse_stops_the_run_if_asked_to(folder, monkeypatch):
+    monkeypatch.setattr(kit.model.session.Alarm, "read", lambda self, step, signs: ["collapse"] if step == 12 else [])
+    with pytest.raises(KitError, match="collapse"):
+        run_tiny(folder, "stopped", train={"on_collapse": "stop"})
+    record, _ = newest_checkpoint(folder / "runs" / "stopped" / "checkpoints")
+    assert record["place"]["step"] == 12
+    assert read_metrics(folder / "runs" / "stopped")[-1] == {"step": 12, "event": "collapse", "what": "collapse"}
+    run_tiny(folder, "warned", train={"max_steps": 13})
+
+
 def test_losses_that_are_not_finite_are_skipped_then_stop_with_the_samples_named(folder, monkeypatch, caplog):
     real, bad = kit.model.session.make_views, set()
 

@@ -1,0 +1,69 @@
+"""The online k-NN by hand and against scikit-learn."""
+
+import numpy as np
+import pytest
+from sklearn.neighbors import KNeighborsClassifier
+
+from kit.model.knn import choose_wells, neighbour_accuracy
+from tests.images.made_work import make_work
+from tests.model.run_tiny import Store
+from tests.model.tiny import tiny_config
+
+
+def test_accuracy_is_scikit_learns():
+    """One neighbour, so that no tie rule enters."""
+    random = np.random.default_rng(0)
+    label = np.tile(np.arange(8), 6)
+    plate = np.repeat(["a", "b", "c"], 16)
+    features = random.normal(size=(48, 6)) + 1.2 * random.normal(size=(8, 6))[label] + 9 * random.normal(size=6)
+    centred = features.copy()
+    for name in "abc":
+        centred[plate == name] -= centred[plate == name].mean(0)
+    hits = []
+    for name in "abc":
+        near = KNeighborsClassifier(1, metric="cosine").fit(centred[plate != name], label[plate != name])
+        hits.append(near.predict(centred[plate == name]) == label[plate == name])
+    expected = np.concatenate(hits).mean()
+    assert neighbour_accuracy(features, plate, label, k=1) == pytest.approx(expected)
+    assert 0.2 < expected < 1
+
+
+def test_votes_and_ties_by_hand():
+    """Angles on a circle; no centring effect, since each plate's mean is zero."""
+
+    def place(*degrees):
+        angle = np.deg2rad(degrees)
+        return np.stack([np.cos(angle), np.sin(angle)], 1)
+
+    features = np.concatenate((place(0, 180, 90, 270), place(1, 181, 50, 230), place(20, 200, 70, 250)))
+    plate = np.repeat(["p", "q", "r"], 4)
+    label = np.array(list("AxByABzwAByx"))
+    # the query at 0 degrees sees 1 (A), 20 (A), 50 (z): A; that at 90 sees 70 (y), 50 (z), 20 (A): a tie, the nearest, y, wins
+    three = neighbour_accuracy(features, plate, label, k=3)
+    one = neighbour_accuracy(features, plate, label, k=1)
+    expected = {1: [], 3: []}
+    for i in range(12):
+        others = [j for j in range(12) if plate[j] != plate[i]]
+        if label[i] not in label[others]:
+            continue
+        order = sorted(others, key=lambda j: -features[i] @ features[j])
+        for k in (1, 3):
+            votes = [label[j] for j in order[:k]]
+            winner = max(votes, key=lambda name: (votes.count(name), -votes.index(name)))
+            expected[k].append(winner == label[i])
+    assert (one, three) == (pytest.approx(np.mean(expected[1])), pytest.approx(np.mean(expected[3])))
+
+
+def test_the_choice_of_wells(tmp_path):
+    work = Store(make_work(tmp_path))
+    config = tiny_config(train={"knn_wells": 5})
+    chosen = choose_wells(work, config)
+    wells = chosen.wells
+    assert wells.groupby("Metadata_Plate").size().tolist() == [5, 5]
+    first, second = (set(part["Metadata_broad_sample"]) for _, part in wells.groupby("Metadata_Plate"))
+    assert first == second
+    assert "" not in first
+    assert chosen.chance == 1 / 5
+    assert chosen.sites.groupby(["Metadata_Plate", "Metadata_Well"]).size().eq(4).all()
+    assert choose_wells(work, config).sites.equals(chosen.sites)
+    assert choose_wells(work, config, plates=["P1"]) is None

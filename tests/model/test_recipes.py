@@ -1,0 +1,92 @@
+"""The recipes: what each row of the papers' table changes, and nothing else."""
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import kit.config
+from kit.config import CHANNELS, changed_keys, config_to_toml, load_config, load_recipe, recipe_names
+from kit.errors import UsageError
+
+FOLDER = Path(kit.config.__file__).parent / "recipes"
+PUBLISHED = ("dinov2-8ch", "dinov2-separate", "dinov2-518", "sslprofiler", "sslprofiler-local")
+
+
+def recipe(name: str, **values):
+    return load_recipe(name, channels=() if "8ch" in name else CHANNELS[:5], **values)
+
+
+def test_every_row_of_the_table_is_a_recipe():
+    assert set(recipe_names()) == {*PUBLISHED, *(f"{name}-base" for name in PUBLISHED), "demo"}
+
+
+def test_what_the_papers_say_is_in_every_published_recipe():
+    for name in PUBLISHED:
+        config = recipe(name)
+        assert (config.model.dim, config.model.depth, config.model.heads, config.model.patch) == (384, 12, 6, 14)
+        assert (config.model.ffn, config.train.epochs, config.train.batch) == ("swiglu", 100, 128)
+        assert (config.train.lr, config.train.warmup_epochs) == (2e-5, 10)
+        base = recipe(f"{name}-base")
+        assert (base.model.dim, base.model.heads) == (768, 12)
+        assert set(changed_keys(config, base)) <= {"recipe", "model.dim", "model.heads"}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "changed"),
+    [
+        ("dinov2-8ch", "dinov2-separate", {"channels"}),
+        ("dinov2-separate", "dinov2-518", {"crops.global_side", "embed.side", "embed.batch"}),
+        (
+            "dinov2-518",
+            "sslprofiler",
+            {"crops.quarter_turns", "views.style", "views.rotation", "views.elastic_p", "views.noise_p"},
+        ),
+        ("sslprofiler", "sslprofiler-local", {"crops.local_crops", "crops.second_site", "loss.local_aggregation"}),
+    ],
+)
+def test_each_row_changes_only_what_it_names(before, after, changed):
+    assert set(changed_keys(recipe(before), recipe(after))) == changed | {"recipe"}
+
+
+def test_the_winner_is_the_default():
+    assert kit.config.RunConfig().recipe == "sslprofiler-local"
+    config = recipe("sslprofiler-local")
+    assert (config.loss.local_aggregation, config.loss.masked_view, config.crops.local_crops) == (True, "own", 0)
+    assert (config.views.noise_shot, config.views.noise_dark, config.views.noise_read) == (0.1, 0.05, 0.01)
+    assert (config.views.elastic_alpha, config.views.elastic_sigma, config.views.elastic_p) == (1200, 40, 0.5)
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.toml")), ids=lambda path: path.stem)
+def test_every_value_of_a_published_recipe_names_its_source(path):
+    table = tomllib.loads(path.read_text())
+    assert table
+    for line in path.read_text().splitlines():
+        if "=" in line and not line.startswith(("#", "extends")) and path.stem != "demo":
+            assert "  # " in line, f"{path.name}: {line}"
+
+
+def test_run_toml_says_every_value_and_reads_back(tmp_path):
+    for name in recipe_names():
+        config = recipe(name, seed=5)
+        (tmp_path / "run.toml").write_text(config_to_toml(config))
+        assert load_config(tmp_path / "run.toml") == config
+
+
+def test_unknown_names_suggest_the_nearest(tmp_path):
+    with pytest.raises(UsageError, match="did you mean sslprofiler-local"):
+        load_recipe("sslprofiler-locl")
+    with pytest.raises(UsageError, match=r"unknown key train\.learning_rat"):
+        load_recipe("demo", ["train.learning_rat=1"])
+    with pytest.raises(UsageError, match=r"unknown key loss\.prototype; did you mean prototypes"):
+        load_recipe("demo", ["loss.prototype=9"])
+    with pytest.raises(UsageError, match=r"train\.batch = 10: need a multiple of 4 micro-batches"):
+        load_recipe("demo", ["train.batch=10", "train.micro_batches=4"])
+    with pytest.raises(UsageError, match="made for the channels Mito"):
+        load_recipe("dinov2-8ch", channels=CHANNELS[:5])
+    own = tmp_path / "mine.toml"
+    own.write_text('extends = "demo"\n[train]\nlr = 0.5\n')
+    assert load_recipe(str(own)).train.lr == 0.5
+    own.write_text("lr = [")
+    with pytest.raises(UsageError, match="not valid TOML"):
+        load_recipe(str(own))
