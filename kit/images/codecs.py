@@ -23,6 +23,9 @@ class Codec:
     decode: Callable[[bytes], bytes | np.ndarray]
     chain: tuple[dict, ...]
 
+    def __reduce__(self):
+        return find_codec, (self.name,)  # another process has the same functions
+
 
 def _zstd(name: str, level: int) -> Codec:
     def encode(image):

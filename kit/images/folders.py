@@ -14,7 +14,7 @@ from pathlib import Path
 from kit.errors import KitError, UsageError
 from kit.images.tiff import BadImage
 
-TRIES = 6
+TRIES = 8
 _FIRST_WAIT = 0.25  # seconds; doubled from try to try
 _REQUESTS = 64  # in flight per process, over all wells at work
 
@@ -60,7 +60,7 @@ class Folder:
 
     def entries(self) -> list[Entry]:
         """Return what is in it, by name; nothing where it does not exist."""
-        return _list_url(self.path) if is_url(self.path) else _list_local(self.path)
+        return list_url(self.path) if is_url(self.path) else _list_local(self.path)
 
     def has_folder(self, name: str) -> bool:
         """Return whether a folder of that name is in it."""
@@ -149,7 +149,8 @@ def _list_local(path: str) -> list[Entry]:
 
 
 @functools.lru_cache(maxsize=256)
-def _list_url(url: str) -> list[Entry]:
+def list_url(url: str) -> list[Entry]:
+    """Return what lies under a URL, by name; asked once per process."""
     system, path, scheme = _system(url)
     try:
         found = _again(lambda: system.ls(path, detail=True), url)
@@ -225,9 +226,16 @@ def _system(url: str):
     except ImportError as error:
         raise UsageError(f"{url}: reading from URLs needs fsspec: pip install kit[s3]") from error
     scheme = url.partition("://")[0]
-    options = {"anon": True} if scheme == "s3" and "anon" not in fsspec.config.conf.get("s3", {}) else {}
     try:
-        system, path = fsspec.core.url_to_fs(url, **options)
+        system, path = fsspec.core.url_to_fs(url, **(_s3_options(fsspec.config.conf.get("s3", {})) if scheme == "s3" else {}))
     except (ImportError, ValueError) as error:
         raise UsageError(f"{url}: {error}") from error
+    if scheme == "s3":
+        system.retries = 1  # kit tries again itself, with its own pauses and its own word at the end
     return system, path, scheme
+
+
+def _s3_options(configured: dict) -> dict:
+    """Anonymous, one try per request, a connection for each: unless fsspec's configuration says otherwise."""
+    network = {"retries": {"total_max_attempts": 1}, "connect_timeout": 15, "read_timeout": 60, "max_pool_connections": _REQUESTS}
+    return {"anon": True, "config_kwargs": network} | configured

@@ -17,7 +17,7 @@ from kit.images.packing import WellJob, committed, count_well, pack_well
 from kit.images.plate_work import PlateWork, begin_plate, tidy
 from kit.images.ranges import plate_ranges, store_ranges, stored_ranges
 from kit.images.report import IngestReport
-from kit.images.runners import Threads
+from kit.images.runners import Cluster, Runner, Threads
 from kit.images.source import Source, choose_plates, open_source
 from kit.images.store import StoreSettings, open_work
 from kit.images.verify import verify as check_store
@@ -29,7 +29,7 @@ _REQUESTS_AHEAD = 64  # remote files asked for before they are needed, over all 
 
 def ingest(
     source, work, *, metadata=None, plates=(), jobs=None, load_data=None, layout=None, scale="image", bits=8, size=None,
-    codec=None, dry_run=False, verify=False, strict=False, illum=None, max_bad=BAD_SHARE,
+    codec=None, dry_run=False, verify=False, strict=False, illum=None, max_bad=BAD_SHARE, dask=None,
 ) -> IngestReport | DryRun:  # fmt: skip
     """Pack the plates of `source` into the work folder `work`; what is there already is kept.
 
@@ -46,6 +46,7 @@ def ingest(
         strict: a bad image ends the ingest.
         illum: folder of illumination functions <plate>/<plate>_Illum<Channel>.npy to divide by before scaling.
         max_bad: share of a plate's images that may be bad.
+        dask: address of a Dask scheduler whose workers are to do the wells; they see the same paths as this process.
 
     Raises:
         UsageError: nothing to do, or settings that differ from the store's.
@@ -64,7 +65,7 @@ def ingest(
     illum = None if illum is None else Path(illum)
     if dry_run:
         return plan(chosen, work / "plates", settings, tables, opened, locator, reader, illum, jobs)
-    with disk_errors(work), only_one(work), Threads(jobs, reader) as runner:
+    with disk_errors(work), only_one(work), Cluster(dask, reader) if dask else Threads(jobs, reader) as runner:
         agree(work, settings)
         report = _Packer(work, settings, tables, opened, locator, reader, runner, illum).run(
             chosen, strict=strict, max_bad=max_bad
@@ -95,7 +96,7 @@ def check_labels(chosen: list[str], metadata: Metadata | None, *, named: bool) -
 
 
 class _Packer:
-    def __init__(self, work, settings, metadata, source: Source, locator: Locator, reader: Reader, runner: Threads, illum):
+    def __init__(self, work, settings, metadata, source: Source, locator: Locator, reader: Reader, runner: Runner, illum):
         self.folder = Path(work) / "plates"
         self.settings: StoreSettings = settings
         self.metadata: Metadata | None = metadata
