@@ -4,6 +4,8 @@ Every draw is a function of the run's seed, the sample's id and the role of the 
 be made again anywhere, and how a batch is split changes nothing.
 """
 
+import functools
+
 import torch
 from torch import Tensor
 
@@ -43,7 +45,7 @@ def make_view(
         seed: of the run.
         role: first, second or local; each draws its own numbers, and DINOv2's style treats them differently.
         channels: names of the C channels; the noise may be weaker in one group than in the other.
-        mean_C, sd_C: of the data set, intensities in [0, 1].
+        mean_C, sd_C: of the data set, intensities in [0, 1]; read once, so not to be changed in place.
 
     Sources: SSLProfiler 1, sections 3.3.2 and 6; DINOv2 (arXiv:2304.07193) for style dinov2.
     """
@@ -152,7 +154,12 @@ def _noise(config: ViewsConfig, draws: _Draws, channels: tuple[str, ...]) -> Noi
 def _normalise(config: ViewsConfig, mean_C: Tensor, sd_C: Tensor) -> Normalise:
     if config.normalise == "crop":
         return Normalise(floor=config.normalise_floor)
-    mean, sd = ([float(value) for value in values] for values in (mean_C, sd_C))
-    if not all(value > 0 for value in sd):
+    mean, sd = (_values(tensor) if isinstance(tensor, Tensor) else tuple(map(float, tensor)) for tensor in (mean_C, sd_C))
+    if not min(sd) > 0:
         raise UsageError(f"views.normalise = dataset, but the data set's sd of a channel is not above 0: {sd}; use crop")
     return Normalise(scale=tuple(1 / s for s in sd), shift=tuple(-m / s for m, s in zip(mean, sd, strict=True)))
+
+
+@functools.lru_cache(maxsize=16)  # by identity, as tensors hash: asking a GPU for the same numbers at each step would stall it
+def _values(tensor: Tensor) -> tuple[float, ...]:
+    return tuple(tensor.tolist())

@@ -1,5 +1,6 @@
 """Every backend of the view against the torch reference: the compiled one, and Triton's kernels in the interpreter."""
 
+import threading
 from dataclasses import replace
 
 import pytest
@@ -75,6 +76,18 @@ def test_threads_change_nothing(backend):
         assert torch.equal(view(pixels, **parts), one)
     finally:
         torch.set_num_threads(threads)
+
+
+def test_python_goes_on_meanwhile(backend):
+    if backend == "triton":
+        pytest.skip("the interpreter is Python itself")
+    pixels, parts, done, ticks = random_pixels(B=8, H=400, W=400), parts_of("noise", 8, 5, 400, 400), threading.Event(), 0
+    worker = threading.Thread(target=lambda: (view(pixels, **parts), done.set()))
+    worker.start()
+    while not done.wait(0.0005):
+        ticks += 1
+    worker.join()
+    assert ticks > 10  # with the lock held until the end there would be one or two
 
 
 def test_random_words_are_the_same_bits(backend):
