@@ -3,6 +3,7 @@
 Convention: every rank's loss is its share of the global mean, so gradients are summed over ranks, never averaged.
 """
 
+import atexit
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -115,4 +116,5 @@ def join_group() -> Group:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     if not dist.is_initialized():
         dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+        atexit.register(dist.destroy_process_group)
     return Group(rank, world)

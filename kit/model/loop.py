@@ -59,6 +59,9 @@ def make_learner(
     for head in (student.dino_head, student.patch_head, teacher.dino_head, teacher.patch_head):
         head.join(group)
     student.backbone.checkpoint_activations = config.train.checkpoint_activations
+    if config.train.compile:
+        for block in (*student.backbone.blocks, *teacher.backbone.blocks):
+            block.compile()
     token = student.backbone.cls_token
     zero_K = torch.zeros(config.loss.prototypes, device=token.device, dtype=torch.promote_types(token.dtype, torch.float32))
     return Learner(

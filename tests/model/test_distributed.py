@@ -1,5 +1,10 @@
 """Two processes equal one: the same batch split over gloo ranks gives the same losses and weights."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 import torch.distributed as dist
@@ -8,8 +13,12 @@ import torch.multiprocessing as mp
 from kit.errors import UsageError
 from kit.model.distributed import ONE, Group, join_group
 from kit.model.loop import learn
+from kit.model.metrics import read_metrics
+from tests.images.made_work import make_work
+from tests.model.run_tiny import run_tiny
 from tests.model.tiny import as_double, assert_near, random_views, tiny_config, tiny_learner
 
+ROOT = Path(__file__).parents[2]
 STEPS = 20
 DTYPES = (torch.float64, torch.float32)
 CASES = {
@@ -73,6 +82,20 @@ def test_two_processes_lose_as_one_in_float32(both, case):
     losses, _ = train_part(case, torch.float32, ONE)
     for rank in range(2):
         assert both[rank][case, torch.float32][0] == pytest.approx(losses, rel=1e-4)
+
+
+@pytest.mark.slow
+def test_torchrun_trains_the_same_run(tmp_path):
+    """Two processes with the real loader against one process."""
+    make_work(tmp_path)
+    run_tiny(tmp_path, "one")
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m", "tests.model.run_tiny"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "KIT_QUIET": "1"}
+    done = subprocess.run([*command, str(tmp_path), "two", "--resume"], cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    losses = [[line["loss"] for line in read_metrics(tmp_path / "runs" / name)] for name in ("one", "two")]
+    assert losses[1] == pytest.approx(losses[0], rel=1e-4)
+    assert len(losses[0]) == 40
 
 
 def test_torchruns_variables(monkeypatch):
