@@ -25,6 +25,7 @@ from kit.model.metrics import Metrics, memory_gb
 from kit.model.official import put_weights, read_weights
 from kit.model.schedules import total_steps
 from kit.model.views import make_view
+from kit.model.views_figure import draw_views_figure
 from kit.progress import progress
 
 ROLES = {"v1": "first", "w": "second", "v2": "second", "local": "local"}
@@ -186,15 +187,18 @@ class Session:
         return line
 
     def _validate(self) -> bool:
-        """Every train.knn_epochs: k-NN over the validation wells; return whether it was the best so far."""
+        """Every train.knn_epochs: k-NN over the validation wells and a figure of views; return whether it was the best so far."""
         every = round(self.config.train.knn_epochs * self.crops.steps_per_epoch)
         if self.validation is None or (self.place.step % max(every, 1) and self.place.step < self.steps):
             return False
         with self.clock.section("validation"):
-            backbone = self.learner.teacher.backbone
-            score = validate(backbone, self.work, self.validation, self.config, self.mean_C, self.sd_C, self.learner.autocast)
-        self.metrics.write(self.place.step, {"event": "knn", "accuracy": score, "chance": self.validation.chance,
-                                             "wells": len(self.validation.wells)})  # fmt: skip
+            backbone, statistics = self.learner.teacher.backbone, (self.mean_C, self.sd_C)
+            score = validate(backbone, self.work, self.validation, self.config, *statistics, self.learner.autocast)
+        facts = {"accuracy": score, "chance": self.validation.chance, "wells": len(self.validation.wells)}
+        self.metrics.write(self.place.step, {"event": "knn", **facts})
+        figure = self.folder / "figures" / f"views_{self.place.step:08d}.png"
+        figure.parent.mkdir(exist_ok=True)
+        draw_views_figure(self.work, self.config.views, figure, seed=self.place.step, channels=self.config.channels)
         best = self.folder / "checkpoints" / "best.json"
         before = json.loads(best.read_text())["score"] if best_step(best.parent) >= 0 else -1.0
         if score > before:

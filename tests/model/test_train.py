@@ -182,6 +182,7 @@ def test_the_online_knn_keeps_the_best_checkpoint(folder):
     assert json.loads((checkpoints / "best.json").read_text()) == {"step": best["step"], "score": best["accuracy"]}
     kept = {path.stem for path in checkpoints.glob("step_*.json")}
     assert kept == {f"step_{best['step']:08d}", LAST}
+    assert len(list((folder / "runs" / "watched" / "figures").glob("views_*.png"))) == 5
     with_knn, without = tensors(folder, "watched"), tensors(folder, "whole")
     assert all(torch.equal(value, with_knn[name]) for name, value in without.items()), "looking must change nothing"
 
