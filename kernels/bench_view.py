@@ -176,10 +176,10 @@ def _whole_view(job: Job, n: int, noise: bool) -> Task:
         rivals.append(_optional("OpenCV and numpy", "cv2", lambda: lambda: opencv_view(*arrays)))
     title = "x".join(map(str, job.shape)) + " view, " + ("all on" if noise else "no noise")
     width = 4 if job.device == "cpu" else 2  # bytes of an output pixel
-    return Task(title, job.device, n, n * (1 + width), tuple(rivals), lambda: _share_of_flips(job, noise))
+    return Task(title, job.device, n, n * (1 + width), tuple(rivals), lambda: _largest_rounding(job, noise))
 
 
-def _share_of_flips(job: Job, noise: bool) -> float:
+def _largest_rounding(job: Job, noise: bool) -> float:
     gap = (job.ours(noise=noise) - job.reference(noise)).abs()
     return float(gap[gap < 0.4].max())  # a flipped count is 0.5 here: at most one in a thousand, see the tests
 

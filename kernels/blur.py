@@ -34,7 +34,8 @@ def blur(x_BCHW: Tensor, sigma_B: Tensor, solarise_B: Tensor) -> Tensor:
         from kit.kernels.view_triton import launch_blur
     else:
         from kit.kernels.view_compiled import launch_blur
-    return launch_blur(x_BCHW, taps(sigma_B), solarise_B)
+    with torch.cuda.device_of(x_BCHW):
+        return launch_blur(x_BCHW, taps(sigma_B), solarise_B)
 
 
 def taps(sigma_B: Tensor) -> Tensor:

@@ -30,6 +30,14 @@ _FUSED = {  # the parts that are switched on
     "no noise": "WARP ELASTIC JITTER NORMALISE",
     "affine only": "WARP JITTER NORMALISE",
 }
+_NEEDED = {  # switch: the arguments that are None without it
+    "WARP": ("kind", "affine"),
+    "ELASTIC": ("lattice",),
+    "JITTER": ("scale", "shift"),
+    "NOISE": ("noisy", "sample", "strength", "fine"),
+    "MANY": ("coarse",),
+    "NORMALISE": ("last",),
+}
 _SINGLE = {"channel jitter": "JITTER", "elastic warp": "WARP ELASTIC", "microscope noise": "NOISE", "normalise": "NORMALISE"}
 
 
@@ -53,13 +61,14 @@ def variants() -> dict[str, tuple]:
 
 def _view(on: str, source: str, out: str) -> tuple:
     noise = "NOISE" in on
-    names = ("WARP", "ELASTIC", "JITTER", "NOISE", "MANY", "NORMALISE")
-    switches = {"BYTES": source == "uint8"} | {name: name in on.split() for name in names}
+    switches = {"BYTES": source == "uint8"} | {name: name in on.split() for name in _NEEDED}
     types = {"pixels": f"*{_TYPES[source]}", "out": f"*{_TYPES[out]}", "kind": "*i32", "affine": "*i32", "lattice": "*fp32"}
     types |= {"scale": "*fp32", "shift": "*fp32", "noisy": "*i32", "sample": "*i64", "strength": "*fp32", "fine": "*i32"}
     types |= {"coarse": "*i32", "last": "*fp32", "seed": "i64", "stream": "i32", "coarse_stream": "i32", "C": "i32", "H": "i32"}
     types |= {"W": "i32", "Ly": "i32", "Lx": "i32", "per_spacing": "fp32"}
-    return _entry(view_triton._view, "view" if noise else "noiseless view", types, switches)
+    absent = [name for switch, names in _NEEDED.items() if not switches[switch] for name in names]
+    kept = {name: kind for name, kind in types.items() if name not in absent}
+    return _entry(view_triton._view, "view" if noise else "noiseless view", kept, switches | dict.fromkeys(absent))
 
 
 def _entry(kernel, launch: str, types: dict, constants: dict) -> tuple:
@@ -72,7 +81,7 @@ def measure(name: str, arch: int) -> dict[str, int]:
     kernel, types, constants, warps = variants()[name]
     signature = types | dict.fromkeys(constants, "constexpr")
     source = ASTSource(fn=kernel, signature=signature, constexprs=constants, attrs={})
-    compiled = triton.compile(source, target=GPUTarget("cuda", arch, 32), options={"num_warps": warps})
+    compiled = triton.compile(source, target=GPUTarget("cuda", arch, 32), options={"num_warps": warps, **view_triton.OPTIONS})
     with tempfile.TemporaryDirectory() as folder:
         cubin = Path(folder) / "kernel.cubin"
         cubin.write_bytes(compiled.asm["cubin"])

@@ -49,7 +49,8 @@ def random_words(sample_B: Tensor, count: int, *, seed: int, stream: int) -> Ten
     if backend == "triton":
         from kit.kernels.view_triton import launch_random_words
 
-        return launch_random_words(sample_B, count, seed=seed, stream=stream)
+        with torch.cuda.device_of(sample_B):
+            return launch_random_words(sample_B, count, seed=seed, stream=stream)
     return random_words_reference(sample_B, count, seed=seed, stream=stream)
 
 

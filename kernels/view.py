@@ -68,7 +68,8 @@ def view(
         from kit.kernels.view_triton import launch_view
     else:
         from kit.kernels.view_compiled import launch_view
-    return launch_view(pixels_BCHW, **parts, dtype=dtype)
+    with torch.cuda.device_of(pixels_BCHW):  # nothing for a CPU tensor
+        return launch_view(pixels_BCHW, **parts, dtype=dtype)
 
 
 def view_reference(pixels_BCHW, *, warp=None, jitter=None, noise=None, normalise=None, dtype=torch.float32) -> Tensor:

@@ -28,10 +28,9 @@ def launch_view(pixels_BCHW: Tensor, *, warp, jitter, noise, normalise, dtype) -
         args.threads = torch.get_num_threads()
         extension.view(args)
         return out.to(dtype)
-    with torch.cuda.device(pixels_BCHW.device):
-        stream = torch.cuda.current_stream().cuda_stream
-        extension.view(args, stream)
-        return _standardised(out, normalise.floor, dtype, stream) if standardise else out
+    stream = torch.cuda.current_stream().cuda_stream
+    extension.view(args, stream)
+    return _standardised(out, normalise.floor, dtype, stream) if standardise else out
 
 
 def fill_args(args, pixels_BCHW: Tensor, out: Tensor, *, warp, jitter, noise, normalise):

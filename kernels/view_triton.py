@@ -1,6 +1,6 @@
 """The view, the blur and the random words as Triton kernels. Imported only where Triton is: macOS and Windows have none.
 
-No autotune, no libdevice: launch shapes are a table, and logarithm and sine are polynomials, those of csrc/common.
+No autotune: launch shapes are a table. kit.kernels.device_triton holds the parts.
 B batch, C channels, H W pixels, Ly Lx lattice. Every program makes BLOCK pixels of all channels of one image, so that
 coordinates and spline weights are worked out once.
 """
@@ -13,11 +13,13 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from kit.kernels.device_triton import add_noise, displacement, reflect, tap
 from kit.kernels.philox import NOISE, NOISE_COARSE, stream_of
 from kit.kernels.poisson import coarse_table, fine_table
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 LAUNCH = {"view": (256, 4), "noiseless view": (256, 4), "plane": (512, 4)}  # kernel: (BLOCK, warps)
+OPTIONS = {"enable_fp_fusion": True}  # said, because its default differs between versions of Triton
 ANY_BLOCK = 16384  # in the interpreter a program costs the same whatever its size
 
 
@@ -74,6 +76,7 @@ def launch_view(pixels_BCHW: Tensor, *, warp, jitter, noise, normalise, dtype) -
         NORMALISE=last is not None,
         BLOCK=block,
         num_warps=warps,
+        **OPTIONS,
     )
     return _standardised(out, normalise.floor, dtype) if standardise else out
 
@@ -81,7 +84,7 @@ def launch_view(pixels_BCHW: Tensor, *, warp, jitter, noise, normalise, dtype) -
 def _standardised(x_BCHW: Tensor, floor: float, dtype: torch.dtype) -> Tensor:
     out = torch.empty_like(x_BCHW, dtype=dtype)
     planes, (block, warps) = x_BCHW.shape[0] * x_BCHW.shape[1], launch_shape("plane")
-    _standardise[(planes,)](x_BCHW, out, x_BCHW.shape[2] * x_BCHW.shape[3], floor, BLOCK=block, num_warps=warps)
+    _standardise[(planes,)](x_BCHW, out, x_BCHW.shape[2] * x_BCHW.shape[3], floor, BLOCK=block, num_warps=warps, **OPTIONS)
     return out
 
 
@@ -90,7 +93,7 @@ def launch_random_words(sample_B: Tensor, count: int, *, seed: int, stream: int)
     out = torch.empty(len(sample_B), count, 4, dtype=torch.int64, device=sample_B.device)
     block, warps = launch_shape("plane")
     grid = (len(sample_B), triton.cdiv(count, block))
-    _random_words[grid](sample_B, out, count, _signed(seed), stream, BLOCK=block, num_warps=warps)
+    _random_words[grid](sample_B, out, count, _signed(seed), stream, BLOCK=block, num_warps=warps, **OPTIONS)
     return out
 
 
@@ -100,8 +103,8 @@ def launch_blur(x_BCHW: Tensor, taps_B5: Tensor, solarise_B: Tensor) -> Tensor:
     between, out = torch.empty_like(x_BCHW), torch.empty_like(x_BCHW)
     block, warps = launch_shape("plane")
     grid = (B * C, triton.cdiv(H * W, block))
-    _blur_axis[grid](x_BCHW, between, taps_B5, solarise_B, C, H, W, ACROSS=True, BLOCK=block, num_warps=warps)
-    _blur_axis[grid](between, out, taps_B5, solarise_B, C, H, W, ACROSS=False, BLOCK=block, num_warps=warps)
+    _blur_axis[grid](x_BCHW, between, taps_B5, solarise_B, C, H, W, ACROSS=True, BLOCK=block, num_warps=warps, **OPTIONS)
+    _blur_axis[grid](between, out, taps_B5, solarise_B, C, H, W, ACROSS=False, BLOCK=block, num_warps=warps, **OPTIONS)
     return out
 
 
@@ -113,112 +116,6 @@ def _signed(seed: int) -> int:
 def _constants(rows: tuple, device: torch.device) -> Tensor:
     """Return a small table on the device, float32 [C, rows]; kept, so that a step copies nothing to the GPU."""
     return torch.tensor(rows, dtype=torch.float32).T.contiguous().to(device)
-
-
-@triton.jit
-def _uniform(word):
-    return ((word >> 9).to(tl.int32).to(tl.float32) + 0.5) * 1.1920928955078125e-07  # 2**-23
-
-
-@triton.jit
-def _log(x):
-    """Natural logarithm of 0 < x < infinity, no denormals, to 1e-7."""
-    bits = x.to(tl.int32, bitcast=True)
-    power = (bits - 0x3F3504F3) >> 23  # mantissa from sqrt(1/2) to sqrt(2)
-    m = (bits - (power << 23)).to(tl.float32, bitcast=True) - 1.0
-    tail = 0.0950125201 * m - 0.142018499
-    tail = tail * m + 0.146461145
-    tail = tail * m - 0.165834516
-    tail = tail * m + 0.199862374
-    tail = tail * m - 0.250011288
-    tail = tail * m + 0.333334032
-    return power.to(tl.float32) * 0.693147181 + (m - 0.5 * m * m + m * m * m * tail)
-
-
-@triton.jit
-def _sin_turn(y):
-    """sin(2 pi y) for 0 < y < 1, to 1e-7."""
-    t = 0.5 - y
-    size = tl.abs(t)
-    fold = tl.minimum(size, 0.5 - size)
-    s = tl.where(t < 0, -fold, fold)
-    q = s * s
-    return s * (6.28318528 + q * (-41.3416807 + q * (81.6024851 + q * (-76.5813965 + q * 39.7616166))))
-
-
-@triton.jit
-def _alias_draw(table, row, word, BITS: tl.constexpr):
-    SHIFT: tl.constexpr = 32 - BITS
-    LOW: tl.constexpr = (1 << SHIFT) - 1
-    column = (word >> SHIFT).to(tl.int32)
-    entry = tl.load(table + (row << BITS) + column).to(tl.uint32, bitcast=True)
-    other = (entry >> SHIFT).to(tl.int32)
-    return tl.where((word & LOW).to(tl.int32) < (entry & LOW).to(tl.int32), column, other)
-
-
-@triton.jit
-def _noisy(x, words, coarse_word, fine, coarse, rate_of_one, shot, dark, read, MANY: tl.constexpr):
-    """Shot noise, dark current and read noise; the arithmetic of csrc/common/noise.h."""
-    w0, w1, w2, w3 = words
-    rate = tl.where(x > 0, tl.minimum(x, 1.0), 0.0) * rate_of_one
-    count = tl.zeros_like(rate)
-    if MANY:
-        tens = tl.minimum((rate * 0.1).to(tl.int32), 31)
-        low = tl.maximum(tens * 10 - 120, 0)
-        count = (low + _alias_draw(coarse, tens, coarse_word, 8)).to(tl.float32)
-        rate = tl.maximum(rate - tens.to(tl.float32) * 10.0, 0.0)
-    row = tl.minimum((rate * 25.6).to(tl.int32), 255)
-    rest = rate - row.to(tl.float32) * 0.0390625
-    coin = (w1 >> 1).to(tl.int32).to(tl.float32) * 4.656612873077393e-10  # 2**-31, finest near 0
-    one = rest * (1.0 - rest * (0.5 - rest * (1 / 6 - rest * (1 / 24))))
-    two = rest * rest * (0.5 - rest * (1 / 3 - rest * 0.125))
-    three = rest * rest * rest * (1 / 6 - rest * 0.125)
-    more = (coin < one).to(tl.int32) + (coin < two).to(tl.int32) + (coin < three).to(tl.int32)
-    count += (_alias_draw(fine, row, w0, 5) + more).to(tl.float32)
-    normal = tl.sqrt(-2.0 * _log(_uniform(w2))) * _sin_turn(_uniform(w3))
-    return tl.minimum(tl.maximum(count * shot + dark + normal * read, 0.0), 1.0)
-
-
-@triton.jit
-def _reflect(index, side):
-    last = side - 1
-    index = last - tl.abs(last - tl.abs(index))
-    index = last - tl.abs(last - tl.abs(index))
-    return tl.minimum(tl.maximum(index, 0), last)
-
-
-@triton.jit
-def _tap(fixed, shift):
-    part = (fixed & 0x3FFFF).to(tl.float32) * 3.814697265625e-06 + shift  # 18 fractional bits
-    steps = tl.floor(part)
-    return (fixed >> 18) + steps.to(tl.int32), part - steps
-
-
-@triton.jit
-def _spline(u):
-    v = 1.0 - u
-    inner, outer = u * u * (0.5 * u - 1.0) + 2 / 3, v * v * (0.5 * v - 1.0) + 2 / 3
-    return v * v * v * (1 / 6), inner, outer, u * u * u * (1 / 6)
-
-
-@triton.jit
-def _line(row, weights):
-    w0, w1, w2, w3 = weights
-    return w0 * tl.load(row) + w1 * tl.load(row + 1) + w2 * tl.load(row + 2) + w3 * tl.load(row + 3)
-
-
-@triton.jit
-def _displacement(lattice, x, y, per_spacing, Ly, Lx):
-    """The field along x and y; lattice [2, Ly, Lx] of one image."""
-    at_x, at_y = x.to(tl.float32) * per_spacing, y.to(tl.float32) * per_spacing
-    cell_x, cell_y = at_x.to(tl.int32), at_y.to(tl.int32)
-    across = _spline(at_x - cell_x.to(tl.float32))
-    v0, v1, v2, v3 = _spline(at_y - cell_y.to(tl.float32))
-    a = lattice + cell_y * Lx + cell_x
-    b = a + Ly * Lx
-    along = v0 * _line(a, across) + v1 * _line(a + Lx, across) + v2 * _line(a + 2 * Lx, across) + v3 * _line(a + 3 * Lx, across)
-    aside = v0 * _line(b, across) + v1 * _line(b + Lx, across) + v2 * _line(b + 2 * Lx, across) + v3 * _line(b + 3 * Lx, across)
-    return along, aside
 
 
 @triton.jit(do_not_specialize=["seed", "stream"])
@@ -283,11 +180,11 @@ def _view(
         if ELASTIC:  # noqa: SIM102
             if tl.load(kind + image) == 2:
                 field = lattice + image.to(tl.int64) * 2 * Ly * Lx
-                along, aside = _displacement(field, tl.minimum(x, W - 1), tl.minimum(y, H - 1), per_spacing, Ly, Lx)
-        left, right = _tap(tl.where(moved, tl.load(a) * x + tl.load(a + 1) * y + tl.load(a + 2), x << 18), along)
-        top, below = _tap(tl.where(moved, tl.load(a + 3) * x + tl.load(a + 4) * y + tl.load(a + 5), y << 18), aside)
-        x0, x1 = _reflect(left, W), _reflect(left + 1, W)
-        y0, y1 = _reflect(top, H) * W, _reflect(top + 1, H) * W
+                along, aside = displacement(field, tl.minimum(x, W - 1), tl.minimum(y, H - 1), per_spacing, Ly, Lx)
+        left, right = tap(tl.where(moved, tl.load(a) * x + tl.load(a + 1) * y + tl.load(a + 2), x << 18), along)
+        top, below = tap(tl.where(moved, tl.load(a + 3) * x + tl.load(a + 4) * y + tl.load(a + 5), y << 18), aside)
+        x0, x1 = reflect(left, W), reflect(left + 1, W)
+        y0, y1 = reflect(top, H) * W, reflect(top + 1, H) * W
         p00, p01, p10, p11 = y0 + x0, y0 + x1, y1 + x0, y1 + x1
     if NOISE:
         who = tl.load(sample + image)
@@ -317,7 +214,7 @@ def _view(
                 if MANY:
                     coarse_stream_c = zero + (coarse_stream + c).to(tl.uint32)
                     coarse_word, _, _, _ = tl.philox(seed, pixel.to(tl.uint32), zero + low, zero + high, coarse_stream_c)
-                v = _noisy(v, words, coarse_word, fine, coarse, rate, tl.load(s + 1), tl.load(s + 2), tl.load(s + 3), MANY)
+                v = add_noise(v, words, coarse_word, fine, coarse, rate, tl.load(s + 1), tl.load(s + 2), tl.load(s + 3), MANY)
         if NORMALISE:
             v = v * tl.load(last + c * 2) + tl.load(last + c * 2 + 1)
         tl.store(out + plane * H * W + pixel, v.to(out.dtype.element_ty), mask=inside)
@@ -354,9 +251,9 @@ def _blur_axis(x, out, taps, solarise, C, H, W, ACROSS: tl.constexpr, BLOCK: tl.
     total = tl.load(taps + image * 5) * tl.load(x + plane + pixel, mask=inside, other=0.0)
     for k in tl.static_range(1, 5):
         if ACROSS:
-            before, after = row * W + _reflect(column - k, W), row * W + _reflect(column + k, W)
+            before, after = row * W + reflect(column - k, W), row * W + reflect(column + k, W)
         else:
-            before, after = _reflect(row - k, H) * W + column, _reflect(row + k, H) * W + column
+            before, after = reflect(row - k, H) * W + column, reflect(row + k, H) * W + column
         both = tl.load(x + plane + before, mask=inside, other=0.0) + tl.load(x + plane + after, mask=inside, other=0.0)
         total += tl.load(taps + image * 5 + k) * both
     if not ACROSS:
