@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kit.errors import KitError
-from kit.images.folders import Folder, ImageFile, Reader, is_url
+from kit.images.folders import Folder, ImageFile, Reader, is_url, open_file
 from kit.images.metadata import Metadata
 from kit.images.plates import Plate
 from kit.images.positions import (
@@ -86,8 +86,9 @@ class Locator:
             if number == _REMOTE_TAGS and is_url(file.path):
                 return
             try:
-                xml = read_acquisition_xml(self.reader(file))
-            except (BadImage, FileNotFoundError):
+                with open_file(self.reader, file) as data:
+                    xml = read_acquisition_xml(data)
+            except (BadImage, OSError):
                 continue
             if xml:
                 yield xml

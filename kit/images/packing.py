@@ -6,14 +6,13 @@ most the well it was at.
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
 
 import numpy as np
 
 from kit.errors import KitError
-from kit.files import write_whole
 from kit.images.codecs import checksum, pack
 from kit.images.container import Container
 from kit.images.folders import ImageFile, Reader
@@ -79,10 +78,10 @@ def pack_well(job: WellJob, reader: Reader, stop: Event | None = None) -> WellRe
                 record.doubts.append(job.images[site, channel].path)
             record.bytes_in += len(data)
             shard.append(job.container.chunk(site, channel), pack(pixels, job.container.codec))
-            numbers = {"pixels": pixels.size, "crc": checksum(pixels), **asdict(stats), "levels": stats.levels}
+            numbers = {"pixels": pixels.size, "crc": checksum(pixels), **stats.record()}
             record.images.append({"site": site, "channel": channel, **numbers})
         record.bytes_out = shard.finish()
-        write_whole(job.record_path, json.dumps(asdict(record)))
+        _write_record(job.record_path, record)
     return record
 
 
@@ -104,8 +103,19 @@ def committed(job: WellJob) -> WellRecord | None:
     shard = job.container.shard(job.well)
     if not (shard.is_file() and job.record_path.is_file()):
         return None
-    record = WellRecord(**json.loads(job.record_path.read_text()))
+    try:
+        record = WellRecord(**json.loads(job.record_path.read_text()))
+    except (json.JSONDecodeError, UnicodeDecodeError, TypeError):
+        return None  # lost in a power cut: the shard is synced, its record is not
     return record if shard.stat().st_size == record.bytes_out else None
+
+
+def _write_record(path: Path, record: WellRecord) -> None:
+    """Write the record whole, but leave it to the system when it reaches the disk: it can be made again from the images."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.part")
+    part.write_text(json.dumps(vars(record)))
+    part.replace(path)
 
 
 def probe(files: list[ImageFile], reader: Reader) -> tuple[int, int]:

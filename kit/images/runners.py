@@ -96,7 +96,7 @@ class Cluster:
     def _sweep(job: WellJob) -> None:
         """Remove what a worker that died over this well left behind."""
         for folder in (job.container.shard(job.well).parent, job.record_path.parent):
-            for part in folder.glob(f".{job.well}.json.*.part" if folder == job.record_path.parent else ".0.*.part"):
+            for part in folder.glob(f".{job.well}.json.part" if folder == job.record_path.parent else ".0.*.part"):
                 part.unlink(missing_ok=True)
 
     def __enter__(self):

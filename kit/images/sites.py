@@ -30,6 +30,10 @@ class ImageStats:
     saturated: int  # pixels at the largest value of the file's type
     focus: float  # share of the structure that is finer than two pixels; see `focus_of`
 
+    def record(self) -> dict[str, int | float]:
+        """Return the numbers by name, `levels` among them."""
+        return {name: getattr(self, name) for name in (*self.__slots__, "levels")}
+
     @property
     def levels(self) -> int:
         """Grey levels from percentile 0.5 to percentile 99.5."""

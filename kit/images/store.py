@@ -97,6 +97,9 @@ class Work:
         self.plates: list[str] = sorted(file.stem for file in (path / "plates").glob("*.parquet"))
         self._shard = functools.lru_cache(maxsize=_OPEN_SHARDS)(self._open_shard)
 
+    def __reduce__(self):
+        return open_work, (self.path,)  # another process opens its own files
+
     @property
     def channels(self) -> tuple[str, ...]:
         """The channels of any plate, in kit's order."""

@@ -7,6 +7,7 @@ import contextlib
 import io
 import struct
 from dataclasses import dataclass
+from typing import BinaryIO
 
 import imagecodecs
 import numpy as np
@@ -18,6 +19,7 @@ from kit.kernels.extension import cpu_extension, cpu_reason
 _SMIN_TAG, _SMAX_TAG = 340, 341
 _UNCOMPRESSED, _LZW = 1, 5
 _XML_TAG = 65500  # the acquisition XML of the microscope
+_MOST_XML = 1 << 24  # bytes
 DECODED, UNSUPPORTED, DAMAGED = range(3)  # verdicts of the compiled reader
 
 
@@ -73,12 +75,31 @@ def decoder() -> tuple[str, str]:
     return ("C++", reason) if cpu_extension() is not None else ("tifffile", f"kit.kernels._cpu: {reason}")
 
 
-def read_acquisition_xml(data: bytes) -> bytes | None:
-    """Return tag 65500 of a TIFF file's bytes, the microscope's acquisition XML, or None where there is none."""
-    with _damage_is_bad_image(), tifffile.TiffFile(io.BytesIO(data)) as file:
-        tag = file.pages[0].tags.get(_XML_TAG)
-        value = None if tag is None else tag.value
-    return value.encode() if isinstance(value, str) else value
+def read_acquisition_xml(file: BinaryIO) -> bytes | None:
+    """Return tag 65500 of an open TIFF, the microscope's acquisition XML, or None where there is none.
+
+    Only header, first page and the tag are read: a plate has tens of thousands of images, and mostly all of them or none has it.
+    """
+    try:
+        order, (word, count_bytes, entry_bytes) = _kind_of_tiff(file.read(16))
+        file.seek(8 if word == 8 else 4)
+        file.seek(int.from_bytes(file.read(word), order))
+        tags = int.from_bytes(file.read(count_bytes), order)
+        page = file.read(tags * entry_bytes)
+        for at in range(0, len(page) - entry_bytes + 1, entry_bytes):
+            if int.from_bytes(page[at : at + 2], order) == _XML_TAG:
+                length = int.from_bytes(page[at + 4 : at + 4 + word], order)
+                file.seek(int.from_bytes(page[at + 4 + word : at + entry_bytes], order))
+                return file.read(min(length, _MOST_XML)) or None
+    except (OSError, ValueError, OverflowError, KeyError):
+        return None  # a damaged image is reported when its pixels are read
+    return None
+
+
+def _kind_of_tiff(head: bytes) -> tuple[str, tuple[int, int, int]]:
+    """Return the byte order, and the bytes of an offset, of the number of tags and of a tag: classic TIFF or BigTIFF."""
+    order = {b"II": "little", b"MM": "big"}[head[:2]]
+    return order, {42: (4, 2, 12), 43: (8, 8, 20)}[int.from_bytes(head[2:4], order)]
 
 
 @contextlib.contextmanager

@@ -126,6 +126,7 @@ def test_a_damaged_record_or_shard_is_done_again(plates, tmp_path, monkeypatch):
     records = sorted(work.glob("plates/BR01.progress/*.json"))
     assert len(records) >= 3
     records[0].unlink()  # a shard without its record
+    records[2].write_bytes(b"")  # a record that a power cut has emptied
     shard = work / "plates" / "BR01.zarr" / "pixels" / "c" / "1" / "0" / "0" / "0" / "0"
     shard.write_bytes(shard.read_bytes()[:-9])  # a shard that is not what its record says
     ingest(source, work, metadata=metadata, jobs=1)

@@ -177,6 +177,15 @@ def test_what_is_no_plane_of_counts():
             read_tiff(tiff_bytes(counts, **options))
 
 
+@pytest.mark.parametrize("options", [{}, {"byteorder": ">"}, {"bigtiff": True}, {"bigtiff": True, "byteorder": ">"}])
+def test_the_acquisition_xml_is_found(options):
+    xml = b"<T>" + bytes(range(1, 127)) * 30 + b"</T>"
+    data = tiff_bytes(image("camera", 9, 9, 16), extratags=[(65500, 1, len(xml), xml, False)], **options)
+    assert tiff.read_acquisition_xml(io.BytesIO(data)) == xml
+    for damaged in (data[:9], data[:40], b"", b"text\n" * 9, tiff_bytes(image("camera", 9, 9, 16), **options)):
+        assert tiff.read_acquisition_xml(io.BytesIO(damaged)) in (None, xml)
+
+
 def test_tags_are_read(real_data):
     path = next((real_data / "cpjump1_images" / "BR00117006" / "Images").glob("*ch5*"))
     for read in (read_tiff, read_tiff_reference):
