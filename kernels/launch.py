@@ -50,7 +50,15 @@ def report() -> list[tuple[str, str, str]]:
     import torch
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    return [(op, choice.backend, choice.reason) for op, choice in ((op, choose(op, device)) for op in OPS)]
+    return [_row(op, device) for op in OPS]
+
+
+def _row(op: str, device: str) -> tuple[str, str, str]:
+    try:
+        choice = choose(op, device)
+    except ValueError as error:  # KIT_BACKEND asks for what cannot run: say so, and go on
+        return op, "refused", str(error)
+    return op, choice.backend, choice.reason
 
 
 @functools.cache

@@ -72,3 +72,11 @@ def test_report_names_every_op(machine):
     rows = launch.report()
     assert [op for op, _, _ in rows] == list(launch.OPS)
     assert all(backend in launch.BACKENDS and reason for _, backend, reason in rows)
+
+
+def test_report_goes_on_after_a_refusal(machine):
+    machine(wanted="cuda")
+    rows = {op: (backend, reason) for op, backend, reason in launch.report()}
+    assert rows["view"][0] == "refused"
+    assert "KIT_BACKEND=cuda" in rows["view"][1]
+    assert rows["blur"][0] == "cpp"  # it has no cuda version
