@@ -37,5 +37,8 @@ learn: install
 	$(BIN)/kit ingest learn/plates/images --metadata learn/plates/metadata --load-data learn/plates/load_data --work learn/work
 	$(BIN)/kit compare --work learn/work --recipe demo --seeds 3 --baselines --out learn/compare.json
 
+pictures: install
+	$(BIN)/python docs/pictures.py
+
 clean:
 	rm -rf demo learn bench build .pytest_cache .ruff_cache

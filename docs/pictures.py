@@ -1,9 +1,13 @@
 """Draw the pictures of the README into docs/pictures: `make pictures`.
 
+The scores are those of docs/results/learn.json, which `make learn` measures.
+
 The real site is drawn where real CPJUMP1 files lie beside the checkout, or in the folder that KIT_REAL_DATA names.
 """
 
+import json
 import os
+import statistics
 import tempfile
 from pathlib import Path
 
@@ -12,6 +16,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 import kit
+from kit.compare import NAMES, shown_scores
 from kit.config import load_recipe
 from kit.files import whole_file
 from kit.images.ingest import ingest
@@ -21,6 +26,7 @@ from kit.images.store import Work
 from kit.model.views_figure import draw_views_figure
 
 PICTURES = Path(__file__).parent / "pictures"
+LEARNED = Path(__file__).parent / "results" / "learn.json"
 REAL = Path(os.environ.get("KIT_REAL_DATA", Path(__file__).parents[2] / "shared" / "data"))
 SITE = ("BR00117013", "D14", 5)
 WIDTH = 1000  # pixels
@@ -65,6 +71,35 @@ def _real_figure(work: Work) -> Figure:
     return figure
 
 
+def draw_scores() -> None:
+    """Draw what `make learn` measured on made plates, all four directions, with chance: docs/pictures/scores.png."""
+    rows = shown_scores(json.loads(LEARNED.read_text()))
+    figure = Figure(figsize=(8.4, 3.6), dpi=100, layout="constrained")
+    axis = figure.subplots()
+    width = 0.8 / len(rows)
+    for place, (name, scores) in enumerate(rows.items()):
+        per_direction = [[100 * score["directions"][direction]["accuracy"] for score in scores] for direction in NAMES]
+        x = [group + (place - (len(rows) - 1) / 2) * width for group in range(len(NAMES))]
+        spread = [statistics.stdev(values) if len(values) > 1 else 0 for values in per_direction]
+        axis.bar(
+            x,
+            [statistics.mean(values) for values in per_direction],
+            width,
+            yerr=spread,
+            capsize=2,
+            label="trained, recipe demo" if name == "demo" else name,
+        )
+    chance = 100 * next(iter(rows.values()))[0]["chance"]
+    axis.axhline(chance, color="black", linestyle="--", linewidth=1, label=f"chance, {chance:.1f} %")
+    axis.set_xticks(range(len(NAMES)), NAMES)
+    axis.set_ylabel("5-NN accuracy, %")
+    axis.set_title("made plates: compounds found again; bars: spread over training seeds", fontsize=10)
+    axis.legend(fontsize=8, frameon=False, ncols=3, loc="upper center")
+    axis.set_ylim(0, axis.get_ylim()[1] * 1.25)
+    with whole_file(PICTURES / "scores.png") as part:
+        figure.savefig(part, format="png")
+
+
 def shrink(source: Path, path: Path) -> None:
     """Write the picture `source` at most WIDTH pixels wide and in few colours."""
     picture = Image.open(source).convert("RGB")
@@ -76,6 +111,8 @@ def shrink(source: Path, path: Path) -> None:
 
 def main() -> None:
     """Draw what can be drawn here, and say which files were written."""
+    draw_scores()
+    click.echo(PICTURES / "scores.png")
     with tempfile.TemporaryDirectory() as folder:
         draw_made_plates(Path(folder))
         click.echo(PICTURES / "made_plates.png")

@@ -80,24 +80,34 @@ def compare(work: Work, recipes: Sequence[str], *, channels: tuple[str, ...], ou
 
 def table_text(results: dict, *, classes: int, batches: str) -> str:
     """Return one line per feature set: mean and spread over seeds, in %, per direction, with chance on top."""
-    names = list(dict.fromkeys(entry["name"] for entry in results.values()))
-    width = max(map(len, names))
+    rows = shown_scores(results)
+    width = max(map(len, rows))
     lines = [
         f"k-NN accuracy in %, k=5 cosine, folds by plate; batches: {batches}; chance {100 / classes:.1f}",
         f"{'':<{width}}  seeds  {'mean':>12}  " + "  ".join(f"{d:>10}" for d in NAMES) + "  post-processing",
     ]
-    for name in names:
-        entries = [entry for entry in results.values() if entry["name"] == name]
-        post = CHOSEN if entries[0]["trained"] else _best_post(entries)
-        scores = [entry["scores"][post] for entry in entries]
+    for name, scores in rows.items():
         means = [100 * score["mean"] for score in scores]
         spread = f"+-{statistics.stdev(means):4.1f}" if len(means) > 1 else "      "
         cells = [_mean_cell([score["directions"][d]["accuracy"] for score in scores]) for d in NAMES]
-        best = "" if entries[0]["trained"] else " (its best)"
-        lines.append(
-            f"{name:<{width}}  {len(means):5d}  {statistics.mean(means):5.1f} {spread}  {'  '.join(cells)}  {post}{best}"
-        )
+        entries = _entries(results, name)
+        post = CHOSEN if entries[0]["trained"] else f"{_best_post(entries)} (its best)"
+        lines.append(f"{name:<{width}}  {len(means):5d}  {statistics.mean(means):5.1f} {spread}  {'  '.join(cells)}  {post}")
     return "\n".join(lines)
+
+
+def shown_scores(results: dict) -> dict[str, list[dict]]:
+    """Return per row the scores that count, one per seed: a baseline's at its best post-processing, a network's at CHOSEN."""
+    shown = {}
+    for name in dict.fromkeys(entry["name"] for entry in results.values()):
+        entries = _entries(results, name)
+        post = CHOSEN if entries[0]["trained"] else _best_post(entries)
+        shown[name] = [entry["scores"][post] for entry in entries]
+    return shown
+
+
+def _entries(results: dict, name: str) -> list[dict]:
+    return [entry for entry in results.values() if entry["name"] == name]
 
 
 def _mean_cell(values: list[float | None]) -> str:
