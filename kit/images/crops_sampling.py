@@ -126,8 +126,10 @@ def sites_to_draw(work, config: CropsConfig, channels: tuple[str, ...], plates=N
 
     Raises:
         UsageError: a plate that is not in the work folder.
-        KitError: no site has the channels.
+        KitError: no site has the channels; no plate is complete; crops.balance = cell_lines without metadata.
     """
+    if not work.plates:
+        raise KitError(f"{work.path} holds no complete plate: run kit ingest again")
     missing = sorted(set(plates or ()) - set(work.plates))
     if missing:
         raise UsageError(f"plate {', '.join(missing)} is not in {work.path}; it holds {', '.join(work.plates)}")
@@ -139,6 +141,8 @@ def sites_to_draw(work, config: CropsConfig, channels: tuple[str, ...], plates=N
     if sites.empty:
         raise KitError(f"no site in {work.path} has all of the channels {','.join(channels)}")
     if config.balance == "cell_lines":
+        if "Metadata_Cell_type" not in work.wells:
+            raise KitError(f"crops.balance = cell_lines, but {work.path} was ingested without metadata: it knows no cell lines")
         lines = work.wells.drop_duplicates("Metadata_Plate").set_index("Metadata_Plate")["Metadata_Cell_type"]
         sites["group"] = sites["Metadata_Plate"].map(lines).fillna("").astype(str)
     else:

@@ -192,3 +192,11 @@ def test_too_few_wells_for_the_batch(work, tmp_path):
         loader(work, plates=["P9"])
     with pytest.raises(KitError, match="DNA"):
         Crops(work, CONFIG, channels=("DNA",), batch=2, seed=0)
+
+
+def test_a_store_without_plates_or_cell_lines_says_so(work, tmp_path, monkeypatch):
+    with pytest.raises(KitError, match="holds no complete plate"):
+        loader(make_work(tmp_path, plates=()))
+    monkeypatch.setattr(work, "wells", work.wells.drop(columns="Metadata_Cell_type"))
+    with pytest.raises(KitError, match="knows no cell lines"):
+        loader(work, CropsConfig(balance="cell_lines"))
