@@ -16,25 +16,27 @@ _LITTLE = {"name": "bytes", "configuration": {"endian": "little"}}
 
 @dataclass(frozen=True)
 class Codec:
-    """`encode` and `decode` one image, `chain` is the same in a Zarr v3 array's metadata (the crc32c comes last)."""
+    """`encode` an image, `decode` into an image; `chain` is the same in a Zarr v3 array's metadata (the crc32c comes last)."""
 
     name: str
     encode: Callable[[np.ndarray], bytes]
-    decode: Callable[[bytes], bytes | np.ndarray]
+    decode: Callable[[bytes, np.ndarray], None]
     chain: tuple[dict, ...]
 
     def __reduce__(self):
         return find_codec, (self.name,)  # another process has the same functions
 
 
-def _zstd(name: str, level: int) -> Codec:
-    def encode(image):
-        return imagecodecs.zstd_encode(image.view(np.uint8).ravel(), level=level)
+def _zstd(level: int) -> Codec:
+    def decode(data, out):
+        filled = imagecodecs.zstd_decode(data, out=out.view(np.uint8).reshape(-1))
+        if len(filled) != out.nbytes:
+            raise KitError(f"{len(filled)} bytes where {out.nbytes} should be")
 
     return Codec(
-        name,
-        encode,
-        imagecodecs.zstd_decode,
+        "zstd",
+        lambda image: imagecodecs.zstd_encode(image.view(np.uint8).ravel(), level=level),
+        decode,
         (_LITTLE, {"name": "zstd", "configuration": {"level": level, "checksum": False}}),
     )
 
@@ -43,7 +45,7 @@ def _jpeg_ls() -> Codec:
     return Codec(
         "jpegls",
         lambda image: imagecodecs.jpegls_encode(image, level=0),  # level 0: no loss
-        imagecodecs.jpegls_decode,
+        lambda data, out: imagecodecs.jpegls_decode(data, out=out),
         ({"name": "imagecodecs_jpegls", "configuration": {"level": 0}},),
     )
 
@@ -52,12 +54,12 @@ def _jpeg_xl(effort: int) -> Codec:
     return Codec(
         "jpegxl",
         lambda image: imagecodecs.jpegxl_encode(image, lossless=True, effort=effort, numthreads=1),
-        lambda data: imagecodecs.jpegxl_decode(data, numthreads=1),
+        lambda data, out: imagecodecs.jpegxl_decode(data, out=out, numthreads=1),
         ({"name": "imagecodecs_jpegxl", "configuration": {"lossless": True, "effort": effort}},),
     )
 
 
-CODECS = {codec.name: codec for codec in (_zstd("zstd", 3), _zstd("zstd-9", 9), _jpeg_ls(), _jpeg_xl(3))}
+CODECS = {codec.name: codec for codec in (_zstd(3), _jpeg_ls(), _jpeg_xl(3))}
 
 
 def find_codec(name: str | None) -> Codec:
@@ -79,7 +81,14 @@ def pack(image_HW: np.ndarray, codec: Codec) -> bytes:
 
 
 def unpack(data: bytes, codec: Codec, shape: tuple[int, int], dtype: np.dtype) -> np.ndarray:
-    """Return the image of packed bytes.
+    """Return the image of packed bytes; errors as `unpack_into`."""
+    image_HW = np.empty(shape, dtype)
+    unpack_into(image_HW, data, codec)
+    return image_HW
+
+
+def unpack_into(out_HW: np.ndarray, data: bytes, codec: Codec) -> None:
+    """Fill `out_HW` with the image of packed bytes.
 
     Raises:
         KitError: the checksum does not fit, or the bytes are another image's.
@@ -87,11 +96,10 @@ def unpack(data: bytes, codec: Codec, shape: tuple[int, int], dtype: np.dtype) -
     encoded = data[:-_CRC_BYTES]
     if google_crc32c.value(encoded) != int.from_bytes(data[-_CRC_BYTES:], "little"):
         raise KitError("checksum mismatch: the stored bytes have changed")
-    pixels = codec.decode(encoded)
-    image = pixels if isinstance(pixels, np.ndarray) else np.frombuffer(pixels, dtype.newbyteorder("<"))
-    if image.size != shape[0] * shape[1] or image.dtype.itemsize != dtype.itemsize:
-        raise KitError(f"{image.size} pixels of {image.dtype} where {shape[0]} x {shape[1]} of {dtype} should be")
-    return image.reshape(shape).astype(dtype, copy=False)
+    try:
+        codec.decode(encoded, out_HW)
+    except (RuntimeError, ValueError) as error:
+        raise KitError(f"no {codec.name} image of {out_HW.shape[0]} x {out_HW.shape[1]} {out_HW.dtype}: {error}") from error
 
 
 def checksum(image_HW: np.ndarray) -> int:

@@ -9,7 +9,7 @@ from kit.errors import KitError, UsageError
 from kit.images.codecs import find_codec
 from kit.images.dry_run import DryRun
 from kit.images.dry_run import dry_run as plan
-from kit.images.folders import Folder, Reader
+from kit.images.folders import Folder, Reader, is_url
 from kit.images.guard import agree, disk_errors, only_one
 from kit.images.locate import Locator
 from kit.images.metadata import Metadata, read_metadata
@@ -53,7 +53,8 @@ def ingest(
         KitError: the disk is full, another ingest is at work, or (strict) an image is bad; the same call goes on where it
             stopped. A plate with too many bad images is in the report's `failed`, and the others are packed.
     """
-    work, jobs = Path(work), jobs or _cpus()
+    work, jobs = Path(work), _cpus() if jobs is None else jobs
+    _check_arguments(jobs, max_bad, load_data, layout)
     settings = StoreSettings(scale=scale, bits=bits, size=size or 0, codec=find_codec(codec).name, illumination=illum is not None)
     tables = None if metadata is None else read_metadata(metadata)
     reader = Reader(ahead=max(2, _REQUESTS_AHEAD // jobs))
@@ -71,6 +72,17 @@ def ingest(
             chosen, strict=strict, max_bad=max_bad
         )
         return _verified(report, work, chosen, jobs) if verify else report
+
+
+def _check_arguments(jobs: int, max_bad: float, load_data, layout) -> None:
+    if jobs < 1:
+        raise UsageError(f"--jobs {jobs}: need at least 1")
+    if not 0 <= max_bad <= 1:
+        raise UsageError(f"--max-bad {max_bad}: need a share, 0 to 1")
+    if load_data is not None and not is_url(str(load_data)) and not Path(load_data).is_dir():
+        raise UsageError(f"--load-data {load_data}: no such folder")
+    if layout is not None and not Path(layout).is_file():
+        raise UsageError(f"--layout {layout}: no such file")
 
 
 def _verified(report: IngestReport, work: Path, chosen: list[str], jobs: int) -> IngestReport:

@@ -37,7 +37,9 @@ class ImageStats:
     @property
     def levels(self) -> int:
         """Grey levels from percentile 0.5 to percentile 99.5."""
-        return int(to_level(self.high, self.black, self.white)) - int(to_level(self.low, self.black, self.white))
+        low, high = (min(max(count, self.black), self.white) - self.black for count in (self.low, self.high))
+        span = self.white - self.black
+        return high * 255 // span - low * 255 // span if span > 0 else 0
 
 
 def to_level(count, black: int, white: int):

@@ -20,7 +20,7 @@ import tomli_w
 
 from kit.errors import KitError, UsageError
 from kit.files import write_whole
-from kit.images.codecs import find_codec, unpack
+from kit.images.codecs import find_codec, unpack_into
 from kit.images.container import Container, open_container
 from kit.images.names import normalise_well, order_channels
 from kit.images.shards import Shard
@@ -161,25 +161,34 @@ class Work:
         if not all(there):
             lacking = ", ".join(name for name, has in zip(wanted, there, strict=True) if not has)
             raise KitError(f"{plate} {well} site {site} has no {lacking}; read what is there with channels=[...]")
-        return np.stack([self._read_image(shard, plate, well, site, name) for name in wanted])
+        site_CHW = np.empty((len(wanted), *container.image_shape), np.uint8)
+        for name, image_HW in zip(wanted, site_CHW, strict=True):
+            if self.settings.bits == 8:
+                self.read_stored(plate, well, site, name, shard, image_HW)
+            else:
+                row = self._row(plate, well, site)
+                counts = self.read_stored(plate, well, site, name, shard)
+                image_HW[:] = to_level(counts, int(row[f"{name}_black"]), int(row[f"{name}_white"]))
+        return site_CHW
 
     def read_counts(self, plate: str, well: str, site: int, channel: str) -> np.ndarray:
         """Return one image as it is stored, uint8 levels or uint16 counts [H, W]."""
         well = normalise_well(well)
         return self.read_stored(plate, well, int(site), channel, self._shard(plate, well))
 
-    def read_stored(self, plate: str, well: str, site: int, channel: str, shard: Shard) -> np.ndarray:
-        """The same from the well's open shard.
+    def read_stored(self, plate: str, well: str, site: int, channel: str, shard: Shard, out_HW=None) -> np.ndarray:
+        """The same from the well's open shard, into `out_HW` where it is given.
 
         Raises:
             KitError: the stored bytes are damaged; the message names image and file.
         """
         container = self.container(plate)
+        out_HW = np.empty(container.image_shape, container.dtype) if out_HW is None else out_HW
         try:
-            packed = shard.read(container.chunk(site, channel))
-            return unpack(packed, container.codec, container.image_shape, container.dtype)
-        except (KitError, RuntimeError, ValueError, OSError) as error:
+            unpack_into(out_HW, shard.read(container.chunk(site, channel)), container.codec)
+        except (KitError, OSError) as error:
             raise KitError(f"plate {plate} well {well} site {site} {channel} in {shard.path}: {error}") from error
+        return out_HW
 
     def channel_stats(self, channels, plates=None) -> tuple[np.ndarray, np.ndarray]:
         """Return mean and standard deviation of the channels' levels / 255, float64 [C], over all stored sites, from exact sums.
@@ -215,13 +224,6 @@ class Work:
         if not files:
             raise KitError(f"run {run} has no features: run kit embed --work {self.path} --run {run}")
         return pd.concat([pd.read_parquet(file) for file in files], ignore_index=True)
-
-    def _read_image(self, shard: Shard, plate: str, well: str, site: int, channel: str) -> np.ndarray:
-        pixels = self.read_stored(plate, well, site, channel, shard)
-        if self.settings.bits == 8:
-            return pixels
-        row = self._row(plate, well, site)
-        return to_level(pixels, int(row[f"{channel}_black"]), int(row[f"{channel}_white"]))
 
     def _row(self, plate: str, well: str, site: int) -> pd.Series:
         return self.sites.iloc[self._rows[plate, normalise_well(well), int(site)]]

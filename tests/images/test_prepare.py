@@ -132,9 +132,18 @@ def test_codecs_lose_nothing_and_open_in_zarr_python(source, tmp_path, codec, bi
 
 
 def test_what_a_store_cannot_be(source, tmp_path):
-    wrongs = {"codec": "gif", "bits": 12, "scale": "z", "size": -1}
+    wrongs = {
+        "codec": "gif",
+        "bits": 12,
+        "scale": "z",
+        "size": -1,
+        "jobs": 0,
+        "max_bad": 2,
+        "load_data": "none",
+        "layout": "x.csv",
+    }
     for key, value in wrongs.items():
-        with pytest.raises(UsageError, match=f"--{key} {value}"):
+        with pytest.raises(UsageError, match=f"--{key.replace('_', '-')} {value}"):
             ingest(source, tmp_path / "w", **{key: value})
     with pytest.raises(UsageError, match="averaging cannot enlarge"):
         ingest(source, tmp_path / "w", size=99)
