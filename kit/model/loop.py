@@ -94,6 +94,7 @@ class StepReport:
     norms: dict[str, Tensor]  # gradient norm per module before clipping; empty if skipped
     values: Values
     skipped: bool  # the loss or a gradient was not finite: nothing was changed
+    rescaled: bool  # skipped because fp16 overflowed and the scaler lowers its scale: ordinary, above all at the start
     targets: Targets
     teacher_cls_PBD: Tensor
 
@@ -117,11 +118,13 @@ def learn(learner: Learner, views: Mapping[str, Tensor], step: int, clock: Clock
             tokens = _teacher_tokens(learner, views, draws)
             targets = make_targets(learner.teacher, tokens, learner.centres, config.loss, values.teacher_temperature, group)
         losses = _backwards(learner, views, draws, targets, values, clock)
+    scale = learner.scaler.get_scale()
     with clock.section("optimiser"):
         norms = _apply(learner, losses, values)
     if norms is not None and targets.cls_mean_K is not None:
         learner.centres.move(targets.cls_mean_K, targets.patch_mean_K, config.loss.centre_momentum)
-    return StepReport(losses.parts, norms or {}, values, norms is None, targets, tokens.cls_PBD)
+    rescaled = norms is None and scale > 1 and bool(torch.isfinite(losses.parts["loss"]))
+    return StepReport(losses.parts, norms or {}, values, norms is None, rescaled, targets, tokens.cls_PBD)
 
 
 def _autocast(learner: Learner) -> contextlib.AbstractContextManager:

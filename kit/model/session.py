@@ -115,13 +115,14 @@ class Session:
                 report = learn(self.learner, views, self.place.step, self.clock)
                 self.place = Place(self.place.step + 1, batch.epoch, batch.position, self.minutes())
                 bar.update()
-                if report.skipped:
+                failed = report.skipped and not report.rescaled
+                if failed:
                     self._count_bad(report, batch)
                 elif self.place.step % self.config.train.log_steps == 0 or self.place.step == self.steps:
                     line = self._log(report)
                     bar.set_postfix(loss=f"{line['loss']:.3f}", sites=f"{line['sites_per_s']:.1f}/s",
                                     wait=f"{line['data_share']:.0%}", gb=f"{line['memory_gb']:.1f}")  # fmt: skip
-                self.bad = self.bad + 1 if report.skipped else 0
+                self.bad = self.bad + 1 if failed else 0
                 self._save_or_stop(stopping, max_hours)
         finally:
             bar.close()
