@@ -119,13 +119,17 @@ def _run_config(recipe, channels, settings, seed):
 @click.option("--seed", type=int, default=None)
 @click.option("--epochs", type=float, default=None, help="Short for --set train.epochs=N; crops.epoch says what an epoch is.")
 @click.option("--plates", help="Train on these plates only.")
+@click.option(
+    "--on-bad", type=click.Choice(["fail", "skip"]), help="A damaged image in the store; short for --set crops.on_bad=."
+)
 @click.option("--resume", is_flag=True, help="Continue the run, or start it if absent.")
 @click.option("--max-hours", type=float, default=None, help="Save and exit with 75 after this long.")
-def train(work, recipe, channels, name, settings, seed, epochs, plates, resume, max_hours):
+def train(work, recipe, channels, name, settings, seed, epochs, plates, on_bad, resume, max_hours):
     """Train one model from the sites of a work folder."""
     from kit.model.train import train as run
 
-    settings = (*settings, *([f"train.epochs={epochs}"] if epochs else []))
+    short = {"train.epochs": epochs, "crops.on_bad": on_bad}
+    settings = (*settings, *(f"{key}={value}" for key, value in short.items() if value is not None))
     config = _run_config(recipe, channels, settings, seed)
     summary = run(kit.open(work), name, config, resume=resume, max_hours=max_hours, plates=_words(plates) or None)
     click.echo(summary.text())

@@ -12,7 +12,7 @@ SHORT = ("train.max_steps=4", "train.batch=8", "train.warmup_steps=1", "crops.gl
 
 def kit_command(*words: object, code: int = 0, cwd: Path | None = None, **variables: str) -> subprocess.CompletedProcess:
     """Run `kit ...` as a user would, and see that it ends with `code`."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "2", "KIT_QUIET": "1", **variables}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "KIT_QUIET": "1", **variables}
     command = [sys.executable, "-c", "from kit.cli import main; main()", *map(str, words)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd, env=environment)
     assert done.returncode == code, f"kit {' '.join(map(str, words))}: exit {done.returncode}\n{done.stdout}{done.stderr}"
