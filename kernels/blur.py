@@ -18,13 +18,15 @@ def blur(x_BCHW: Tensor, sigma_B: Tensor, solarise_B: Tensor) -> Tensor:
         solarise_B: int32, 1: intensities of 0.5 and more become 1 - I. Nothing is clamped.
 
     Raises:
-        ValueError: wrong dtype, shapes that do not match, a side below 5 px, not contiguous.
+        ValueError: wrong dtype, shapes that do not match, a side below 5 px, 2**30 pixels in a channel, not contiguous.
 
     Source: DINOv2 (arXiv:2304.07193), its augmentations without hue, saturation and greyscale, which need three colours.
     """
     device = x_BCHW.device
     require_tensor("x_BCHW", x_BCHW, dtypes=(torch.float32,), shape=(None,) * 4, device=device)
     require(min(x_BCHW.shape[2:]) > REACH, "x_BCHW", f"of shape {list(x_BCHW.shape)}", f"sides above {REACH} px")
+    height, width = x_BCHW.shape[2:]
+    require(height * width < 2**30, "x_BCHW", f"{height} x {width} px", "fewer than 2**30 pixels in a channel")
     require_tensor("sigma_B", sigma_B, dtypes=(torch.float32,), shape=(len(x_BCHW),), device=device)
     require_tensor("solarise_B", solarise_B, dtypes=(torch.int32,), shape=(len(x_BCHW),), device=device)
     backend = choose("blur", device).backend

@@ -22,7 +22,7 @@ OPS = {
     "microscope_noise": ("triton", "cuda", "cpp"),
     "elastic_warp": ("triton", "cuda", "cpp"),
     "view": ("triton", "cuda", "cpp"),
-    "blur": ("triton", "cpp"),
+    "blur": ("triton", "cuda", "cpp"),
 }
 
 

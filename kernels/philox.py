@@ -27,6 +27,9 @@ def stream_of(purpose: int, *, role: int = 0, channel: int = 0) -> int:
 def random_words(sample_B: Tensor, count: int, *, seed: int, stream: int) -> Tensor:
     """Return int64 [B, count, 4], each a uniform 32-bit word.
 
+    A view draws its parameters here, a few words a sample. There is no CUDA twin: on a GPU it is Triton, else PyTorch, where it
+    costs a few hundred small operations. The noise of the pixels does not come from here: every kernel makes its own words.
+
     Args:
         sample_B: 64-bit ids, int64.
         count: how many blocks of four words for each sample, 1 to 2**31 - 1.

@@ -70,8 +70,12 @@ def _fill_noise(args, noise, device) -> None:
 
 
 def launch_blur(x_BCHW: Tensor, taps_B5: Tensor, solarise_B: Tensor) -> Tensor:
-    """Return the blurred and solarised images; CPU tensors only."""
+    """Return the blurred and solarised images."""
     out = torch.empty_like(x_BCHW)
-    addresses = x_BCHW.data_ptr(), taps_B5.data_ptr(), solarise_B.data_ptr()
-    cpu_extension().blur(*addresses, *x_BCHW.shape, out.data_ptr(), torch.get_num_threads())
+    source = x_BCHW.data_ptr(), taps_B5.data_ptr(), solarise_B.data_ptr(), *x_BCHW.shape
+    if x_BCHW.device.type == "cpu":
+        cpu_extension().blur(*source, out.data_ptr(), torch.get_num_threads())
+        return out
+    between = torch.empty_like(x_BCHW)
+    cuda_extension().blur(*source, between.data_ptr(), out.data_ptr(), torch.cuda.current_stream().cuda_stream)
     return out

@@ -4,6 +4,7 @@
 
 extern "C" int kit_probe_code();  // device.cu
 
+void bind_blur(pybind11::module_&);
 void bind_tile(pybind11::module_&);
 void bind_view(pybind11::module_&);
 
@@ -26,6 +27,7 @@ PYBIND11_MODULE(_cuda, m) {
     m.doc() = "CUDA twins of kit.kernels' ops";
     m.def("device_report", &device_report, "number of devices, CUDA error code, its text, for the current device");
     m.def("versions", &versions, "CUDA version of the driver (0: none) and of the runtime linked in, as 1000 major + 10 minor");
+    bind_blur(m);
     bind_tile(m);
     bind_view(m);
 }

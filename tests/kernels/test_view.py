@@ -119,6 +119,7 @@ def test_bad_input_is_named(pixels, parts, named):
     [
         ({"x_BCHW": torch.zeros(2, 1, 9, 9, dtype=torch.uint8)}, "x_BCHW"),
         ({"x_BCHW": torch.zeros(2, 1, 9, 4)}, "x_BCHW"),
+        ({"x_BCHW": torch.zeros(2, 1, 2**15, 2**15, device="meta")}, "x_BCHW.*2\\*\\*30"),
         ({"sigma_B": torch.ones(3)}, "sigma_B"),
         ({"solarise_B": torch.zeros(2, dtype=torch.bool)}, "solarise_B"),
     ],
