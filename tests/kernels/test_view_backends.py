@@ -9,10 +9,11 @@ import torch
 from kit.kernels import launch
 from kit.kernels.blur import blur, blur_reference
 from kit.kernels.extension import cpu_reason
+from kit.kernels.microscope_noise import add_noise_reference, microscope_noise
 from kit.kernels.philox import random_words, random_words_reference
 from kit.kernels.view import Jitter, view, view_reference
 
-from .view_cases import CASES, assert_same_view, compare, flips_allowed, parts_of, random_pixels
+from .view_cases import CASES, assert_same_view, compare, flips_allowed, make_noise, parts_of, random_pixels
 
 
 @pytest.fixture(params=["cpp", "triton"])
@@ -35,6 +36,15 @@ def test_view_equals_the_reference(backend, case, H, W):
 def test_view_of_float_pixels(backend, case):
     out, expected = compare(case, kind=torch.float32)
     assert_same_view(out, expected, flips=flips_allowed(case))
+
+
+def test_rare_counts_are_the_same(backend):
+    """A mean count of 0.039 is all rest: in a million pixels some 800 counts of two and ten of three."""
+    x = torch.full((1, 1, 1024, 1024), 0.0039)
+    noise = make_noise(1, 1)
+    out, expected = microscope_noise(x, noise), add_noise_reference(x, noise)
+    assert ((expected - noise.dark[0]) / noise.shot[0]).round().max() == 3
+    assert_same_view(out, expected, flips=1e-6)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
