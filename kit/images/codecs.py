@@ -31,7 +31,7 @@ def _zstd(level: int) -> Codec:
     def decode(data, out):
         filled = imagecodecs.zstd_decode(data, out=out.view(np.uint8).reshape(-1))
         if len(filled) != out.nbytes:
-            raise KitError(f"{len(filled)} bytes where {out.nbytes} should be")
+            raise KitError(f"{len(filled) // out.itemsize} pixels of {out.dtype} where {out.shape[0]} x {out.shape[1]} should be")
 
     return Codec(
         "zstd",
@@ -76,8 +76,14 @@ def find_codec(name: str | None) -> Codec:
 
 def pack(image_HW: np.ndarray, codec: Codec) -> bytes:
     """Return an image as the store holds it: encoded, with the CRC-32C of the encoded bytes behind."""
-    encoded = bytes(codec.encode(np.ascontiguousarray(image_HW, image_HW.dtype.newbyteorder("<"))))
-    return encoded + google_crc32c.value(encoded).to_bytes(_CRC_BYTES, "little")
+    return b"".join(pack_parts(image_HW, codec))
+
+
+def pack_parts(image_HW: np.ndarray, codec: Codec) -> tuple[bytes, bytes]:
+    """Return the encoded bytes of an image and their CRC-32C, not yet copied together."""
+    encoded = codec.encode(np.ascontiguousarray(image_HW, image_HW.dtype.newbyteorder("<")))
+    encoded = encoded if isinstance(encoded, bytes) else bytes(encoded)
+    return encoded, google_crc32c.value(encoded).to_bytes(_CRC_BYTES, "little")
 
 
 def unpack(data: bytes, codec: Codec, shape: tuple[int, int], dtype: np.dtype) -> np.ndarray:
@@ -98,10 +104,12 @@ def unpack_into(out_HW: np.ndarray, data: bytes, codec: Codec) -> None:
         raise KitError("checksum mismatch: the stored bytes have changed")
     try:
         codec.decode(encoded, out_HW)
+    except KitError:
+        raise
     except (RuntimeError, ValueError) as error:
         raise KitError(f"no {codec.name} image of {out_HW.shape[0]} x {out_HW.shape[1]} {out_HW.dtype}: {error}") from error
 
 
 def checksum(image_HW: np.ndarray) -> int:
     """Return the CRC-32C of an image's pixels, little-endian and row by row."""
-    return google_crc32c.value(np.ascontiguousarray(image_HW, image_HW.dtype.newbyteorder("<")).tobytes())
+    return google_crc32c.value(np.ascontiguousarray(image_HW, image_HW.dtype.newbyteorder("<")))

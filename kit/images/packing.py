@@ -13,7 +13,7 @@ from threading import Event
 import numpy as np
 
 from kit.errors import KitError
-from kit.images.codecs import checksum, pack
+from kit.images.codecs import checksum, pack_parts
 from kit.images.container import Container
 from kit.images.folders import ImageFile, Reader
 from kit.images.prepare import prepare
@@ -77,7 +77,7 @@ def pack_well(job: WellJob, reader: Reader, stop: Event | None = None) -> WellRe
             if claims:
                 record.doubts.append(job.images[site, channel].path)
             record.bytes_in += len(data)
-            shard.append(job.container.chunk(site, channel), pack(pixels, job.container.codec))
+            shard.append(job.container.chunk(site, channel), *pack_parts(pixels, job.container.codec))
             numbers = {"pixels": pixels.size, "crc": checksum(pixels), **stats.record()}
             record.images.append({"site": site, "channel": channel, **numbers})
         record.bytes_out = shard.finish()

@@ -27,11 +27,11 @@ class ShardWriter:
         self._index = np.full((chunks, 2), _MISSING, "<u8")
         self._end = 0
 
-    def append(self, chunk: int, packed: bytes) -> None:
-        """Write the next image."""
-        self._file.write(packed)
-        self._index[chunk] = self._end, len(packed)
-        self._end += len(packed)
+    def append(self, chunk: int, *packed: bytes) -> None:
+        """Write the next image, packed by `kit.images.codecs.pack` or in the parts of `pack_parts`."""
+        length = sum(self._file.write(part) for part in packed)
+        self._index[chunk] = self._end, length
+        self._end += length
 
     def finish(self) -> int:
         """Write the index and return the size of the shard in bytes."""
