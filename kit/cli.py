@@ -290,7 +290,7 @@ def _stop_in_order(signum, frame):
 
 def main() -> None:
     """Entry point: turn every expected failure into one line and its exit code."""
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that spin while they wait are 5 times slower on a shared machine
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that spin while waiting starve a shared machine
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
     signal.signal(signal.SIGTERM, _stop_in_order)
     try:
