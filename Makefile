@@ -7,12 +7,13 @@ BIN = .venv/bin
 
 install: .venv/installed
 
-# torch comes first and alone: the CPU wheel of that version; everything else then finds it installed.
+# torch comes first and alone: the CPU wheel of that version. It is then held, local version and all, so that nothing brings another build.
 .venv/installed: pyproject.toml setup.py $(wildcard csrc/*/*)
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/pip install -q --upgrade pip
 	$(BIN)/pip install -q "$(TORCH)"
-	$(BIN)/pip install -q "$(TORCH)" -e ".[dev]"
+	$(BIN)/python -c "import importlib.metadata as m; print('torch==' + m.version('torch'))" > .venv/torch.txt
+	$(BIN)/pip install -q -c .venv/torch.txt -e ".[dev]"
 	touch $@
 
 demo: install

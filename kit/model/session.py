@@ -43,8 +43,8 @@ class TrainSummary:
     last: dict = field(default_factory=dict)  # the last line of losses in metrics.jsonl
 
     def text(self) -> str:
-        loss = self.last.get("loss", float("nan"))
-        return f"{self.run}: {self.steps} steps in {self.minutes:.1f} min, loss {loss:.3f}; {self.folder}"
+        loss = f", loss {self.last['loss']:.3f}" if "loss" in self.last else ""  # a finished run, resumed, takes no step
+        return f"{self.run}: {self.steps} steps in {self.minutes:.1f} min{loss}; {self.folder}"
 
 
 def make_views(batch: CropBatch, learner: Learner, mean_C: Tensor, sd_C: Tensor) -> dict[str, Tensor]:
@@ -177,6 +177,7 @@ class Session:
             "data_share": seconds.get("data", 0.0) / whole,
             "sites_per_s": steps * self.config.train.batch / whole,
             "memory_gb": memory_gb(self.learner.device),
+            "sites_skipped": self.crops.skipped,
         }
         if self.metrics:
             self.metrics.write(self.place.step, line)
