@@ -25,6 +25,10 @@ def whole_file(path: Path) -> Iterator[Path]:
         part.chmod(0o644)
         part.replace(path)
         _sync_folder(path.parent)
+    except OSError as error:
+        if error.errno and not error.filename:  # a full disk says so without naming the file
+            error.filename = str(path)
+        raise
     finally:
         part.unlink(missing_ok=True)
 

@@ -97,7 +97,7 @@ def check_labels(chosen: list[str], metadata: Metadata | None, *, named: bool) -
     """See that there are labels: some plates may lack them, but not one asked for by name, nor all.
 
     Raises:
-        KitError: naming plate and reason.
+        KitError: naming plate and reason, or the table that lacks a column.
     """
     if metadata is None:
         return
@@ -105,6 +105,9 @@ def check_labels(chosen: list[str], metadata: Metadata | None, *, named: bool) -
     if reasons and (named or len(reasons) == len(chosen)):
         barcode, reason = next(iter(reasons.items()))
         raise KitError(f"plate {barcode} has no labels in {metadata.folder}: {reason}")
+    for barcode in chosen:
+        if barcode not in reasons:
+            metadata.wells(barcode)  # a table without a needed column stops the ingest here, not after hours of packing
 
 
 class _Packer:

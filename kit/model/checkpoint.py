@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load, save_file
 from torch import Tensor
 
@@ -83,7 +84,10 @@ def save_checkpoint(folder: Path, learner: Learner, place: Place, extra: dict) -
     """
     stem = folder / f"step_{place.step:08d}"
     with whole_file(stem.with_suffix(".safetensors")) as part:
-        save_file(learner_tensors(learner), part)
+        try:
+            save_file(learner_tensors(learner), part)
+        except SafetensorError as error:  # a full disk
+            raise KitError(f"cannot write {stem.with_suffix('.safetensors')}: {error}") from error
         digest = _file_digest(part)
     record = {
         "schema": SCHEMA,

@@ -45,7 +45,7 @@ def train(
     if absent:
         raise UsageError(f"{work.path} has no channel {absent[0]}; it has: {', '.join(work.channels)}")
     group = join_group()
-    _prepare_folder(work.run_folder(run), run, config, resume=resume, group=group)
+    _check_folder(work.run_folder(run), run, config, resume=resume)
     device = torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else torch.device("cpu")
     threads = len(os.sched_getaffinity(0))
     try:
@@ -54,13 +54,14 @@ def train(
                   rank=group.rank, world=group.world, device=device, threads=threads) as crops,
             _catch_sigterm() as stopping,
         ):  # fmt: skip
+            _make_folder(work.run_folder(run), config, group)  # after Crops: what it refuses leaves no run behind
             return Session(run, work, config, crops, group, device, plates).run(stopping, max_hours)
     except torch.OutOfMemoryError as error:
         raise out_of_memory(config, device, group.world) from error
 
 
-def _prepare_folder(folder: Path, run: str, config: RunConfig, *, resume: bool, group: Group) -> None:
-    """Make the run folder with its run.toml, or check that an existing one is this run."""
+def _check_folder(folder: Path, run: str, config: RunConfig, *, resume: bool) -> None:
+    """Check that a run folder that exists is this run, and may be continued."""
     stored = folder / "run.toml"
     if stored.is_file():
         if not resume:
@@ -68,6 +69,11 @@ def _prepare_folder(folder: Path, run: str, config: RunConfig, *, resume: bool, 
         different = changed_keys(load_config(stored), config, ignore=MAY_CHANGE)
         if different:
             raise UsageError(f"run {run} was started with other values of {', '.join(different)}: see {stored}")
+
+
+def _make_folder(folder: Path, config: RunConfig, group: Group) -> None:
+    """Make the run folder with its run.toml where there is none yet; no process passes before all have checked it."""
+    stored = folder / "run.toml"
     group.barrier()
     if group.rank == 0 and not stored.is_file():
         (folder / "checkpoints").mkdir(parents=True, exist_ok=True)

@@ -52,6 +52,8 @@ def profile(
     Raises:
         KitError: a run without features, sites that cannot be placed, plates without the controls a step needs.
     """
+    if Path(out).suffix != ".parquet":
+        raise UsageError(f"--out {out}: profiles are a .parquet file; kit export makes the CSV of it")
     merged = merge_runs(work, runs, parts=parts, sites=sites, order=order, merge=merge)
     profiles = post_process(merged, normalize=normalize, whiten=whiten, align=align, l2=l2)
     write_profiles(profiles, out)
