@@ -100,12 +100,11 @@ def begin_plate(plate: Plate, folder: Path, settings: StoreSettings, reader: Rea
     """
     work = plan_plate(plate, folder, settings, reader, illum)
     container = work.container
-    if (container.folder / "pixels" / "zarr.json").is_file():
-        if open_container(container.folder) != container:
-            raise KitError(f"it was begun with other images; delete {container.folder} to start it again")
-        for folder in (container.folder, work.progress_folder):
-            for part in folder.rglob(".*.part"):
-                part.unlink()  # of a killed ingest; the store's lock says that none is at work
+    for place in (container.folder, work.progress_folder):
+        for part in place.rglob(".*.part"):
+            part.unlink()  # of a killed ingest; the store's lock says that none is at work
+    if (container.folder / "pixels" / "zarr.json").is_file() and open_container(container.folder) != container:
+        raise KitError(f"it was begun with other images; delete {container.folder} to start it again")
     container.write({"plate": plate.barcode, "made_by": MADE_BY})
     return work
 
