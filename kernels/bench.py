@@ -17,7 +17,7 @@ import torch
 
 from kit import kernels
 from kit.kernels.launch import report
-from kit.kernels.timing import Task, measure
+from kit.kernels.timing import Row, Task, measure
 
 
 def find_tasks(device: str, only: str) -> list[Task]:
@@ -36,8 +36,15 @@ def run(task: Task) -> dict:
         "items": task.items,
         "bytes": task.bytes_moved,
         "largest_error": task.error() if task.error else None,
+        "share": share(rows, task.part_of),
         "rows": [{"name": row.name, "ms": row.ms, "cpu_ms": row.cpu_ms, "note": row.note} for row in rows],
     }
+
+
+def share(rows: list[Row], rest: str) -> float | None:
+    """Return our part of our time and the time of the row `rest`; None where there is no such row or no time."""
+    others = [row.ms for row in rows if row.name == rest]
+    return None if not others or others[0] is None or rows[0].ms is None else rows[0].ms / (rows[0].ms + others[0])
 
 
 def to_text(found: dict, bandwidth: float | None) -> str:
@@ -55,6 +62,8 @@ def to_text(found: dict, bandwidth: float | None) -> str:
         lines.append(
             f"  {row['name']:36} {row['ms']:10.2f} ms {busy}{rate:7.2f} GB/s {floor}{row['ms'] / ours:8.2f}x  {row['note']}"
         )
+    if found["share"] is not None:
+        lines.append(f"  {found['rows'][0]['name']}: {100 * found['share']:.2f} % of the time of both")
     return "\n".join(lines)
 
 

@@ -142,6 +142,20 @@ def _kornia(job: Job):
     return make
 
 
+def _albumentations(job: Job):
+    def make():
+        import albumentations
+        import cv2
+
+        edge = {"border_mode": cv2.BORDER_REFLECT_101, "p": 1.0}
+        turn = albumentations.Rotate(limit=(-180, 180), **edge)
+        op = albumentations.Compose([turn, albumentations.ElasticTransform(alpha=ALPHA, sigma=SIGMA, **edge)])
+        images = [np.ascontiguousarray(image.permute(1, 2, 0).numpy()) for image in job.pixels.cpu()]
+        return lambda: [op(image=image)["image"] for image in images]
+
+    return make
+
+
 def _compiled(job: Job, noise: bool) -> Contestant:
     if job.device == "cpu" and os.environ.get("KIT_BENCH_COMPILE") != "1":
         return Contestant("eager torch, compiled", skip="KIT_BENCH_COMPILE=1 compiles it for the CPU too (a minute)")
@@ -204,6 +218,7 @@ def _single_ops(job: Job, n: int) -> list[Task]:
         Contestant("eager torch, low-resolution field", lambda: eager_warp(job.pixels.float() / 255, job.angle_B)),
         Contestant("full kernel, as torchvision", lambda: full_kernel_warp(image[:1], job.angle_B[:1]), share=0.25, once=True),
         _optional("kornia, full kernel", "kornia", _kornia(job)),
+        _optional("albumentations, two gathers, uint8", "albumentations", _albumentations(job)),
     )
     blurs = (
         Contestant("kit", lambda: blur(image, sigma_B, solarise_B)),

@@ -29,6 +29,7 @@ class Task:
     bytes_moved: int  # that any implementation must read and write
     contestants: tuple[Contestant, ...]
     error: Callable[[], float] | None = None  # largest difference of ours from the reference
+    part_of: str = ""  # the contestant that is no rival but the rest of the work: our share of both is printed
 
 
 @dataclass(frozen=True)

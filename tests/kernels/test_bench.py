@@ -1,0 +1,36 @@
+"""What the bench prints and measures; no timing is asserted."""
+
+import pytest
+import torch
+
+from kit.kernels import bench, bench_step
+from kit.kernels.timing import Contestant, Row, Task
+
+
+def test_share_of_the_whole():
+    rows = [Row("kit", 2.0), Row("step", 38.0)]
+    assert bench.share(rows, "step") == pytest.approx(0.05)
+    assert bench.share(rows, "") is None
+    assert bench.share([rows[0], Row("step", None)], "step") is None
+    found = bench.run(Task("part", "cpu", 1, 1, (Contestant("kit", lambda: 0), Contestant("step", lambda: 0)), part_of="step"))
+    assert f"kit: {100 * found['share']:.2f} % of the time of both" in bench.to_text(found, None)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU: it is measured")
+def test_the_step_is_not_measured_without_a_gpu():
+    (task,) = bench_step.tasks("cpu")
+    assert bench.to_text(bench.run(task), None).count("not measured: no GPU") == 2
+
+
+def test_the_step_goes_back_to_every_weight():
+    step = bench_step.network_step(torch.rand(2, 3, 28, 28), dim=16, depth=2, heads=2)
+    step()
+    student, teacher = (step.__closure__[step.__code__.co_freevars.index(name)].cell_contents for name in ("student", "teacher"))
+    assert all(weight.grad is not None and weight.grad.any() for weight in student.blocks.parameters() if weight.ndim > 1)
+    assert all(weight.grad is None for weight in teacher.parameters())
+
+
+def test_slow_downs_are_printed():
+    found = {"task": "t", "device": "cpu", "bytes": 1, "largest_error": None, "share": None}
+    rows = [{"name": name, "ms": ms, "cpu_ms": None, "note": ""} for name, ms in (("kit", 2.0), ("rival", 1.0))]
+    assert "0.50x" in bench.to_text(found | {"rows": rows}, None)
