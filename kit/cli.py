@@ -130,8 +130,10 @@ def train(work, recipe, channels, name, settings, seed, epochs, plates, on_bad, 
 
     short = {"train.epochs": epochs, "crops.on_bad": on_bad}
     settings = (*settings, *(f"{key}={value}" for key, value in short.items() if value is not None))
-    config = _run_config(recipe, channels, settings, seed)
-    summary = run(kit.open(work), name, config, resume=resume, max_hours=max_hours, plates=_words(plates) or None)
+    config = load_recipe(
+        recipe, settings, channels=channel_names(channels) if channels else None, seed=seed, plates=_words(plates)
+    )
+    summary = run(kit.open(work), name, config, resume=resume, max_hours=max_hours)
     click.echo(summary.text())
 
 
@@ -252,8 +254,9 @@ def submit(submission, message, competition, yes, wait):
     plan = prepare(submission, message, competition=competition)
     for warning in plan.warnings:
         click.echo(f"warning: {warning}", err=True)
-    if not yes:
-        click.confirm(plan.question(), abort=True, err=True)
+    if not yes and not click.confirm(plan.question(), err=True):
+        click.echo("not uploaded")
+        return
     click.echo(upload(plan, wait=wait).text())
 
 

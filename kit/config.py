@@ -255,6 +255,7 @@ class RunConfig:
 
     recipe: str = "sslprofiler-local"
     channels: tuple[str, ...] = ()  # set by the recipe or by --channels
+    plates: tuple[str, ...] = ()  # train on these alone; none named: on all of the work folder
     seed: int = 0
     crops: CropsConfig = field(default_factory=CropsConfig)
     views: ViewsConfig = field(default_factory=ViewsConfig)

@@ -22,6 +22,7 @@ from kit.images.phantom_figure import draw_plate_figure
 from kit.images.store import Work
 from kit.profiles.embed import embed
 from kit.profiles.profile import merge_runs, post_process, profile
+from kit.profiles.table import read_profiles, write_profiles
 
 STEPS = {"normalize": "centre", "whiten": "sphere"}  # what every row of the table has had, baselines too
 MODELS = {"fluorescence": (), "brightfield": ("train.max_steps=60",)}
@@ -51,20 +52,20 @@ def run_demo(out: Path, *, seed: int, say: Callable[[str], None]) -> str:
         embed(work, "fluorescence", baseline=baseline)
     say("profile, export, check")
     submission = out / "submission.csv"
-    profile(work, list(MODELS), out / "profiles.parquet", merge="concat", **STEPS)
-    export(out / "profiles.parquet", ids, submission)
+    concatenated = out / "profiles" / "concatenated.parquet"
+    profile(work, list(MODELS), concatenated, merge="concat", **STEPS)
+    export(concatenated, ids, submission)
     (out / "metadata_test.csv").write_bytes(ids.read_bytes())
     say("score: k-NN within and across cell lines, folds by plate")
-    scores = _scores(work, submission, metadata, ids)
-    write_scores({"schema": 1, "files": scores["features"]}, out / "score.json")
+    features, aligned = _scores(work, out, metadata, ids)
     draw_plate_figure(plates, out / "plates.png")
     report(work, out / "report.html")
     return "\n".join(
         [
             f"\nMade plates, batch {', '.join(read_metadata(metadata).plates['Metadata_Batch'].unique())}. Accuracy in %.",
-            score_table(scores["features"]),
+            score_table(features),
             "\nCross-plate alignment on these plates, fluorescence beside pure noise with the same steps:",
-            score_table(scores["align"]),
+            score_table(aligned),
             f"\nsubmission {submission}\nscores     {out / 'score.json'}",
             f"page       {out / 'report.html'}\npicture    {out / 'plates.png'}",
         ]
@@ -91,19 +92,23 @@ def _train(work: Work, run: str, settings: tuple[str, ...], seed: int, say: Call
     embed(work, run)
 
 
-def _scores(work: Work, submission: Path, metadata: Path, ids: Path) -> dict[str, dict]:
-    """Return the demo's tables: feature sets after the same steps, and alignment beside noise."""
+def _scores(work: Work, out: Path, metadata: Path, ids: Path) -> tuple[dict[str, dict], dict[str, dict]]:
+    """Return the demo's two tables: feature sets after the same steps, also written to score.json, and alignment beside noise."""
 
     def merged(*runs):
         return merge_runs(work, runs, parts=("cls", "patch"), sites="position", order="file", merge="mean")
 
-    fluorescence = post_process(merged("fluorescence"), **STEPS)
     sets = {
-        "fluorescence": fluorescence,
-        "the same at random weights": post_process(merged("fluorescence-random"), **STEPS),
-        "mean and sd of its channels": post_process(merged("fluorescence-intensity"), **STEPS),
-        "fluorescence + brightfield": post_process(merged(*MODELS), **STEPS),
-        "submission.csv (sites concatenated)": submission,
+        "fluorescence": ("fluorescence",),
+        "the same at random weights": ("fluorescence-random",),
+        "mean and sd of its channels": ("fluorescence-intensity",),
+        "fluorescence + brightfield": tuple(MODELS),
     }
-    features = {name: score(source, metadata, ids=ids) for name, source in sets.items()}
-    return {"features": features, "align": align_beside_noise(fluorescence, metadata, ids=ids)}
+    files = {}
+    for name, runs in sets.items():
+        files[name] = out / "profiles" / f"{'+'.join(runs)}.parquet"
+        write_profiles(post_process(merged(*runs), **STEPS), files[name])
+    files["submission.csv (sites concatenated)"] = out / "submission.csv"
+    table = {name: score(path, metadata, ids=ids) for name, path in files.items()}
+    write_scores({"schema": 1, "files": {str(files[name]): scores for name, scores in table.items()}}, out / "score.json")
+    return table, align_beside_noise(read_profiles(files["fluorescence"]), metadata, ids=ids)

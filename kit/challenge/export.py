@@ -8,7 +8,7 @@ from kit.challenge.check import Checked, check_against
 from kit.challenge.features import read_features
 from kit.challenge.ids import read_ids
 from kit.challenge.manifest import write_manifest
-from kit.errors import KitError
+from kit.errors import KitError, UsageError
 from kit.files import whole_file
 from kit.profiles.table import read_facts
 
@@ -32,6 +32,8 @@ def export(
         KitError: an ID without a profile, an ID twice, a value that is not finite.
     """
     profiles, ids, out = Path(profiles), Path(ids), Path(out)
+    if out.suffix != ".csv":
+        raise UsageError(f"--out {out}: the challenge takes a plain CSV; let the name end in .csv")
     table = read_ids(ids, id_column=id_column, plate_column=plate_column, well_column=well_column)
     features = read_features(profiles, table)
     if "ID" in features.names:

@@ -5,6 +5,7 @@ Both give the same counts and both refuse a file that is short: a decoder that f
 
 import contextlib
 import io
+import logging
 import struct
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -21,6 +22,8 @@ _UNCOMPRESSED, _LZW = 1, 5
 _XML_TAG = 65500  # the acquisition XML of the microscope
 _MOST_XML = 1 << 24  # bytes
 DECODED, UNSUPPORTED, DAMAGED = range(3)  # verdicts of the compiled reader
+
+logging.getLogger("tifffile").addHandler(logging.NullHandler())  # what it has against a file stands in BadImage
 
 
 class BadImage(KitError):
@@ -138,10 +141,25 @@ def _decode_strips(page, data: bytes) -> np.ndarray:
     for number, (offset, count) in enumerate(zip(page.dataoffsets, page.databytecounts, strict=True)):
         strip_rows = min(page.rowsperstrip, height - number * page.rowsperstrip)
         strip = data[offset : offset + count]
-        strip = imagecodecs.lzw_decode(strip) if page.compression == _LZW else strip
+        strip = _lzw(strip, strip_rows * row_bytes) if page.compression == _LZW else strip
         if len(strip) < strip_rows * row_bytes:
             raise BadImage(f"strip {number} holds {len(strip)} of {strip_rows * row_bytes} bytes")
         rows.append(strip[: strip_rows * row_bytes])
     dtype = np.dtype(f"u{page.bitspersample // 8}").newbyteorder(page.parent.byteorder)
     counts = np.frombuffer(b"".join(rows), dtype).reshape(height, width).astype(dtype.newbyteorder("="))
     return np.cumsum(counts, axis=1, dtype=counts.dtype) if page.predictor == 2 else counts
+
+
+def _lzw(strip: bytes, needed: int) -> bytes:
+    """Decode a strip by imagecodecs; damage behind the last byte needed is no damage.
+
+    Told a size, imagecodecs stops there, and leaves what it could not decode as it was: two different fillings tell it apart.
+    """
+    try:
+        return imagecodecs.lzw_decode(strip)
+    except RuntimeError:
+        fillings = [np.full(needed, fill, np.uint8) for fill in (0, 255)]
+        zeros, ones = (bytes(imagecodecs.lzw_decode(strip, out=filling)) for filling in fillings)
+        if zeros != ones:
+            raise
+        return zeros

@@ -64,7 +64,7 @@ def make_views(batch: CropBatch, learner: Learner, mean_C: Tensor, sd_C: Tensor)
 class Session:
     """Trains, logs, watches and saves."""
 
-    def __init__(self, name: str, work, config: RunConfig, crops: Crops, group: Group, device: torch.device, plates=None):
+    def __init__(self, name: str, work, config: RunConfig, crops: Crops, group: Group, device: torch.device):
         self.name, self.work, self.folder = name, work, work.run_folder(name)
         self.config, self.crops, self.group = config, crops, group
         mean_C, sd_C = work.channel_stats(config.channels)
@@ -75,7 +75,9 @@ class Session:
         self.alarm = Alarm(self.learner.schedules.warmup)
         self.collapsed: list[str] = []
         self.bad = 0
-        self.validation = choose_wells(work, config, plates) if config.train.knn_epochs and group.rank == 0 else None
+        self.validation = (
+            choose_wells(work, config, config.plates or None) if config.train.knn_epochs and group.rank == 0 else None
+        )
         found = newest_checkpoint(self.folder / "checkpoints")
         if found:
             record, tensors = found

@@ -22,9 +22,7 @@ __all__ = ["TrainSummary", "precision", "train"]
 MAY_CHANGE = ("train.keep", "train.save_minutes", "train.log_steps", "train.on_collapse", "train.bad_steps", "train.tensorboard")
 
 
-def train(
-    work, run: str, config: RunConfig, *, resume: bool = False, max_hours: float | None = None, plates=None
-) -> TrainSummary:
+def train(work, run: str, config: RunConfig, *, resume: bool = False, max_hours: float | None = None) -> TrainSummary:
     """Train `config` on the crops of a work folder into its run folder, and return a summary.
 
     Args:
@@ -32,7 +30,6 @@ def train(
         run: the name of the run.
         resume: go on with an existing run, or start it if absent; without it an existing run is refused.
         max_hours: stop in order after this long, everything saved.
-        plates: train on these plates only.
 
     Raises:
         UsageError: no channels; the run exists, or was made with another configuration.
@@ -50,12 +47,12 @@ def train(
     threads = len(os.sched_getaffinity(0))
     try:
         with (
-            Crops(work, config.crops, channels=config.channels, batch=config.train.batch, seed=config.seed, plates=plates,
-                  rank=group.rank, world=group.world, device=device, threads=threads) as crops,
+            Crops(work, config.crops, channels=config.channels, batch=config.train.batch, seed=config.seed,
+                  plates=config.plates or None, rank=group.rank, world=group.world, device=device, threads=threads) as crops,
             _catch_sigterm() as stopping,
         ):  # fmt: skip
             _make_folder(work.run_folder(run), config, group)  # after Crops: what it refuses leaves no run behind
-            return Session(run, work, config, crops, group, device, plates).run(stopping, max_hours)
+            return Session(run, work, config, crops, group, device).run(stopping, max_hours)
     except torch.OutOfMemoryError as error:
         raise out_of_memory(config, device, group.world) from error
 

@@ -53,8 +53,11 @@ class Profiles:
     def text(self) -> str:
         """Return one line about these profiles."""
         plates = self.who[PLATE].nunique()
-        note = "; uses the well position: the label can leak, see the README" if self.uses_well_position else ""
-        return f"{len(self.who)} wells of {plates} plates x {len(self.names)} features{note}"
+        filled = sum(sum(step.get("slots_filled", {}).values()) for step in self.steps)
+        notes = f"; {filled} missing sites stand as the mean of their well" if filled else ""
+        if self.uses_well_position:
+            notes += "; uses the well position: the label can leak, see the README"
+        return f"{len(self.who)} wells of {plates} plates x {len(self.names)} features{notes}"
 
     def after(self, features_MF: np.ndarray, **step) -> "Profiles":
         """Return these wells with new features of the same names, and one more step."""
