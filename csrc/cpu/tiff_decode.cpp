@@ -142,6 +142,7 @@ struct Decoder {
 Result decode_lzw(Bytes strip, uint8_t* out, size_t size) {
     if (strip.size >= 2 && strip.data[0] == 0 && (strip.data[1] & 1)) return {Verdict::unsupported, "LZW of before TIFF 5"};
     Decoder decoder(strip, out, size);
+    if (strip.size < 2 || decoder.slow_code(kLeastWidth) != kClear) return {Verdict::unsupported, "LZW that starts without a clear code"};
     Stop stop;
     do stop = decoder.run_table();
     while (stop == Stop::clear);

@@ -101,7 +101,8 @@ Result read_page(const Reader& in, bool big_tiff, Page& page) {
         if (!bytes) return unsupported("a tag of unusual type");
         if (entry->type_bytes) return unsupported("a tag twice");
         const uint64_t count = in.number(at + 4, word);
-        if (count == 0 || count > kMostPixels) return unsupported("a tag with an unusual number of values");
+        const bool list = entry == &page.offsets || entry == &page.byte_counts;
+        if (count == 0 || count > (list ? kMostPixels : 1)) return unsupported("a tag with an unusual number of values");
         const bool inside = count * bytes <= static_cast<uint64_t>(word);
         const uint64_t offset = inside ? at + 4 + word : in.number(at + 4 + word, word);
         if (!in.has(offset, count * bytes)) return damaged("cut short: a tag's values lie beyond the end");
@@ -121,7 +122,7 @@ int64_t claim_of(const Reader& in, const Entry& entry) {
 Result check_kind(const Reader& in, const Page& page, Header& header) {
     const auto value = [&](const Entry& entry, uint64_t absent) { return value_of(in, entry, absent); };
     if (page.tile.type_bytes) return unsupported("tiles");
-    if (value(page.samples, 1) != 1 || page.bits.count > 1) return unsupported("several samples per pixel");
+    if (value(page.samples, 1) != 1) return unsupported("several samples per pixel");
     const uint64_t bits = value(page.bits, 1), compression = value(page.compression, 1), predictor = value(page.predictor, 1);
     if (bits != 8 && bits != 16) return unsupported("neither 8 nor 16 bit");
     if (compression != 1 && compression != 5) return unsupported("neither LZW nor uncompressed");
