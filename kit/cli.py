@@ -74,7 +74,7 @@ def demo(out, seed):
 @click.option("--work", type=FOLDER, required=True, help="The work folder; made if absent.")
 @click.option("--plates", help="Barcodes, comma-separated; default: all that are found.")
 @click.option("--jobs", type=int, default=None, help="Threads; default: one per core.")
-@click.option("--load-data", type=FOLDER, help="Folder with <plate>/load_data.csv(.gz).")
+@click.option("--load-data", help="Folder or URL with <plate>/load_data.csv(.gz).")
 @click.option("--layout", type=FOLDER, help="CSV with the stage position of each field.")
 @click.option("--scale", type=click.Choice(["image", "plate-percentile"]), default="image", show_default=True)
 @click.option("--bits", type=click.Choice(["8", "16"]), default="8", show_default=True)
@@ -83,6 +83,9 @@ def demo(out, seed):
 @click.option("--dry-run", is_flag=True, help="Say what would be done, write nothing.")
 @click.option("--verify", is_flag=True, help="Read the whole store again against its checksums.")
 @click.option("--strict", is_flag=True, help="Stop at the first bad file.")
+@click.option("--max-bad", type=float, default=0.1, show_default=True, help="A plate with a larger share of bad images fails.")
+@click.option("--illum", help="Folder or URL with <plate>/<plate>_Illum<Channel>.npy to divide by before scaling.")
+@click.option("--dask", metavar="ADDRESS", help="Address of a Dask scheduler whose workers do the packing.")
 def ingest(source, metadata, work, plates, bits, **options):
     """Pack plates of microscope TIFFs into the 8-bit store."""
     from kit.images.ingest import ingest as run
