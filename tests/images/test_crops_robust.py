@@ -204,5 +204,6 @@ def test_a_thousand_epochs_leak_nothing(tmp_path):
     handles, threads, memory = resources()
     run(1000)
     after = resources()
-    assert after[:2] == (handles, threads)
+    assert after[0] <= handles
+    assert after[1] <= threads  # fewer is no leak: a thread of another test may have ended meanwhile
     assert after[2] - memory < 8 * 2**20
