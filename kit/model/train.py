@@ -13,11 +13,10 @@ from kit.errors import UsageError
 from kit.files import write_whole
 from kit.images.crops import Crops
 from kit.model.distributed import Group, join_group
-from kit.model.loop import precision
 from kit.model.plan import out_of_memory
 from kit.model.session import Session, TrainSummary
 
-__all__ = ["TrainSummary", "precision", "train"]
+__all__ = ["TrainSummary", "train"]
 
 MAY_CHANGE = ("train.keep", "train.save_minutes", "train.log_steps", "train.on_collapse", "train.bad_steps", "train.tensorboard")
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from kit.config import RunConfig, config_to_dict
 from kit.images.tiles import whole_sites
 from kit.model.checkpoint import load_backbone
-from kit.model.train import precision
+from kit.model.loop import precision
 from kit.model.views import normalise_site
 from kit.model.vit import Vit, seeded_vit
 from kit.profiles.runs import run_config
