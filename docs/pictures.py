@@ -17,13 +17,13 @@ from PIL import Image
 
 import kit
 from kit.compare import NAMES, shown_scores
-from kit.config import load_recipe
 from kit.files import whole_file
 from kit.images.ingest import ingest
 from kit.images.phantom import PhantomConfig, make_plates
 from kit.images.phantom_figure import composite, draw_plate_figure, scaled
 from kit.images.store import Work
 from kit.model.views_figure import draw_views_figure
+from kit.recipe import load_recipe
 
 PICTURES = Path(__file__).parent / "pictures"
 LEARNED = Path(__file__).parent / "results" / "learn.json"

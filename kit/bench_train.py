@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from kit.config import CHANNELS, RunConfig, load_recipe
+from kit.config import CHANNELS, RunConfig
 from kit.model.clock import Clock
 from kit.model.cost import step_flops
 from kit.model.dino import seeded_network
@@ -23,6 +23,7 @@ from kit.model.draws import draw_step
 from kit.model.loop import Learner, learn, make_learner, precision
 from kit.model.optim import set_values
 from kit.model.views import make_view
+from kit.recipe import load_recipe
 
 STAINS = CHANNELS[:5]
 SECONDS = 8.0  # of measuring a contender, at least three steps

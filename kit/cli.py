@@ -10,8 +10,9 @@ from pathlib import Path
 import click
 
 import kit
-from kit.config import channel_names, config_from_settings, load_recipe
+from kit.config import channel_names
 from kit.errors import KitError, StoppedInOrder, UsageError
+from kit.recipe import config_from_settings, load_recipe
 
 FOLDER = click.Path(path_type=Path)
 
@@ -156,15 +157,16 @@ def plan(recipe, machine, channels, settings, work):
 @cli.command()
 @click.option("--work", type=FOLDER, required=True)
 @click.option("--run", "runs", multiple=True, required=True)
-@click.option("--weights", type=FOLDER, help="Take the backbone from this file instead of the run's last checkpoint.")
+@click.option("--weights", type=FOLDER, help="A checkpoint instead of the run's last, or a published DINOv2 file.")
+@click.option("--channels", help="As in kit train; for a published file whose run does not exist yet.")
 @click.option("--baseline", type=click.Choice(["random", "intensity"]), help="Write RUN-random or RUN-intensity instead.")
-def embed(work, runs, weights, baseline):
+def embed(work, runs, weights, channels, baseline):
     """Turn every site into a feature vector with a trained backbone."""
     from kit.profiles.embed import embed as run
 
-    opened = kit.open(work)
+    opened, names = kit.open(work), channel_names(channels) if channels else ()
     for name in runs:
-        click.echo(run(opened, name, weights=weights, baseline=baseline).text())
+        click.echo(run(opened, name, weights=weights, baseline=baseline, channels=names).text())
 
 
 @cli.command()

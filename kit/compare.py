@@ -12,12 +12,13 @@ from pathlib import Path
 
 from kit.challenge.folds import DIRECTIONS
 from kit.challenge.score import score
-from kit.config import RunConfig, config_to_dict, load_recipe
+from kit.config import RunConfig
 from kit.errors import KitError
 from kit.files import write_whole
 from kit.images.store import Work
 from kit.profiles.embed import embed
 from kit.profiles.profile import merge_runs, post_process
+from kit.recipe import config_to_dict, load_recipe
 
 NAMES = ["->".join(direction) for direction in DIRECTIONS]
 POST = {

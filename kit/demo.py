@@ -13,7 +13,7 @@ from kit.challenge.null import align_beside_noise
 from kit.challenge.report import report
 from kit.challenge.score import score, write_scores
 from kit.challenge.score_text import score_table
-from kit.config import CHANNEL_GROUPS, load_recipe
+from kit.config import CHANNEL_GROUPS
 from kit.errors import UsageError
 from kit.images.ingest import ingest
 from kit.images.metadata import read_metadata
@@ -23,6 +23,7 @@ from kit.images.store import Work
 from kit.profiles.embed import embed
 from kit.profiles.profile import merge_runs, post_process, profile
 from kit.profiles.table import read_profiles, write_profiles
+from kit.recipe import load_recipe
 
 STEPS = {"normalize": "centre", "whiten": "sphere"}  # what every row of the table has had, baselines too
 MODELS = {"fluorescence": (), "brightfield": ("train.max_steps=60",)}

@@ -15,11 +15,11 @@ import pyarrow.parquet as pq
 import kit
 from kit.challenge.folds import DIRECTIONS
 from kit.challenge.score_text import percent, rules_text
-from kit.config import load_config
 from kit.errors import KitError
 from kit.files import write_whole
 from kit.images.names import well_position
 from kit.profiles.table import PLATE, SITE, WELL
+from kit.recipe import load_config
 
 if TYPE_CHECKING:
     from kit.images.store import Work

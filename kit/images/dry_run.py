@@ -4,6 +4,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from kit.config import StoreConfig
 from kit.errors import KitError, UsageError
 from kit.images.codecs import pack
 from kit.images.folders import Reader
@@ -15,7 +16,6 @@ from kit.images.plate_work import PlateWork, plan_plate
 from kit.images.positions import Positions
 from kit.images.report import megabytes, some
 from kit.images.source import Source
-from kit.images.store import StoreSettings
 from kit.images.tiff import BadImage
 
 _SAMPLE = 24  # images per plate that are read, scaled and encoded to estimate bytes and time
@@ -84,7 +84,7 @@ class DryRun:
 
 
 def dry_run(
-    chosen: list[str], folder: Path, settings: StoreSettings, metadata: Metadata | None, source: Source, locator: Locator,
+    chosen: list[str], folder: Path, settings: StoreConfig, metadata: Metadata | None, source: Source, locator: Locator,
     reader: Reader, illum: Path | None, jobs: int,
 ) -> DryRun:  # fmt: skip
     """Plan every plate from its listing and a sample of its images."""

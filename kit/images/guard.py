@@ -2,12 +2,14 @@
 
 import contextlib
 import errno
+from dataclasses import asdict
 from pathlib import Path
 
 import filelock
 
+from kit.config import StoreConfig
 from kit.errors import KitError, UsageError
-from kit.images.store import StoreSettings, read_settings, write_settings
+from kit.images.store import read_settings, write_settings
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -44,7 +46,7 @@ def disk_errors(work: Path):
         raise KitError(f"{error.filename or work}: {error.strerror or error}") from error
 
 
-def agree(work: Path, settings: StoreSettings) -> None:
+def agree(work: Path, settings: StoreConfig) -> None:
     """Record the settings in a new store.
 
     Raises:
@@ -54,7 +56,7 @@ def agree(work: Path, settings: StoreSettings) -> None:
     if there is None:
         write_settings(work, settings)
     elif there != settings:
-        unlike = next(key for key in vars(there) if getattr(there, key) != getattr(settings, key))
+        unlike = next(key for key in asdict(there) if getattr(there, key) != getattr(settings, key))
         raise UsageError(
             f"{work} was made with --{unlike} {getattr(there, unlike)}, not {getattr(settings, unlike)}: "
             "give the same, or another --work"

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from kit.config import StoreConfig
 from kit.errors import KitError, UsageError
 from kit.images.codecs import find_codec
 from kit.images.dry_run import DryRun
@@ -19,7 +20,7 @@ from kit.images.ranges import plate_ranges, store_ranges, stored_ranges
 from kit.images.report import IngestReport
 from kit.images.runners import Cluster, Runner, Threads
 from kit.images.source import Source, choose_plates, open_source
-from kit.images.store import StoreSettings, open_work
+from kit.images.store import open_work
 from kit.images.verify import verify as check_store
 from kit.progress import progress
 
@@ -40,7 +41,7 @@ def ingest(
         jobs: wells at work at once, each in a thread; None: one per CPU.
         load_data: folder (or URL) of load_data files with the positions.
         layout: CSV of field, x_um, y_um for plates that say nothing of their own.
-        scale, bits, size, codec: see StoreSettings; one choice for the whole store.
+        scale, bits, size, codec: see StoreConfig; one choice for the whole store.
         dry_run: say what would be done; write nothing.
         verify: read the plates' whole store again afterwards and hold it to its checksums.
         strict: a bad image ends the ingest.
@@ -55,7 +56,7 @@ def ingest(
     """
     work, jobs = Path(work), _cpus() if jobs is None else jobs
     _check_arguments(jobs, max_bad, load_data, layout)
-    settings = StoreSettings(scale=scale, bits=bits, size=size or 0, codec=find_codec(codec).name, illumination=illum is not None)
+    settings = StoreConfig(scale=scale, bits=bits, size=size or 0, codec=find_codec(codec).name, illumination=illum is not None)
     tables = None if metadata is None else read_metadata(metadata)
     reader = Reader(ahead=max(2, _REQUESTS_AHEAD // jobs))
     opened = open_source(source, reader)
@@ -113,7 +114,7 @@ def check_labels(chosen: list[str], metadata: Metadata | None, *, named: bool) -
 class _Packer:
     def __init__(self, work, settings, metadata, source: Source, locator: Locator, reader: Reader, runner: Runner, illum):
         self.folder = Path(work) / "plates"
-        self.settings: StoreSettings = settings
+        self.settings: StoreConfig = settings
         self.metadata: Metadata | None = metadata
         self.source = source
         self.locator = locator

@@ -12,6 +12,7 @@ from threading import Event
 
 import numpy as np
 
+from kit.config import StoreConfig
 from kit.errors import KitError
 from kit.images.codecs import checksum, pack_parts
 from kit.images.container import Container
@@ -19,7 +20,6 @@ from kit.images.folders import ImageFile, Reader
 from kit.images.prepare import prepare
 from kit.images.shards import write_shard
 from kit.images.sites import ImageStats, count_values, read_levels, scale_image
-from kit.images.store import StoreSettings
 from kit.images.tiff import BadImage, TiffImage, read_tiff
 
 
@@ -34,7 +34,7 @@ class WellJob:
     well: str
     images: dict[tuple[int, str], ImageFile]  # (site, channel) -> file
     container: Container
-    settings: StoreSettings
+    settings: StoreConfig
     shape: tuple[int, int]  # of the images as they come; the container has them as they are stored
     record_path: Path
     ranges: dict[str, tuple[int, int]] = field(default_factory=dict)  # channel -> the counts that become 0 and 255

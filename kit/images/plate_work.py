@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from kit.config import StoreConfig
 from kit.errors import KitError
 from kit.images.codecs import find_codec
 from kit.images.container import Container, open_container
@@ -18,7 +19,6 @@ from kit.images.positions import Positions
 from kit.images.prepare import find_illumination, read_illumination, shrunken_shape
 from kit.images.quality import add_quality
 from kit.images.report import PlateReport
-from kit.images.store import StoreSettings
 from kit.images.tables import add_metadata, level_sums, sites_table, write_table
 
 MADE_BY = "kit ingest"
@@ -30,7 +30,7 @@ class PlateWork:
 
     plate: Plate
     folder: Path
-    settings: StoreSettings
+    settings: StoreConfig
     container: Container
     shape: tuple[int, int]  # of the images as they come
     illumination: dict[str, Path]
@@ -92,7 +92,7 @@ class PlateWork:
         return report
 
 
-def begin_plate(plate: Plate, folder: Path, settings: StoreSettings, reader: Reader, illum: Path | None) -> PlateWork:
+def begin_plate(plate: Plate, folder: Path, settings: StoreConfig, reader: Reader, illum: Path | None) -> PlateWork:
     """Lay out the plate's container, or find it as an earlier ingest began it.
 
     Raises:
@@ -114,7 +114,7 @@ def tidy(folder: Path, barcode: str) -> None:
     shutil.rmtree(folder / f"{barcode}.progress", ignore_errors=True)
 
 
-def plan_plate(plate: Plate, folder: Path, settings: StoreSettings, reader: Reader, illum: Path | None) -> PlateWork:
+def plan_plate(plate: Plate, folder: Path, settings: StoreConfig, reader: Reader, illum: Path | None) -> PlateWork:
     """Say what the plate's container will hold; nothing is written."""
     shape = probe(plate.files(), reader)
     dtype = np.dtype(np.uint8 if settings.bits == 8 else np.uint16)

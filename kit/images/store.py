@@ -10,7 +10,7 @@ import functools
 import json
 import re
 import tomllib
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import tomli_w
 
+from kit.config import StoreConfig
 from kit.errors import KitError, UsageError
 from kit.files import write_whole
 from kit.images.codecs import find_codec, unpack_into
@@ -31,27 +32,7 @@ _OPEN_SHARDS = 64
 _RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
-@dataclass(frozen=True, kw_only=True)
-class StoreSettings:
-    """How counts became stored pixels: the same for all plates of a store."""
-
-    scale: str = "image"  # image: each image's own minimum and maximum; plate-percentile: one pair per plate and channel
-    bits: int = 8  # 8: levels are stored; 16: counts are, and scaled when read
-    size: int = 0  # pixels of the longer side after area averaging; 0: as it came
-    codec: str = "zstd"
-    illumination: bool = False  # counts were divided by the plate's illumination functions first
-
-    def __post_init__(self):
-        if self.scale not in ("image", "plate-percentile"):
-            raise UsageError(f"--scale {self.scale}: need image or plate-percentile")
-        if self.bits not in (8, 16):
-            raise UsageError(f"--bits {self.bits}: need 8 or 16")
-        if self.size < 0:
-            raise UsageError(f"--size {self.size}: need the pixels of the longer side, at least 1")
-        find_codec(self.codec)
-
-
-def read_settings(path: Path) -> StoreSettings | None:
+def read_settings(path: Path) -> StoreConfig | None:
     """Return the settings of the store in the work folder `path`, or None where it has none yet.
 
     Raises:
@@ -65,12 +46,14 @@ def read_settings(path: Path) -> StoreSettings | None:
         schema = table.pop("schema")
         if schema != SCHEMA:
             raise KitError(f"{file}: schema {schema}; this version of kit reads {SCHEMA}")
-        return StoreSettings(**table)
+        settings = StoreConfig(**table)
+        find_codec(settings.codec)
+        return settings
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
         raise KitError(f"{file} is not readable: {error}") from error
 
 
-def write_settings(path: Path, settings: StoreSettings) -> None:
+def write_settings(path: Path, settings: StoreConfig) -> None:
     """Write store.toml."""
     write_whole(Path(path) / "store.toml", tomli_w.dumps({"schema": SCHEMA, **asdict(settings)}))
 
@@ -91,7 +74,7 @@ def open_work(path: str | Path) -> "Work":
 class Work:
     """The packed plates of a work folder. Plates count once they are complete."""
 
-    def __init__(self, path: Path, settings: StoreSettings):
+    def __init__(self, path: Path, settings: StoreConfig):
         self.path = path
         self.settings = settings
         self.plates: list[str] = sorted(file.stem for file in (path / "plates").glob("*.parquet"))

@@ -20,11 +20,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save_file
 from torch import Tensor
 
-from kit.config import RunConfig, config_from_dict, config_to_dict
+from kit.config import RunConfig
 from kit.errors import KitError
 from kit.files import whole_file, write_whole
 from kit.model.loop import Learner
 from kit.model.vit import Vit, seeded_vit
+from kit.recipe import config_from_dict, config_to_dict
 
 SCHEMA = 1
 log = logging.getLogger(__name__)
@@ -168,6 +169,12 @@ def newest_checkpoint(folder: Path) -> tuple[dict, dict[str, Tensor]] | None:
     if problems:
         raise KitError(f"no usable checkpoint in {folder}: {problems[0]}")
     return None
+
+
+def is_checkpoint(path: Path) -> bool:
+    """Return whether a file is one of kit's checkpoints, by its name and the record beside it; others hold foreign weights."""
+    path = Path(path)
+    return path.suffix == ".json" or (path.suffix == ".safetensors" and path.with_suffix(".json").is_file())
 
 
 def load_backbone(source: Path, *, step: int | None = None) -> tuple[Vit, RunConfig, Tensor, Tensor]:

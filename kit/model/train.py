@@ -4,21 +4,25 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
-from kit.config import RunConfig, changed_keys, config_to_toml, load_config
+from kit.config import RunConfig
 from kit.errors import UsageError
 from kit.files import write_whole
 from kit.images.crops import Crops
 from kit.model.distributed import Group, join_group
 from kit.model.plan import out_of_memory
 from kit.model.session import Session, TrainSummary
+from kit.recipe import changed_keys, config_to_toml, load_config
 
 __all__ = ["TrainSummary", "train"]
 
-MAY_CHANGE = ("train.keep", "train.save_minutes", "train.log_steps", "train.on_collapse", "train.bad_steps", "train.tensorboard")
+# the last two change no pixel
+MAY_CHANGE = ("train.keep", "train.save_minutes", "train.log_steps", "train.on_collapse", "train.bad_steps", "train.tensorboard",
+              "store.bits", "store.codec")  # fmt: skip
 
 
 def train(work, run: str, config: RunConfig, *, resume: bool = False, max_hours: float | None = None) -> TrainSummary:
@@ -40,6 +44,7 @@ def train(work, run: str, config: RunConfig, *, resume: bool = False, max_hours:
     absent = [name for name in config.channels if name not in work.channels]
     if absent:
         raise UsageError(f"{work.path} has no channel {absent[0]}; it has: {', '.join(work.channels)}")
+    config = replace(config, store=work.settings)
     group = join_group()
     _check_folder(work.run_folder(run), run, config, resume=resume)
     device = torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else torch.device("cpu")

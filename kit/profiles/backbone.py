@@ -6,7 +6,7 @@ B batch, C channels, P side the site is resized to, D width of a token.
 import hashlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,14 +15,18 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from kit.config import RunConfig, config_to_dict
+from kit.config import CropsConfig, EmbedConfig, RunConfig, StoreConfig
+from kit.errors import UsageError
+from kit.files import write_whole
 from kit.images.tiles import whole_sites
-from kit.model.checkpoint import load_backbone
+from kit.model.checkpoint import is_checkpoint, load_backbone
 from kit.model.loop import precision
+from kit.model.official import model_of, official_backbone, read_weights
 from kit.model.views import normalise_site
 from kit.model.vit import Vit, seeded_vit
 from kit.profiles.runs import run_config
 from kit.profiles.table import PLATE, SITE, WELL
+from kit.recipe import config_to_dict, config_to_toml
 
 if TYPE_CHECKING:
     from kit.images.store import Work
@@ -91,20 +95,30 @@ class Backbone:
         return self.work.read_site(*key, channels=self.channels)
 
 
-def open_backbone(work: "Work", run: str, *, weights: Path | None = None, random: bool = False) -> Backbone:
-    """Return the backbone of a run's newest checkpoint, of a checkpoint file, or at initial random weights.
+def open_backbone(
+    work: "Work", run: str, *, weights: Path | None = None, random: bool = False, channels: tuple[str, ...] = ()
+) -> Backbone:
+    """Return the backbone of a run's newest checkpoint, of a checkpoint or published file, or at initial random weights.
 
     Raises:
-        KitError: there is no such run or no whole checkpoint.
+        KitError: there is no such run, no whole checkpoint, or no backbone in the file.
+        UsageError: channels that are not the run's, or a store whose pixels were scaled otherwise than the run's.
     """
+    stats = None
     if random:
         config = run_config(work, run)
         network = seeded_vit(config.model, len(config.channels), config.seed).requires_grad_(False).eval()
-        mean_C, sd_C = (torch.from_numpy(values) for values in work.channel_stats(config.channels))
+    elif weights is not None and not is_checkpoint(weights):
+        config = published_config(work, run, weights, channels)
+        network = official_backbone(weights, len(config.channels))
     else:
         if weights is None:
             run_config(work, run)  # a run that is not there is said to be so
-        network, config, mean_C, sd_C = load_backbone(Path(weights) if weights else work.run_folder(run))
+        network, config, *stats = load_backbone(weights or work.run_folder(run))
+    if channels and channels != config.channels:
+        raise UsageError(f"--channels {','.join(channels)}: run {run} is of {','.join(config.channels)}")
+    check_store(config.store, work)
+    mean_C, sd_C = stats or (torch.from_numpy(values) for values in work.channel_stats(config.channels))
     facts = {
         "baseline": "random" if random else None,
         "of_run": run,
@@ -117,6 +131,46 @@ def open_backbone(work: "Work", run: str, *, weights: Path | None = None, random
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     facts["precision"] = str(precision(config, device) or torch.float32).removeprefix("torch.")
     return Backbone(work, network.to(device), config, mean_C.float().to(device), sd_C.float().to(device), facts)
+
+
+def published_config(work: "Work", run: str, weights: Path, channels: tuple[str, ...]) -> RunConfig:
+    """Return the configuration under which a published file's backbone embeds: the run's, or a new run's, with its network.
+
+    A run that is not there yet is made: it has a run.toml and no checkpoints.
+
+    Raises:
+        UsageError: a new run without channels. KitError: no DINOv2 backbone in the file.
+    """
+    model = replace(model_of(read_weights(weights)), weights=str(weights))
+    stored = work.run_folder(run) / "run.toml"
+    if stored.is_file():
+        return replace(run_config(work, run), model=model)
+    if not channels:
+        raise UsageError(f"{weights} is no checkpoint of kit's and there is no run {run}: say which --channels it is to see")
+    work.channel_stats(channels)  # an absent channel is refused before anything is written
+    whole = {name: side // model.patch * model.patch for name, side in (("global_side", 518), ("local_side", 98))}
+    config = RunConfig(
+        recipe="published", channels=channels, crops=CropsConfig(**whole), model=model,
+        embed=EmbedConfig(side=whole["global_side"]), store=work.settings,
+    )  # fmt: skip
+    stored.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(stored, config_to_toml(config))
+    return config
+
+
+def check_store(made: StoreConfig, work: "Work") -> None:
+    """See that the store's pixels are scaled as those that a run learnt from.
+
+    Raises:
+        UsageError: naming the first choice that differs.
+    """
+    for key in ("scale", "size", "illumination"):  # bits and codec change no pixel
+        before, now = getattr(made, key), getattr(work.settings, key)
+        if before != now:
+            raise UsageError(
+                f"the weights learnt from a store with {key} = {before}, {work.path} has {now}: ingest the plates alike, "
+                "or train on this store"
+            )
 
 
 def _digest(network: Vit) -> str:

@@ -50,11 +50,14 @@ class Embedded:
         )
 
 
-def embed(work: "Work", run: str, *, weights: Path | None = None, baseline: str | None = None) -> Embedded:
+def embed(
+    work: "Work", run: str, *, weights: Path | None = None, baseline: str | None = None, channels: tuple[str, ...] = ()
+) -> Embedded:
     """Write the features of every site that has all channels of the run; a plate made by the same weights is kept.
 
     Args:
-        weights: a checkpoint file to take the backbone from instead of the run's newest checkpoint.
+        weights: a checkpoint file to take the backbone from instead of the run's newest checkpoint, or a DINOv2 file that
+            others published: then the run need not exist, and its patch filters are spread over `channels`.
         baseline: `random`: the run's architecture at its initial random weights, written as RUN-random; `intensity`: mean
             and standard deviation of each channel's 8-bit levels, written as RUN-intensity, and of the camera counts,
             written as RUN-intensity-raw.
@@ -68,7 +71,7 @@ def embed(work: "Work", run: str, *, weights: Path | None = None, baseline: str 
         return embed_intensity(work, run)
     from kit.profiles.backbone import open_backbone  # torch is needed from here on
 
-    backbone = open_backbone(work, run, weights=weights, random=baseline == "random")
+    backbone = open_backbone(work, run, weights=weights, random=baseline == "random", channels=channels)
     name = f"{run}-random" if baseline == "random" else run
     return _write_run(work, name, backbone.channels, backbone.facts, backbone.parts, backbone.embed_sites)
 

@@ -2,8 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-from kit.config import RunConfig, load_config
+from kit.config import RunConfig
 from kit.errors import KitError
+from kit.recipe import load_config
 
 if TYPE_CHECKING:
     from kit.images.store import Work

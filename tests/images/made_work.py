@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from kit.config import StoreConfig
 from kit.images.codecs import find_codec, pack
 from kit.images.container import Container
 from kit.images.shards import write_shard
-from kit.images.store import StoreSettings, Work, open_work, write_settings
+from kit.images.store import Work, open_work, write_settings
 
 CHANNELS = ("Mito", "AGP", "RNA")
 
@@ -22,7 +23,7 @@ def made_site(plate: str, well: str, site: int, side: int = 32) -> np.ndarray:
 
 def make_work(path: Path, plates=("P1", "P2"), wells=12, sites=4, side=32, lines=("U2OS", "A549"), lone=()) -> Work:
     """Write a store of plates x wells x sites; wells in `lone`, as (plate, well), have one site only."""
-    write_settings(path, StoreSettings())
+    write_settings(path, StoreConfig())
     names = tuple(f"A{well + 1:02d}" for well in range(wells))
     fields = tuple(range(1, sites + 1))
     for plate, line in zip(plates, lines, strict=False):

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from kit.bench_train import STAINS, Row, matmul_peak, new_learner, new_views, our_step, plain_step
-from kit.config import load_recipe
 from kit.model.clock import Clock
+from kit.recipe import load_recipe
 
 
 def test_the_plain_composition_takes_the_same_steps():

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 import kit.config
-from kit.config import CHANNELS, changed_keys, config_to_toml, load_config, load_recipe, recipe_names
+from kit.config import CHANNELS
 from kit.errors import UsageError
+from kit.recipe import changed_keys, config_to_toml, load_config, load_recipe, recipe_names
 
 FOLDER = Path(kit.config.__file__).parent / "recipes"
 PUBLISHED = ("dinov2-8ch", "dinov2-separate", "dinov2-518", "sslprofiler", "sslprofiler-local")

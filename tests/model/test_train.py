@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,10 +14,11 @@ import torch
 from safetensors.torch import load
 
 import kit.model.session
-from kit.config import load_config
 from kit.errors import KitError, StoppedInOrder, UsageError
+from kit.images.store import write_settings
 from kit.model.checkpoint import drop_old, load_backbone, newest_checkpoint, read_checkpoint
 from kit.model.metrics import read_metrics
+from kit.recipe import load_config
 from tests.images.made_work import make_work
 from tests.model.run_tiny import run_tiny
 
@@ -132,6 +134,18 @@ def test_an_existing_run_is_refused_and_another_configuration_too(folder):
         run_tiny(folder, "whole")
     with pytest.raises(UsageError, match=r"other values of loss\.koleo_weight, train\.lr: see"):
         run_tiny(folder, "whole", resume=True, train={"lr": 0.1}, loss={"koleo_weight": 0.3})
+
+
+def test_a_run_records_how_its_pixels_were_stored_and_refuses_others(tmp_path):
+    work = make_work(tmp_path)
+    run_tiny(tmp_path, "stored", train={"max_steps": 1})
+    stored = load_config(tmp_path / "runs" / "stored" / "run.toml").store
+    assert stored == work.settings
+    write_settings(tmp_path, replace(stored, scale="plate-percentile", bits=16))
+    with pytest.raises(UsageError, match=r"other values of store\.scale:"):
+        run_tiny(tmp_path, "stored", train={"max_steps": 1}, resume=True)
+    write_settings(tmp_path, replace(stored, bits=16))
+    run_tiny(tmp_path, "stored", train={"max_steps": 1}, resume=True)
 
 
 def test_a_finished_run_resumed_is_finished(folder):

@@ -11,11 +11,15 @@ import tomli_w
 import torch
 
 import kit
-from kit.config import EmbedConfig, config_to_dict
+from kit.config import EmbedConfig, ModelConfig
 from kit.errors import KitError, UsageError
+from kit.images.store import write_settings
 from kit.model.checkpoint import Place, load_backbone, save_checkpoint
+from kit.model.official import official_backbone
 from kit.model.vit import seeded_vit
+from kit.profiles.backbone import check_store
 from kit.profiles.embed import embed
+from kit.recipe import config_to_dict, load_config
 from tests.images.made_work import CHANNELS, make_work
 from tests.model.tiny import tiny_config, tiny_learner
 
@@ -159,3 +163,57 @@ def test_what_is_not_there_is_said(work):
         embed(work, "nothing", baseline="intensity")
     with pytest.raises(UsageError, match="exclude"):
         embed(work, "tiny", weights=Path("x"), baseline="random")
+
+
+def published(path: Path, *, patch: int = 4, key: str = "teacher") -> Path:
+    """Write a file as DINOv2's are: three-channel patches, nested, no heads."""
+    model = ModelConfig(dim=24, depth=2, heads=1, patch=patch, position_side=4 * patch, ffn="mlp", layerscale=1.0, drop_path=0.0)
+    torch.save({key: {f"backbone.{name}": value for name, value in seeded_vit(model, 3, 8).state_dict().items()}}, path)
+    return path
+
+
+@pytest.fixture
+def counted(work, monkeypatch):
+    """The store with statistics of its levels, which its hand-made tables lack."""
+    monkeypatch.setattr(
+        type(work), "channel_stats", lambda self, channels: tuple(np.array(v[: len(channels)]) for v in (MEAN, SD))
+    )
+    return work
+
+
+def test_a_published_file_embeds_under_a_run_that_is_there(counted, tmp_path):
+    embed(counted, "tiny", weights=published(tmp_path / "vit.pth"))
+    network = official_backbone(tmp_path / "vit.pth", 3)
+    mean_C, sd_C = torch.tensor(MEAN), torch.tensor(SD)
+    view = (torch.from_numpy(counted.read_site("P1", "A01", 1)).float() / 255 - mean_C[:, None, None]) / sd_C[:, None, None]
+    expected = network(view[None]).cls_BD[0]
+    found = counted.features("tiny").loc[0, FEATURES[:24]].to_numpy(dtype=np.float32)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_published_file_needs_no_run_but_channels(counted, tmp_path):
+    file = published(tmp_path / "vit.pth")
+    with pytest.raises(UsageError, match=r"no run off-the-shelf: say which --channels"):
+        embed(counted, "off-the-shelf", weights=file)
+    assert not counted.run_folder("off-the-shelf").exists()
+    embed(counted, "off-the-shelf", weights=file, channels=("Mito", "RNA"))
+    stored = load_config(counted.run_folder("off-the-shelf") / "run.toml")
+    assert (stored.channels, stored.model.patch, stored.model.weights) == (("Mito", "RNA"), 4, str(file))
+    assert stored.embed.side == 516  # the nearest whole number of patches of 4 below 518
+    assert len(counted.features("off-the-shelf")) == 48  # all sites: the one that lacks AGP is complete in these
+    with pytest.raises(UsageError, match="run off-the-shelf is of Mito,RNA"):
+        embed(counted, "off-the-shelf", weights=file, channels=("Mito",))
+
+
+def test_a_file_that_is_no_weights_is_named(counted, tmp_path):
+    (tmp_path / "profiles.csv").write_text("a,b\n")
+    with pytest.raises(KitError, match=r"profiles\.csv is not a file of plain tensors"):
+        embed(counted, "tiny", weights=tmp_path / "profiles.csv")
+
+
+def test_weights_from_pixels_scaled_otherwise_are_refused(work):
+    write_settings(work.path, replace(work.settings, scale="plate-percentile"))
+    with pytest.raises(UsageError, match=r"store with scale = image, .* has plate-percentile"):
+        embed(kit.open(work.path), "tiny")
+    write_settings(work.path, replace(work.settings, bits=16, codec="jpegls"))  # these change no pixel
+    check_store(work.settings, kit.open(work.path))

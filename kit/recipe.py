@@ -1,0 +1,180 @@
+"""Recipes and settings: a RunConfig from a TOML file and `key=value` settings, and back into the run's own TOML.
+
+A key that does not exist is refused, with the nearest name that does.
+"""
+
+import dataclasses
+import difflib
+import json
+import tomllib
+import types
+import typing
+from pathlib import Path
+
+from kit.config import RunConfig
+from kit.errors import UsageError
+
+
+def recipe_names() -> list[str]:
+    """Return the names of the recipes that come with kit."""
+    return sorted(path.stem for path in (Path(__file__).parent / "recipes").glob("*.toml"))
+
+
+def load_recipe(name: str, settings: typing.Iterable[str] = (), **values) -> RunConfig:
+    """Return the recipe `name` (or the .toml file it names) with `key=value` settings and top-level values laid over it.
+
+    Raises:
+        UsageError: no such recipe, no such key, or a value out of range.
+    """
+    path, table = _read_recipe(name)
+    fixed = tuple(table.get("channels", ()))
+    if fixed and values.get("channels") and tuple(values["channels"]) != fixed:
+        raise UsageError(f"recipe {name} is made for the channels {','.join(fixed)}, not {','.join(values['channels'])}")
+    _lay_settings(table, settings)
+    table.update({key: value for key, value in values.items() if value is not None and value != ()})
+    return config_from_dict({"recipe": path.stem, **table}, where=f"recipe {name}")
+
+
+def _read_recipe(name: str) -> tuple[Path, dict]:
+    """Return a recipe's file and its table, laid over that of the recipe it `extends`."""
+    path = Path(name) if name.endswith(".toml") else Path(__file__).parent / "recipes" / f"{name}.toml"
+    if not path.is_file():
+        raise UsageError(f"no recipe {name!r}{_nearest(name, recipe_names())}; there are: {', '.join(recipe_names())}")
+    table = _read_toml(path)
+    parent = table.pop("extends", None)
+    if parent is None:
+        return path, table
+    if parent == name:
+        raise UsageError(f"recipe {name} extends itself")
+    base = _read_recipe(parent)[1]
+    for key, value in table.items():
+        base[key] = {**base.get(key, {}), **value} if isinstance(value, dict) else value
+    return path, base
+
+
+def load_config(path: Path) -> RunConfig:
+    """Return the configuration stored in a run.toml; an unknown key is refused."""
+    return config_from_dict(_read_toml(path), where=str(path))
+
+
+def config_from_dict(table: dict, *, where: str) -> RunConfig:
+    """Build and check a RunConfig; lists become tuples; `where` names the source in errors."""
+    return _build(RunConfig, table, where, "")
+
+
+def config_to_toml(config: RunConfig) -> str:
+    """Return the text of a run.toml that `load_config` reads back to an equal configuration."""
+
+    def text(value) -> str:
+        if isinstance(value, bool):
+            return str(value).lower()
+        if isinstance(value, list):
+            return f"[{', '.join(text(item) for item in value)}]"
+        return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)
+
+    table = config_to_dict(config)
+    lines = [f"{key} = {text(value)}" for key, value in table.items() if not isinstance(value, dict)]
+    for name, values in table.items():
+        if isinstance(values, dict):
+            lines += ["", f"[{name}]", *(f"{key} = {text(value)}" for key, value in values.items())]
+    return "\n".join(lines) + "\n"
+
+
+def config_to_dict(config: RunConfig) -> dict:
+    """Return plain dicts and lists, ready for TOML or JSON."""
+
+    def plain(value):
+        if isinstance(value, dict):
+            return {key: plain(item) for key, item in value.items()}
+        return [plain(item) for item in value] if isinstance(value, tuple) else value
+
+    return plain(dataclasses.asdict(config))
+
+
+def config_from_settings(cls: type, settings: typing.Iterable[str] = (), **values):
+    """Return the configuration dataclass `cls` with `key=value` settings laid over its defaults and `values`."""
+    table = dict(values)
+    _lay_settings(table, settings)
+    return _build(cls, table, cls.__name__, "")
+
+
+def changed_keys(old: RunConfig, new: RunConfig, *, ignore: tuple[str, ...] = ()) -> list[str]:
+    """Return the dotted keys whose values differ between two configurations."""
+
+    def flat(table: dict, prefix: str = "") -> dict:
+        items = {}
+        for key, value in table.items():
+            items |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+        return items
+
+    before, after = flat(config_to_dict(old)), flat(config_to_dict(new))
+    return [key for key in after if before[key] != after[key] and key not in ignore]
+
+
+def _read_toml(path: Path) -> dict:
+    try:
+        return tomllib.loads(path.read_text())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is not valid TOML: {error}") from error
+
+
+def _lay_settings(table: dict, settings: typing.Iterable[str]) -> None:
+    for setting in settings:
+        key, separator, text = setting.partition("=")
+        if not separator:
+            raise UsageError(f"--set {setting!r}: need key=value, for example train.lr=1e-4")
+        _lay(table, key.strip(), _parse_value(text.strip()))
+
+
+def _lay(table: dict, dotted: str, value: object) -> None:
+    *parents, last = dotted.split(".")
+    for parent in parents:
+        table = table.setdefault(parent, {})
+        if not isinstance(table, dict):
+            raise UsageError(f"--set {dotted}: {parent} is a value, not a table")
+    table[last] = value
+
+
+def _parse_value(text: str) -> object:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text  # a bare word is a string
+
+
+def _nearest(name: str, names: typing.Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, list(names), n=1, cutoff=0.5)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def _build(cls: type, table: dict, where: str, prefix: str):
+    if not isinstance(table, dict):
+        raise UsageError(f"{where}: {prefix.rstrip('.')} is a table, not {table!r}")
+    hints = typing.get_type_hints(cls)
+    values = {}
+    for key, value in table.items():
+        if key not in hints:
+            raise UsageError(f"{where}: unknown key {prefix}{key}{_nearest(key, hints)}")
+        if dataclasses.is_dataclass(hints[key]):
+            values[key] = _build(hints[key], value, where, f"{prefix}{key}.")
+        else:
+            values[key] = _convert(value, hints[key], f"{where}: {prefix}{key}")
+    return cls(**values)
+
+
+def _convert(value, hint, where: str):
+    """Check a TOML value against a field's type; an integer serves for a float, a list for a tuple."""
+    if isinstance(hint, types.GenericAlias):
+        inner = typing.get_args(hint)
+        if isinstance(value, str) or not isinstance(value, list | tuple):
+            raise UsageError(f"{where} = {value!r}: need a list")
+        if inner[-1] is Ellipsis:
+            return tuple(_convert(item, inner[0], where) for item in value)
+        if len(value) != len(inner):
+            raise UsageError(f"{where} = {value!r}: need {len(inner)} values")
+        return tuple(_convert(item, kind, where) for item, kind in zip(value, inner, strict=True))
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, hint) or (hint is not bool and isinstance(value, bool)):
+        raise UsageError(f"{where} = {value!r}: need {hint.__name__}")
+    return value
