@@ -119,15 +119,21 @@ def decoder_rows(sites: list[list[Path]]) -> Iterator[Row]:
 
 
 def plate_rows(sites: list[list[Path]], scratch: Path, jobs: int | None = None) -> Iterator[Row]:
-    """A whole plate against the sum of its parts, measured one by one in one thread on the same images."""
+    """A whole plate against the sum of its parts, measured one by one in one thread on the same images.
+
+    The plate is packed twice and the second time counts: a virtual machine that meets a page of memory for the first time,
+    here the file cache's, pays for it once, and the parts below have been run before too.
+    """
     jobs = jobs or len(os.sched_getaffinity(0))
-    plate = _plate_of_many_wells(sites, scratch / "plate", wells=4 * jobs)
+    plate = _plate_of_many_wells(sites, scratch / "plate", wells=16 * jobs)
     parts = part_costs([path for site in sites for path in site])
     for name, seconds in parts.items():
         yield Row(f"one thread, {name}", seconds * 1e3, "ms/image")
-    started, cpu_started = time.perf_counter(), time.process_time()
-    report = ingest(plate, scratch / "work", jobs=jobs)
-    wall, cpu = time.perf_counter() - started, time.process_time() - cpu_started
+    for _ in range(2):
+        shutil.rmtree(scratch / "work", ignore_errors=True)
+        started, cpu_started = time.perf_counter(), time.process_time()
+        report = ingest(plate, scratch / "work", jobs=jobs)
+        wall, cpu = time.perf_counter() - started, time.process_time() - cpu_started
     images = report.plates[0].images
     share = sum(parts.values()) * images
     name = f"whole plate, {images} images, {jobs} threads"
