@@ -10,7 +10,8 @@ Environment:
     CUDA_HOME, CUDA_PATH   the toolkit, where nvcc is not on PATH
     MAX_JOBS               compilers at work at once; default: the number of CPUs
 
-Objects are kept under build/objects and compiled again only when a source, one of its headers or a flag has changed.
+Objects are kept under build/objects and compiled again only when a source, one of its headers or a flag has changed. Where
+ninja is found it runs the compilers, else a few threads do.
 """
 
 import contextlib
@@ -20,11 +21,14 @@ import json
 import logging
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 import sysconfig
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 from setuptools import Extension, setup
@@ -116,6 +120,56 @@ def is_stale(target: Path, source: Path) -> bool:
     return not depfile.is_file() or any(not path.is_file() or path.stat().st_mtime > made for path in [source, *ours])
 
 
+@dataclass(frozen=True)
+class Object:
+    """One compiler call: all but its files, the source under the checkout, the object, and the ending of its log."""
+
+    command: Sequence[str]
+    source: str
+    target: Path
+    log: str
+
+    def line(self) -> str:
+        """Return the call for a shell: the object takes its name when it is whole, a failure prints what was said."""
+        part, log, depfile = (shlex.quote(str(self.target.with_suffix(end))) for end in (".part", self.log, ".d"))
+        call = f"{shlex.join(self.command)} -MMD -MF {depfile} -c {shlex.quote(self.source)} -o {part} > {log} 2>&1"
+        return f"{call} && mv {part} {shlex.quote(str(self.target))} || {{ cat {log}; exit 1; }}"
+
+
+def make_objects(stale: list[Object]) -> None:
+    """Compile, several at a time: by ninja, or where there is none by threads."""
+    for part in stale:
+        part.target.parent.mkdir(parents=True, exist_ok=True)
+        part.target.unlink(missing_ok=True)  # rather none than one that does not match its source
+    if not stale:
+        return
+    if shutil.which("ninja"):
+        results = [run_ninja(stale)]
+    else:
+        with ThreadPoolExecutor(jobs()) as pool:
+            results = list(pool.map(lambda part: run_shell(["sh", "-c", part.line()]), stale))
+    failed = next((done for done in results if done.returncode), None)
+    if failed:
+        raise CompileError(failed.stdout + failed.stderr)
+
+
+def run_ninja(stale: list[Object]) -> subprocess.CompletedProcess:
+    def name(path: object) -> str:
+        return re.sub(r"([$ :])", r"$\1", str(path))
+
+    text = "rule compile\n command = $line\n description = $in\n"
+    for part in stale:
+        line = part.line().replace("$", "$$")
+        text += f"build {name(part.target)}: compile {name(part.source)}\n line = {line}\n"
+    script = ROOT / "build" / "objects" / "build.ninja"
+    script.write_text(f"builddir = {name(script.parent)}\n{text}")
+    return run_shell(["ninja", "-f", str(script), "-j", str(jobs())])
+
+
+def run_shell(command: list[str]) -> subprocess.CompletedProcess:
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+
+
 class BuildExtensions(build_ext):
     """Compiles into a kept object folder; nvcc for .cu files; a failure stops only a build that was told to be strict."""
 
@@ -131,7 +185,9 @@ class BuildExtensions(build_ext):
 
     def build_extension(self, ext):
         try:
-            objects = [*self._compile(ext), *self._compile_cuda(ext)]
+            parts = [*self._compile(ext), *self._compile_cuda(ext)]
+            make_objects([part for part in parts if is_stale(part.target, ROOT / part.source)])
+            objects = [str(part.target) for part in parts]
             target = Path(self.get_ext_fullpath(ext.name))
             target.parent.mkdir(parents=True, exist_ok=True)
             self.compiler.link_shared_object(
@@ -153,54 +209,24 @@ class BuildExtensions(build_ext):
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
-    def _compile(self, ext) -> list[str]:
+    def _compile(self, ext) -> list[Object]:
         include = [*ext.include_dirs, pybind11_include()]
         version = (Path(include[-1]) / "pybind11" / "detail" / "common.h").read_text()
-        compiler = getattr(self.compiler, "compiler_so_cxx", None) or getattr(self.compiler, "compiler_so", "")
+        compiler = getattr(self.compiler, "compiler_so_cxx", None) or self.compiler.compiler_so
         folder = self._objects_folder(CXX_FLAGS, compiler, re.findall(r"#define PYBIND11_VERSION_.*", version))
+        flags = [*(f"-I{path}" for path in [*include, *self.compiler.include_dirs]), *CXX_FLAGS]
+        return [Object((*compiler, *flags), source, folder / Path(source).with_suffix(".o"), ".log") for source in ext.sources]
 
-        def compile_one(source: str) -> str:
-            target = folder / Path(source).with_suffix(".o")
-            if is_stale(target, ROOT / source):
-                arguments = [*CXX_FLAGS, "-MMD", "-MF", str(target.with_suffix(".d"))]
-                self.compiler.compile([source], output_dir=str(folder), include_dirs=include, extra_postargs=arguments)
-            return str(target)
-
-        with ThreadPoolExecutor(jobs()) as pool:
-            return list(pool.map(compile_one, ext.sources))
-
-    def _compile_cuda(self, ext) -> list[str]:
+    def _compile_cuda(self, ext) -> list[Object]:
         toolkit = getattr(ext, "toolkit", None)
         if toolkit is None:
             return []
         flags = [*NVCC_FLAGS, "-Icsrc/common", *toolkit.arch_flags()]
         version = subprocess.run([toolkit.nvcc, "--version"], capture_output=True, text=True, check=False).stdout
         folder = self._objects_folder(flags, version)
-        return [self._compile_cu(toolkit.nvcc, flags, source, folder) for source in ext.cuda_sources]
-
-    def _compile_cu(self, nvcc: str, flags: list[str], source: str, folder: Path) -> str:
-        target = folder / f"{source}.o"
-        if is_stale(target, ROOT / source):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            part = target.with_suffix(".part")
-            command = [
-                nvcc,
-                *flags,
-                f"--threads={jobs()}",
-                "-MMD",
-                "-MF",
-                str(target.with_suffix(".d")),
-                "-c",
-                source,
-                "-o",
-                str(part),
-            ]
-            done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
-            if done.returncode:
-                raise CompileError(f"nvcc failed on {source}:\n{done.stdout}{done.stderr}")
-            target.with_suffix(".ptxas.txt").write_text(done.stderr)  # registers and spills of every kernel
-            part.replace(target)
-        return str(target)
+        command = (toolkit.nvcc, *flags, f"--threads={-(-jobs() // len(ext.cuda_sources))}")
+        # the log holds registers and spills of every kernel
+        return [Object(command, source, folder / f"{source}.o", ".ptxas.txt") for source in ext.cuda_sources]
 
 
 @contextlib.contextmanager
