@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 import kit
-from kit.compare import NAMES, shown_scores
+from kit.compare_table import NAMES, shown_scores
 from kit.files import whole_file
 from kit.images.ingest import ingest
 from kit.images.phantom import PhantomConfig, make_plates
@@ -73,7 +73,7 @@ def _real_figure(work: Work) -> Figure:
 
 def draw_scores() -> None:
     """Draw what `make learn` measured on made plates, all four directions, with chance: docs/pictures/scores.png."""
-    rows = shown_scores(json.loads(LEARNED.read_text()))
+    rows = {name: scores for name, (_, scores) in shown_scores(json.loads(LEARNED.read_text())).items()}
     figure = Figure(figsize=(8.4, 3.6), dpi=100, layout="constrained")
     axis = figure.subplots()
     width = 0.8 / len(rows)

@@ -277,17 +277,24 @@ def submissions(competition):
 @cli.command()
 @click.option("--work", type=FOLDER, required=True)
 @click.option("--recipe", "recipes", multiple=True, required=True)
-@click.option("--channels", default="fluorescence", show_default=True)
+@click.option("--channels", default="fluorescence", show_default=True, help="One network for each group between +.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Laid over every recipe.")
-@click.option("--switch", "switches", multiple=True, metavar="KEY=VALUE", help="One more row with only this changed.")
+@click.option(
+    "--switch",
+    "switches",
+    multiple=True,
+    metavar="'KEY=VALUE ...'",
+    help="One more row with only this changed; channels=A+B too.",
+)
 @click.option("--seeds", default=3, show_default=True)
 @click.option("--baselines", is_flag=True, help="Also random weights and intensity statistics.")
 @click.option("--out", type=FOLDER, required=True, help="A JSON file; a finished row is not trained again.")
 def compare(work, recipes, channels, settings, switches, seeds, baselines, out):
     """Train recipes or switches on the same plates, seeds and budget, and score them side by side."""
     from kit.compare import compare as run
+    from kit.compare import parse_models
 
-    table = run(kit.open(work), recipes, channels=channel_names(channels), settings=settings, switches=switches,
+    table = run(kit.open(work), recipes, models=parse_models(channels), settings=settings, switches=switches,
                 seeds=range(seeds), baselines=baselines, out=out)  # fmt: skip
     click.echo(table)
 
