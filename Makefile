@@ -3,7 +3,7 @@ PYTHON ?= python3
 TORCH ?= torch==2.13.0
 BIN = .venv/bin
 
-.PHONY: install demo test test-slow lint bench learn pictures clean
+.PHONY: install demo test test-slow lint bench learn switches pictures clean
 
 install: .venv/installed
 
@@ -36,10 +36,21 @@ bench: install
 	$(BIN)/python -m kit.bench_train
 
 # Does the network learn? Three seeds against random weights and intensity, on made plates: about 25 minutes on 2 cores.
-learn: install
+learn: learn/work/made
+	$(BIN)/kit compare --work learn/work --recipe demo --seeds 3 --baselines --out learn/compare.json
+
+# Which part of the recipe matters? One switch at a time, two networks a row, three seeds: about an hour and a half on 2 cores.
+switches: learn/work/made
+	$(BIN)/kit compare --work learn/work --recipe demo --channels fluorescence+brightfield --set train.max_steps=300 --seeds 3 --baselines \
+	  --switch 'views.brightness=0 views.contrast=0' --switch views.noise_fluorescence=0 --switch views.noise_brightfield=0 \
+	  --switch views.elastic_p=0 --switch 'views.rotation=none crops.quarter_turns=false' --switch channels=all \
+	  --switch 'loss.local_aggregation=false crops.second_site=false loss.same_view_weight=1' \
+	  --switch 'views.noise_shot=0.1 views.noise_dark=0.05' --out learn/switches.json
+
+learn/work/made: | install
 	$(BIN)/kit phantom learn/plates --seed 1
 	$(BIN)/kit ingest learn/plates/images --metadata learn/plates/metadata --load-data learn/plates/load_data --work learn/work
-	$(BIN)/kit compare --work learn/work --recipe demo --seeds 3 --baselines --out learn/compare.json
+	touch $@
 
 pictures: install
 	$(BIN)/python docs/pictures.py
