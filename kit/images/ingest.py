@@ -137,7 +137,7 @@ class _Packer:
         return self.report.finish()
 
     def _results(self, chosen: list[str], bar) -> Iterator:
-        kept = []
+        kept, begun = [], []
 
         def to_do() -> Iterator[tuple[PlateWork, WellJob]]:
             for number, barcode in enumerate(chosen):
@@ -152,7 +152,8 @@ class _Packer:
                 except KitError as error:  # one plate's trouble is not the others'
                     self.report.failed.append(f"{barcode}: {error}")
                     continue
-                bar.total = bar.total + plate.images * (len(chosen) - number if bar.total == 0 else 0)  # the others alike
+                begun.append(plate.images)
+                bar.total = round(sum(begun) + sum(begun) / len(begun) * (len(chosen) - number - 1))  # those to come: as these
                 for job in plate.jobs():
                     record = committed(job)
                     if record is None and not plate.failed:
