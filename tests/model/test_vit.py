@@ -5,17 +5,21 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from kit.config import ModelConfig
-from kit.model.vit import Kept, Vit
+from kit.model.vit import Kept, Vit, resize_positions
 from tests.model.tiny import as_double, as_numpy, assert_near, stir
 from tests.oracle import dinov2_numpy, dinov2_torch
 
 BASE = ModelConfig(dim=24, depth=3, heads=3, patch=4, position_side=16, drop_path=0.0)
+REGISTERS = replace(BASE, registers=4, position_offset=0.0, position_antialias=True)
 CASES = {
     "swiglu": (BASE, 5, 16),
     "mlp": (replace(BASE, ffn="mlp"), 3, 16),
-    "registers": (replace(BASE, registers=4, position_offset=0.0), 8, 16),
+    "registers": (REGISTERS, 8, 16),
+    "registers, larger view": (REGISTERS, 5, 28),
+    "registers, smaller view": (REGISTERS, 3, 12),
     "larger view": (BASE, 5, 28),
     "smaller view": (BASE, 1, 8),
 }
@@ -39,7 +43,7 @@ def test_forward_is_dinov2s(case, masked, dtype, share):
     tokens = network(x.to(dtype), mask if masked else None)
     expected = dinov2_numpy.vit(
         x.numpy(), as_numpy(network), patch=config.patch, depth=config.depth, heads=config.heads,
-        mask=mask.numpy() if masked else None, offset=config.position_offset,
+        mask=mask.numpy() if masked else None, offset=config.position_offset, antialias=config.position_antialias,
     )  # fmt: skip
     assert_near(tokens.cls_BD.detach(), expected[0], share)
     assert_near(tokens.patch_BND.detach(), expected[1], share)
@@ -92,6 +96,39 @@ def test_the_oracles_gradient_is_a_difference_quotient():
             below = value()
             array[place] = kept
             assert (above - below) / (2 * step) == pytest.approx(float(weights[name].grad.reshape(-1)[place]), rel=1e-5, abs=1e-7)
+
+
+GRIDS = [(37, 7, 7), (37, 16, 16), (37, 28, 40), (7, 37, 37), (4, 9, 3), (16, 15, 16)]  # stored, rows, columns
+
+
+@pytest.mark.parametrize(("dtype", "share"), [(torch.float64, 1e-12), (torch.float32, 1e-5)])
+@pytest.mark.parametrize("config", [BASE, REGISTERS], ids=["plain, offset 0.1", "antialiased"])
+@pytest.mark.parametrize(("side", "rows", "columns"), GRIDS)
+def test_positions_are_resized_as_dinov2_does(side, rows, columns, config, dtype, share):
+    """Values and, since they are linear in the embedding, gradients."""
+    generator = torch.Generator().manual_seed(4)
+    stored = torch.randn(1, 1 + side**2, 5, generator=generator, dtype=torch.float64)
+    given = stored.to(dtype, copy=True).requires_grad_()
+    found = resize_positions(given, rows, columns, config)
+    form = (rows, columns, config.position_offset, config.position_antialias)
+    assert_near(found[0].detach(), dinov2_numpy.positions(stored.numpy(), *form), share)
+    pull = torch.randn(found.shape, generator=generator, dtype=torch.float64)
+    (found * pull).sum().backward()
+    for i in np.random.default_rng(5).integers(0, 1 + side**2, 3):
+        unit = np.zeros((1, 1 + side**2, 1))
+        unit[0, i] = 1
+        column = dinov2_numpy.positions(unit, *form)[:, 0]
+        expected = torch.from_numpy(column) @ pull[0]
+        error = float((given.grad[0, i].double() - expected).abs().max())
+        assert error <= share * float(given.grad.abs().max())
+
+
+def test_the_antialiased_oracle_is_pillows_bicubic():
+    picture = np.random.default_rng(6).normal(size=(37, 37))
+    for rows, columns in ((7, 7), (16, 24), (50, 41)):
+        pillow = np.asarray(Image.fromarray(picture.astype(np.float32)).resize((columns, rows), Image.Resampling.BICUBIC))
+        ours = dinov2_numpy.antialiased_matrix(37, rows) @ picture @ dinov2_numpy.antialiased_matrix(37, columns).T
+        assert_near(pillow.astype(np.float64), ours, 1e-6)
 
 
 def test_vit_s_has_the_published_parameters():

@@ -55,13 +55,32 @@ def bicubic_matrix(old, new, scale):
     return matrix
 
 
-def positions(pos_embed, rows, columns, offset):
+def antialiased_matrix(old, new):
+    """The same between whole grids with a kernel that widens as the grid shrinks, sharper (a = -0.5), cut off at the edges."""
+    step = old / new
+    wide = max(step, 1.0)
+    matrix = np.zeros((new, old))
+    for i in range(new):
+        centre = (i + 0.5) * step
+        for j in range(old):
+            if abs(j + 0.5 - centre) < 2 * wide:
+                matrix[i, j] = cubic((j + 0.5 - centre) / wide, a=-0.5)
+        matrix[i] /= matrix[i].sum()
+    return matrix
+
+
+def positions(pos_embed, rows, columns, offset, antialias=False):
+    """The embedding at another grid. DINOv2 with registers: antialiased, no offset; without: plain, offset 0.1."""
     side = round(np.sqrt(pos_embed.shape[1] - 1))
     if rows == columns == side:
         return pos_embed[0]
     grid = pos_embed[0, 1:].reshape(side, side, -1)
-    down = bicubic_matrix(side, rows, (rows + offset) / side)
-    across = bicubic_matrix(side, columns, (columns + offset) / side)
+    if antialias:
+        assert offset == 0
+        down, across = antialiased_matrix(side, rows), antialiased_matrix(side, columns)
+    else:
+        down = bicubic_matrix(side, rows, (rows + offset) / side)
+        across = bicubic_matrix(side, columns, (columns + offset) / side)
     grid = np.einsum("ij,kl,jld->ikd", down, across, grid)
     return np.concatenate((pos_embed[0, :1], grid.reshape(rows * columns, -1)))
 
@@ -84,14 +103,14 @@ def feed_forward(x, w, prefix):
     return hidden @ w[prefix + "fc2.weight"].T + w[prefix + "fc2.bias"]
 
 
-def vit(x, w, *, patch, depth, heads, mask=None, offset=0.1):
+def vit(x, w, *, patch, depth, heads, mask=None, offset=0.1, antialias=False):
     """Return class tokens [B, D] and patch tokens [B, N, D]."""
     B, _, H, W = x.shape
     tokens = patches(x, w["patch_embed.proj.weight"], w["patch_embed.proj.bias"], patch)
     if mask is not None:
         tokens = np.where(mask[..., None], w["mask_token"][None], tokens)
     tokens = np.concatenate((np.repeat(w["cls_token"], B, 0), tokens), 1)
-    tokens = tokens + positions(w["pos_embed"], H // patch, W // patch, offset)
+    tokens = tokens + positions(w["pos_embed"], H // patch, W // patch, offset, antialias)
     registers = 0
     if "register_tokens" in w:
         registers = w["register_tokens"].shape[1]
