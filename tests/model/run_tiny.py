@@ -1,6 +1,7 @@
 """Train the tiny network on a small store: `python -m tests.model.run_tiny WORK RUN [--resume]`; the tests kill it."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -38,8 +39,9 @@ def run_tiny(work: Path, run: str, *, resume: bool = False, max_hours=None, **ch
         crops=CROPS | changes.get("crops", {}),
         train=TRAIN | changes.get("train", {}),
         loss=LOSS | changes.get("loss", {}),
-        model=MODEL,
+        model=MODEL | changes.get("model", {}),
     )
+    config = replace(config, views=replace(config.views, **changes.get("views", {})))
     assert config.channels == CHANNELS
     return train(Store(open_work(work)), run, config, resume=resume, max_hours=max_hours)
 
