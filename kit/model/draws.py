@@ -58,7 +58,7 @@ class Draws:
         """Return the rows each branch runs on in a micro-batch; None without drop path."""
         if self.drop_global is None:
             return None
-        scale = self.drop_scale["local" if local else "global"]
+        scale = torch.tensor(self.drop_scale["local" if local else "global"], dtype=torch.float64, device=self.device)
 
         def rows(runs: np.ndarray) -> Kept:
             mine = runs[part] if local else runs[:, part]

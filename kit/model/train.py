@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from kit.config import RunConfig
-from kit.errors import UsageError
+from kit.errors import KitError, UsageError
 from kit.files import write_whole
 from kit.images.crops import Crops
 from kit.model.distributed import Group, join_group
@@ -20,9 +20,10 @@ from kit.recipe import changed_keys, config_to_toml, load_config
 
 __all__ = ["TrainSummary", "train"]
 
-# the last two change no pixel
-MAY_CHANGE = ("train.keep", "train.save_minutes", "train.log_steps", "train.on_collapse", "train.bad_steps", "train.tensorboard",
-              "store.bits", "store.codec")  # fmt: skip
+WATCHING = ("train.keep", "train.save_minutes", "train.log_steps", "train.on_collapse", "train.bad_steps", "train.tensorboard")
+SAME_NUMBERS = ("train.compile", "train.checkpoint_activations", "train.micro_batches", "loss.chunk_rows")  # but for rounding
+SAME_PIXELS = ("store.bits", "store.codec")
+MAY_CHANGE = WATCHING + SAME_NUMBERS + SAME_PIXELS
 
 
 def train(work, run: str, config: RunConfig, *, resume: bool = False, max_hours: float | None = None) -> TrainSummary:
@@ -36,7 +37,8 @@ def train(work, run: str, config: RunConfig, *, resume: bool = False, max_hours:
 
     Raises:
         UsageError: no channels; the run exists, or was made with another configuration.
-        KitError: losses that are not finite, a collapse with train.on_collapse = "stop", or too little memory.
+        KitError: losses that are not finite, a collapse with train.on_collapse = "stop", too little memory, or no compiler
+            for train.compile = true.
         StoppedInOrder: SIGTERM or max_hours; the same call with `resume` goes on, bit for bit on one CPU process.
     """
     if not config.channels:
@@ -49,16 +51,32 @@ def train(work, run: str, config: RunConfig, *, resume: bool = False, max_hours:
     _check_folder(work.run_folder(run), run, config, resume=resume)
     device = torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else torch.device("cpu")
     threads = len(os.sched_getaffinity(0))
+    with (
+        _plain_errors(config, device, group),
+        Crops(work, config.crops, channels=config.channels, batch=config.train.batch, seed=config.seed,
+              plates=config.plates or None, rank=group.rank, world=group.world, device=device, threads=threads) as crops,
+        _catch_sigterm() as stopping,
+    ):  # fmt: skip
+        _make_folder(work.run_folder(run), config, group)  # after Crops: what it refuses leaves no run behind
+        return Session(run, work, config, crops, group, device).run(stopping, max_hours)
+
+
+@contextmanager
+def _plain_errors(config: RunConfig, device: torch.device, group: Group) -> Iterator[None]:
+    """Say in one line what torch says in many: memory that ran out, a compiler that failed."""
     try:
-        with (
-            Crops(work, config.crops, channels=config.channels, batch=config.train.batch, seed=config.seed,
-                  plates=config.plates or None, rank=group.rank, world=group.world, device=device, threads=threads) as crops,
-            _catch_sigterm() as stopping,
-        ):  # fmt: skip
-            _make_folder(work.run_folder(run), config, group)  # after Crops: what it refuses leaves no run behind
-            return Session(run, work, config, crops, group, device).run(stopping, max_hours)
+        yield
     except torch.OutOfMemoryError as error:
         raise out_of_memory(config, device, group.world) from error
+    except RuntimeError as error:
+        from torch._dynamo.exc import BackendCompilerFailed  # here: it takes a second to import
+
+        if not isinstance(error, BackendCompilerFailed):
+            raise
+        what = str(error).splitlines()[0]
+        raise KitError(
+            f"train.compile = true, but torch cannot compile here ({what}); go without: train.compile = false"
+        ) from error
 
 
 def _check_folder(folder: Path, run: str, config: RunConfig, *, resume: bool) -> None:

@@ -27,7 +27,7 @@ class Kept(NamedTuple):
     """The rows of a batch that a residual branch runs on under drop path, and the factor that keeps its mean."""
 
     rows: Tensor  # int64
-    scale: float
+    scale: Tensor  # a scalar; as a Python float, torch.compile may keep an old value of it in the gradient
 
 
 class PatchEmbed(nn.Module):
@@ -108,7 +108,7 @@ def _add_branch(x_BND: Tensor, branch: Callable[[Tensor], Tensor], kept: Kept | 
         return x_BND + branch(x_BND)
     if len(kept.rows) == 0:
         return x_BND
-    return x_BND.index_add(0, kept.rows, branch(x_BND[kept.rows]).to(x_BND.dtype), alpha=kept.scale)
+    return x_BND.index_add(0, kept.rows, branch(x_BND[kept.rows]).to(x_BND.dtype) * kept.scale)
 
 
 class Vit(nn.Module):

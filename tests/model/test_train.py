@@ -205,11 +205,14 @@ def test_too_little_memory_says_what_to_change(folder, monkeypatch):
     def full(*_):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(kit.model.session, "learn", full)
-    with pytest.raises(
-        KitError, match=r"out of memory at train\.batch = 6: a step plans .* try --set train\.checkpoint_activations=true"
-    ):
-        run_tiny(folder, "full")
+    with monkeypatch.context() as patch:
+        patch.setattr(kit.model.session, "learn", full)
+        with pytest.raises(
+            KitError, match=r"out of memory at train\.batch = 6: a step plans .* try --set train\.checkpoint_activations=true"
+        ):
+            run_tiny(folder, "full")
+    run_tiny(folder, "full", resume=True, train={"checkpoint_activations": True})
+    assert_same_bits(folder, "full")
 
 
 def test_a_collapse_stops_the_run_if_asked_to(folder, monkeypatch):

@@ -145,12 +145,12 @@ def test_vit_s_has_the_published_parameters():
 
 def test_drop_path_leaves_out_exactly_the_other_rows():
     _, network, x, _ = setup("swiglu", torch.float64)
-    none = Kept(torch.tensor([], dtype=torch.int64), 1.0)
-    some = Kept(torch.tensor([0, 2]), 1.0)
+    none = Kept(torch.tensor([], dtype=torch.int64), torch.tensor(1.0))
+    some = Kept(torch.tensor([0, 2]), torch.tensor(1.0))
     kept = [(none, none), (some, some), (none, none)]
     tokens = network(x, None, kept)
     straight = network(x, None, [(none, none)] * 3)
-    one_block = network(x, None, [(none, none), (Kept(torch.arange(3), 1.0),) * 2, (none, none)])
+    one_block = network(x, None, [(none, none), (Kept(torch.arange(3), torch.tensor(1.0)),) * 2, (none, none)])
     assert torch.equal(tokens.cls_BD[1], straight.cls_BD[1])
     assert_near(tokens.cls_BD[[0, 2]].detach(), one_block.cls_BD[[0, 2]].detach(), 1e-14)
 
