@@ -124,3 +124,18 @@ def test_ids_and_features_that_do_not_fit(tmp_path, plates):
     line = one_line("export", tmp_path / "whole.parquet", "--ids", tmp_path / "twice.csv", "--out", tmp_path / "t.csv", code=1)
     assert missing in line
     assert sorted(path.name for path in tmp_path.glob("*.csv")) == ["twice.csv", "whole.csv"]
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("score", "x.csv"), "Missing option '--metadata' (kit score --help"),
+        (("train", "--work"), "Option '--work' requires an argument (kit train --help"),
+        (("trian",), "Did you mean 'train'? (kit --help"),
+        (("score", "x.csv", "--metadata", "m", "--k", "five"), "'five' is not a valid integer"),
+    ],
+)
+def test_a_wrong_command_line_is_one_line(words, expected):
+    done = kit_command(*words, code=2)
+    assert expected in done.stderr
+    assert len(done.stderr.splitlines()) == 1
