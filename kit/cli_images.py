@@ -43,7 +43,7 @@ def phantom(out, seed, settings, jobs, picture):
 @click.option("--verify", is_flag=True, help="Read the whole store again against its checksums.")
 @click.option("--strict", is_flag=True, help="Stop at the first bad file.")
 @click.option("--max-bad", type=float, default=0.1, show_default=True, help="A plate with a larger share of bad images fails.")
-@click.option("--illum", help="Folder or URL with <plate>/<plate>_Illum<Channel>.npy to divide by before scaling.")
+@click.option("--illum", help="Folder with <plate>/<plate>_Illum<Channel>.npy to divide by before scaling.")
 @click.option("--dask", metavar="ADDRESS", help="Address of a Dask scheduler whose workers do the packing.")
 def ingest(source, metadata, work, plates, bits, **options):
     """Pack plates of microscope TIFFs into the 8-bit store."""

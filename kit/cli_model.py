@@ -1,15 +1,21 @@
 """The verbs of kit.model and kit.profiles: train, plan, embed, profile."""
 
+from collections.abc import Iterable
+
 import click
 
 import kit
 from kit.cli_options import PATH, words
-from kit.config import channel_names
+from kit.config import RunConfig, channel_names
+from kit.files import existing_file
 from kit.recipe import load_recipe
 
 
-def run_config(recipe, channels, settings, seed):
-    return load_recipe(recipe, settings, channels=channel_names(channels) if channels else None, seed=seed)
+def _run_config(recipe: str, channels: str | None, settings: Iterable[str], **values) -> RunConfig:
+    config = load_recipe(recipe, settings, channels=channel_names(channels) if channels else None, **values)
+    if config.model.weights:
+        existing_file(config.model.weights, "model.weights is a file of weights to start from")
+    return config
 
 
 @click.command()
@@ -25,16 +31,14 @@ def run_config(recipe, channels, settings, seed):
     "--on-bad", type=click.Choice(["fail", "skip"]), help="A damaged image in the store; short for --set crops.on_bad=."
 )
 @click.option("--resume", is_flag=True, help="Continue the run, or start it if absent.")
-@click.option("--max-hours", type=float, default=None, help="Save and exit with 75 after this long.")
+@click.option("--max-hours", type=float, default=None, help="Save and exit with 75 at the first step that ends after this long.")
 def train(work, recipe, channels, name, settings, seed, epochs, plates, on_bad, resume, max_hours):
     """Train one model from the sites of a work folder."""
     from kit.model.train import train as run
 
     short = {"train.epochs": epochs, "crops.on_bad": on_bad}
     settings = (*settings, *(f"{key}={value}" for key, value in short.items() if value is not None))
-    config = load_recipe(
-        recipe, settings, channels=channel_names(channels) if channels else None, seed=seed, plates=words(plates)
-    )
+    config = _run_config(recipe, channels, settings, seed=seed, plates=words(plates))
     summary = run(kit.open(work), name, config, resume=resume, max_hours=max_hours)
     click.echo(summary.text())
 
@@ -49,7 +53,7 @@ def plan(recipe, machine, channels, settings, work):
     """Steps, hours, memory and the number of 12-hour runs that a recipe takes."""
     from kit.model.plan import plan as run
 
-    click.echo(run(run_config(recipe, channels, settings, None), machine, work=kit.open(work) if work else None))
+    click.echo(run(_run_config(recipe, channels, settings), machine, work=kit.open(work) if work else None))
 
 
 @click.command()

@@ -1,10 +1,46 @@
-"""Files that are either whole or not there: written beside their name, flushed to disk, then renamed."""
+"""Files that are read are there, or a line says so; files that are written are whole or not there.
+
+Whole files are written beside their name, flushed to disk, then renamed.
+"""
 
 import contextlib
 import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+
+from kit.errors import UsageError
+from kit.words import nearest
+
+
+def existing_file(path: Path, way_out: str = "") -> Path:
+    """Return the path of a file that the user named.
+
+    Raises:
+        UsageError: it is not there; the message names the file beside it with the nearest name, and then `way_out`.
+    """
+    path = Path(path)
+    if path.is_file():
+        return path
+    raise _refused(path, "is a folder" if path.is_dir() else "is not a plain file", way_out)
+
+
+def existing_folder(path: Path, way_out: str = "") -> Path:
+    """Return the path of a folder that the user named; errors as `existing_file`."""
+    path = Path(path)
+    if path.is_dir():
+        return path
+    raise _refused(path, "is not a folder", way_out)
+
+
+def _refused(path: Path, kind: str, way_out: str) -> UsageError:
+    if path.exists():
+        reason = f" {kind}"
+    elif path.parent.is_dir():
+        reason = " does not exist" + nearest(path.name, (other.name for other in path.parent.iterdir()))
+    else:
+        reason = f" does not exist: there is no folder {path.parent}"
+    return UsageError(f"{path}{reason}{f'; {way_out}' if way_out else ''}")
 
 
 @contextlib.contextmanager

@@ -1,6 +1,6 @@
 """Recipes and settings: a RunConfig from a TOML file and `key=value` settings, and back into the run's own TOML.
 
-A key that does not exist is refused, with the nearest name that does.
+A key that does not exist is refused, with the nearest name that does, in whichever table it is.
 """
 
 import dataclasses
@@ -13,6 +13,7 @@ from pathlib import Path
 
 from kit.config import RunConfig
 from kit.errors import UsageError
+from kit.words import nearest
 
 
 def recipe_names() -> list[str]:
@@ -39,7 +40,7 @@ def _read_recipe(name: str) -> tuple[Path, dict]:
     """Return a recipe's file and its table, laid over that of the recipe it `extends`."""
     path = Path(name) if name.endswith(".toml") else Path(__file__).parent / "recipes" / f"{name}.toml"
     if not path.is_file():
-        raise UsageError(f"no recipe {name!r}{_nearest(name, recipe_names())}; there are: {', '.join(recipe_names())}")
+        raise UsageError(f"no recipe {name!r}{nearest(name, recipe_names())}; there are: {', '.join(recipe_names())}")
     table = _read_toml(path)
     parent = table.pop("extends", None)
     if parent is None:
@@ -59,7 +60,7 @@ def load_config(path: Path) -> RunConfig:
 
 def config_from_dict(table: dict, *, where: str) -> RunConfig:
     """Build and check a RunConfig; lists become tuples; `where` names the source in errors."""
-    return _build(RunConfig, table, where, "")
+    return _build(RunConfig, table, where)
 
 
 def config_to_toml(config: RunConfig) -> str:
@@ -95,7 +96,7 @@ def config_from_settings(cls: type, settings: typing.Iterable[str] = (), **value
     """Return the configuration dataclass `cls` with `key=value` settings laid over its defaults and `values`."""
     table = dict(values)
     _lay_settings(table, settings)
-    return _build(cls, table, cls.__name__, "")
+    return _build(cls, table, cls.__name__)
 
 
 def changed_keys(old: RunConfig, new: RunConfig, *, ignore: tuple[str, ...] = ()) -> list[str]:
@@ -142,24 +143,49 @@ def _parse_value(text: str) -> object:
         return text  # a bare word is a string
 
 
-def _nearest(name: str, names: typing.Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, list(names), n=1, cutoff=0.5)
-    return f"; did you mean {close[0]}?" if close else ""
-
-
-def _build(cls: type, table: dict, where: str, prefix: str):
+def _build(cls: type, table: dict, where: str, prefix: str = "", known: tuple[str, ...] = ()):
+    """Return `cls` from a table; `known`: the dotted keys of the whole configuration that it is a part of."""
     if not isinstance(table, dict):
         raise UsageError(f"{where}: {prefix.rstrip('.')} is a table, not {table!r}")
+    known = known or _dotted_keys(cls)
     hints = typing.get_type_hints(cls)
     values = {}
     for key, value in table.items():
         if key not in hints:
-            raise UsageError(f"{where}: unknown key {prefix}{key}{_nearest(key, hints)}")
+            name = prefix + _first_leaf(key, value)
+            raise UsageError(f"{where}: unknown key {name}{_meant(name, known)}")
         if dataclasses.is_dataclass(hints[key]):
-            values[key] = _build(hints[key], value, where, f"{prefix}{key}.")
+            values[key] = _build(hints[key], value, where, f"{prefix}{key}.", known)
         else:
             values[key] = _convert(value, hints[key], f"{where}: {prefix}{key}")
     return cls(**values)
+
+
+def _dotted_keys(cls: type) -> tuple[str, ...]:
+    """Return the keys of a configuration and of its tables: channels, views.elastic_p ..."""
+    keys = []
+    for key, hint in typing.get_type_hints(cls).items():
+        keys += [f"{key}.{inner}" for inner in _dotted_keys(hint)] if dataclasses.is_dataclass(hint) else [key]
+    return tuple(keys)
+
+
+def _first_leaf(key: str, value: object) -> str:
+    """Return the dotted key of the first value in what may be a table."""
+    while isinstance(value, dict) and value:
+        inner, value = next(iter(value.items()))
+        key = f"{key}.{inner}"
+    return key
+
+
+def _meant(name: str, known: tuple[str, ...]) -> str:
+    """Return the known key that was probably meant: of the same last word in any table, else of a similar name."""
+    last = {key: key.rpartition(".")[2] for key in known}
+    word = name.rpartition(".")[2]
+    alike = [key for key in known if last[key] == word]
+    if len(alike) > 1 and "." not in name:
+        return f"; did you mean {' or '.join(alike)}?"
+    similar = [key for key in known if last[key] in difflib.get_close_matches(word, last.values(), n=1)]
+    return nearest(name, known) if not alike and "." in name else nearest(name, alike or similar, cutoff=0)
 
 
 def _convert(value, hint, where: str):

@@ -1,9 +1,12 @@
 """Run `kit` as a user would, on plates small enough for a test."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
+
+from kit.cli import main
 
 TINY = ("plates_per_line=2", "wide_plates_per_line=1", "compounds=4", "dmso_wells=3", "side=112", "missing_wells=0.1")
 SHORT = ("train.max_steps=4", "train.batch=8", "train.warmup_steps=1", "crops.global_side=56", "crops.global_area=[0.2,0.4]",
@@ -17,6 +20,21 @@ def kit_command(*words: object, code: int = 0, cwd: Path | None = None, **variab
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd, env=environment)
     assert done.returncode == code, f"kit {' '.join(map(str, words))}: exit {done.returncode}\n{done.stdout}{done.stderr}"
     return done
+
+
+def kit_here(words: str, code: int = 0) -> None:
+    """Run `kit ...` in this process, which has most imports behind it, and see that it ends with `code`."""
+    sigterm, argv = signal.getsignal(signal.SIGTERM), sys.argv
+    sys.argv = ["kit", *words.split()]
+    try:
+        main()
+        ended = 0
+    except SystemExit as end:
+        ended = end.code
+    finally:
+        signal.signal(signal.SIGTERM, sigterm)
+        sys.argv = argv
+    assert ended == code, f"kit {words}: exit {ended}"
 
 
 def settings(values) -> list[str]:

@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 # Each layer may import itself and those before it.
 LAYERS = ["ground", "kernels", "images", "model", "profiles", "challenge", "top"]
-GROUND = {"kit", "kit.errors", "kit.config", "kit.recipe", "kit.files", "kit.progress"}
+GROUND = {"kit", "kit.errors", "kit.config", "kit.recipe", "kit.files", "kit.progress", "kit.words"}
 
 
 def layer(module: str) -> str:

@@ -6,6 +6,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from kit.errors import UsageError
+from kit.images.phantom_config import PhantomConfig
+from kit.images.source import choose_plates
+from kit.recipe import config_from_settings, load_recipe
 from tests.commands import TINY, kit_command, settings
 
 
@@ -80,9 +84,9 @@ def work(plates, tmp_path_factory) -> Path:
     ("words", "expected"),
     [
         (("--recipe", "sslprofiler-locall", "--channels", "all"), "did you mean sslprofiler-local"),
-        (("--recipe", "demo", "--channels", "all", "--set", "train.lrr=1"), "did you mean lr"),
+        (("--recipe", "demo", "--channels", "all", "--set", "train.lrr=1"), "did you mean train.lr?"),
         (("--recipe", "demo", "--channels", "all", "--set", "train.lr=high"), "train.lr"),
-        (("--recipe", "demo", "--channels", "all", "--set", "trian.lr=1"), "did you mean train"),
+        (("--recipe", "demo", "--channels", "all", "--set", "trian.lr=1"), "did you mean train.lr?"),
         (("--recipe", "demo", "--channels", "Mito,GFP"), "GFP"),
         (("--recipe", "demo", "--channels", "all", "--run", "../outside"), "outside"),
     ],
@@ -90,6 +94,39 @@ def work(plates, tmp_path_factory) -> Path:
 def test_a_wrong_recipe_or_key(work, words, expected):
     assert expected in one_line("train", "--work", work, "--run", "r", *words, code=2)
     assert not (work / "runs" / "r").exists()
+
+
+@pytest.mark.parametrize(
+    ("setting", "expected"),
+    [
+        ("elastic_p=0", "unknown key elastic_p; did you mean views.elastic_p?"),
+        ("train.elastic_p=0", "unknown key train.elastic_p; did you mean views.elastic_p?"),
+        ("elastc_p=0", "unknown key elastc_p; did you mean views.elastic_p?"),
+        ("views.elastc_p=0", "unknown key views.elastc_p; did you mean views.elastic_p?"),
+        ("batch=8", "unknown key batch; did you mean train.batch or embed.batch?"),
+        ("embbed.batch=8", "unknown key embbed.batch; did you mean embed.batch?"),
+        ("chanels=DNA", "unknown key chanels; did you mean channels?"),
+        ("qqqq=1", "unknown key qqqq"),
+        ("views=1", "views is a table, not 1"),
+    ],
+)
+def test_an_unknown_key_is_looked_for_in_every_table(setting, expected):
+    with pytest.raises(UsageError) as refused:
+        load_recipe("demo", (setting,))
+    assert str(refused.value) == f"recipe demo: {expected}"
+
+
+def test_a_wrong_key_of_made_plates():
+    with pytest.raises(UsageError, match="unknown key compound; did you mean compounds"):
+        config_from_settings(PhantomConfig, ("compound=3",))
+
+
+def test_a_wrong_plate_among_many():
+    there = [f"BR{number:08d}" for number in range(116991, 117091)]
+    with pytest.raises(UsageError) as refused:
+        choose_plates(there, ("BR0011699",))
+    assert str(refused.value).startswith("--plates BR0011699: no such plate; did you mean BR0011699")
+    assert str(refused.value).endswith("; there are BR00116991, BR00116992, BR00116993, BR00116994, BR00116995 and 95 more")
 
 
 def test_no_permission_to_write(tmp_path, plates):

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 
-from kit.challenge.csv_files import read_csv
+from kit.challenge.csv_files import plain_csv, read_csv
 from kit.challenge.ids import read_ids
 from kit.errors import KitError
 
@@ -33,9 +33,10 @@ def check(submission: Path, ids: Path, **columns: str | None) -> Checked:
         ids: the challenge's metadata_test.csv; `columns`: id_column, plate_column, well_column of it, see `read_ids`.
 
     Raises:
+        UsageError: a file is not there, or the submission is gzipped.
         KitError: naming the first ID, row or column that is wrong.
     """
-    return check_against(Path(submission), read_ids(Path(ids), **columns)["ID"].tolist(), called=str(submission))
+    return check_against(plain_csv(submission), read_ids(Path(ids), **columns)["ID"].tolist(), called=str(submission))
 
 
 def check_against(path: Path, wanted: list[str], *, called: str) -> Checked:
@@ -50,8 +51,6 @@ def check_against(path: Path, wanted: list[str], *, called: str) -> Checked:
 
 
 def _header(path: Path, called: str) -> list[str]:
-    if not path.is_file():
-        raise KitError(f"{called} does not exist")
     try:
         with path.open(newline="") as file:
             names = next(csv.reader(file), [])

@@ -6,9 +6,11 @@ from pathlib import Path
 import polars as pl
 import polars.exceptions
 
-from kit.errors import KitError
+from kit.errors import KitError, UsageError
+from kit.files import existing_file
 
 _HEAD = 200  # rows
+_GZIP = b"\x1f\x8b"
 
 
 def read_csv(path: Path, is_text: Callable[[str], bool], number: type[pl.DataType], *, called: str | None = None) -> pl.DataFrame:
@@ -28,6 +30,19 @@ def read_csv(path: Path, is_text: Callable[[str], bool], number: type[pl.DataTyp
         return _read_all_as_text(path, is_text, number, called)
     except (polars.exceptions.PolarsError, UnicodeDecodeError) as error:
         raise _unreadable(called or path, error) from error
+
+
+def plain_csv(path: Path) -> Path:
+    """Return the path of a submission: a file that is there, and not packed.
+
+    Raises:
+        UsageError: it is not there, or it is gzipped.
+    """
+    path = existing_file(path, "kit export writes a submission")
+    with path.open("rb") as file:
+        if file.read(len(_GZIP)) == _GZIP:
+            raise UsageError(f"{path}: the challenge takes a plain CSV; unpack it: gunzip -k {path}")
+    return path
 
 
 def _read_all_as_text(

@@ -12,6 +12,7 @@ import polars.exceptions
 from kit.challenge.csv_files import read_csv
 from kit.challenge.manifest import read_manifest
 from kit.errors import KitError
+from kit.files import existing_file
 from kit.images.plates import normalise_well
 from kit.profiles.table import PLATE, WELL, Profiles, read_facts
 
@@ -39,6 +40,7 @@ def read_features(path: Path, ids: pd.DataFrame | None = None) -> Features:
     and Metadata_Well is joined by its ID column.
 
     Raises:
+        UsageError: no such file or folder.
         KitError: unreadable or differing files, a well or ID twice, an ID without a row, a value that is not finite.
     """
     path = Path(path)
@@ -121,8 +123,7 @@ def _files(path: Path) -> list[Path]:
         if not found:
             raise KitError(f"{path} has no .parquet, .csv or .csv.gz file")
         return found
-    if not path.is_file():
-        raise KitError(f"{path} does not exist")
+    existing_file(path)
     if not _kind(path):
         raise KitError(f"{path}: need a .parquet, .csv or .csv.gz file, or a folder of them")
     return [path]

@@ -8,6 +8,7 @@ import polars as pl
 import polars.exceptions
 
 from kit.errors import KitError, UsageError
+from kit.files import existing_file
 from kit.images.plates import normalise_well, well_name
 from kit.profiles.table import PLATE, WELL
 
@@ -30,8 +31,8 @@ def read_ids(
     attrs["id_column"] of the result holds the name of the ID's column.
 
     Raises:
-        UsageError: a column that is named and absent, or cannot be told from the names.
-        KitError: no such file, an empty or duplicated ID, a row without plate or well.
+        UsageError: no such file; a column that is named and absent, or cannot be told from the names.
+        KitError: an empty or duplicated ID, a row without plate or well.
     """
     table = _read_text_columns(Path(path))
     id_name = _column(table, path, "id", id_column)
@@ -50,8 +51,7 @@ def read_ids(
 
 
 def _read_text_columns(path: Path) -> pd.DataFrame:
-    if not path.is_file():
-        raise KitError(f"{path} is not a file; it should be the challenge's metadata_test.csv")
+    existing_file(path, "--ids is the challenge's metadata_test.csv")
     try:
         return pl.read_csv(path, infer_schema=False).to_pandas()
     except (polars.exceptions.PolarsError, UnicodeDecodeError) as error:

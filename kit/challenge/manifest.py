@@ -14,8 +14,8 @@ _BLOCK = 1 << 22  # bytes
 
 
 def manifest_path(submission: Path) -> Path:
-    """Return the manifest's path: submission.csv has submission.manifest.json."""
-    return submission.with_name(f"{submission.name.removesuffix('.csv')}.manifest.json")
+    """Return the manifest's path: submission.csv has submission.manifest.json, submission.csv.gz too."""
+    return submission.with_name(f"{submission.name.removesuffix('.gz').removesuffix('.csv')}.manifest.json")
 
 
 def write_manifest(submission: Path, source: Path, source_facts: dict, ids: Path, rows: int, columns: int) -> Path:

@@ -12,6 +12,7 @@ from typing import Any
 
 import tomli_w
 
+from kit.challenge.csv_files import plain_csv
 from kit.challenge.kaggle_cli import COMPETITION, list_submissions, submit_file
 from kit.challenge.manifest import manifest_path, read_manifest, sha256
 from kit.errors import KitError
@@ -62,11 +63,10 @@ def prepare(submission: Path, message: str, *, competition: str | None = None) -
     """Look at a submission before it goes out; nothing is sent.
 
     Raises:
-        KitError: no such file, or it has no column ID.
+        UsageError: no such file, or it is gzipped.
+        KitError: it has no column ID.
     """
-    submission = Path(submission)
-    if not submission.is_file():
-        raise KitError(f"{submission} does not exist; kit export writes a submission")
+    submission = plain_csv(submission)
     with submission.open(newline="", errors="replace") as file:
         names = next(csv.reader(file), [])
     if "ID" not in names:

@@ -14,6 +14,7 @@ import pandas as pd
 
 from kit.config import CropsConfig
 from kit.errors import KitError, UsageError
+from kit.words import nearest, some
 
 WHO = ["Metadata_Plate", "Metadata_Well", "Metadata_Site"]
 PASSES, SITES, GROUPS, SLOTS, SECOND, BOXES = range(1, 7)  # what a stream of random words is for
@@ -132,7 +133,9 @@ def sites_to_draw(work, config: CropsConfig, channels: tuple[str, ...], plates=N
         raise KitError(f"{work.path} holds no complete plate: run kit ingest again")
     missing = sorted(set(plates or ()) - set(work.plates))
     if missing:
-        raise UsageError(f"plate {', '.join(missing)} is not in {work.path}; it holds {', '.join(work.plates)}")
+        raise UsageError(
+            f"plate {missing[0]} is not in {work.path}{nearest(missing[0], work.plates)}; it holds {some(work.plates)}"
+        )
     table = work.sites
     keep = np.array([set(channels) <= set(text.split(",")) for text in table["channels"]], dtype=bool)
     if plates:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from kit.config import StoreConfig
 from kit.errors import KitError, UsageError
+from kit.files import existing_file, existing_folder
 from kit.images.codecs import find_codec
 from kit.images.dry_run import DryRun
 from kit.images.dry_run import dry_run as plan
@@ -55,7 +56,7 @@ def ingest(
             stopped. A plate with too many bad images is in the report's `failed`, and the others are packed.
     """
     work, jobs = Path(work), _cpus() if jobs is None else jobs
-    _check_arguments(jobs, max_bad, load_data, layout)
+    _check_arguments(jobs, max_bad, load_data, layout, illum)
     settings = StoreConfig(scale=scale, bits=bits, size=size or 0, codec=find_codec(codec).name, illumination=illum is not None)
     tables = None if metadata is None else read_metadata(metadata)
     reader = Reader(ahead=max(2, _REQUESTS_AHEAD // jobs))
@@ -75,15 +76,19 @@ def ingest(
         return _verified(report, work, chosen, jobs) if verify else report
 
 
-def _check_arguments(jobs: int, max_bad: float, load_data, layout) -> None:
+def _check_arguments(jobs: int, max_bad: float, load_data, layout, illum) -> None:
     if jobs < 1:
         raise UsageError(f"--jobs {jobs}: need at least 1")
     if not 0 <= max_bad <= 1:
         raise UsageError(f"--max-bad {max_bad}: need a share, 0 to 1")
-    if load_data is not None and not is_url(str(load_data)) and not Path(load_data).is_dir():
-        raise UsageError(f"--load-data {load_data}: no such folder")
-    if layout is not None and not Path(layout).is_file():
-        raise UsageError(f"--layout {layout}: no such file")
+    if load_data is not None and not is_url(str(load_data)):
+        existing_folder(load_data, "--load-data takes a folder with <plate>/load_data.csv(.gz)")
+    if layout is not None:
+        existing_file(layout, "--layout takes a CSV of field, x_um and y_um")
+    if illum is not None and is_url(str(illum)):
+        raise UsageError(f"--illum {illum}: the functions are read from a local folder; copy them there first")
+    if illum is not None:
+        existing_folder(illum, "--illum takes a folder with <plate>/<plate>_Illum<Channel>.npy")
 
 
 def _verified(report: IngestReport, work: Path, chosen: list[str], jobs: int) -> IngestReport:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from kit.errors import KitError, UsageError
+from kit.files import existing_folder
 from kit.images.names import normalise_well
 
 _PLATE_COLUMNS = ("Batch", "Plate_Map_Name", "Assay_Plate_Barcode", "Cell_type")
@@ -90,9 +91,7 @@ def read_metadata(folder: Path) -> Metadata:
         UsageError: no such folder, or it has no experiment-metadata.tsv.
         KitError: a table lacks a column or two tables disagree; the message names file and column.
     """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise UsageError(f"no metadata folder {folder}")
+    folder = existing_folder(folder, "need the folder of the official tables, experiment-metadata.tsv among them")
     path = _find(folder, "experiment-metadata.tsv")
     if path is None:
         raise UsageError(f"{folder} holds no experiment-metadata.tsv, which says each plate's batch, plate map and cell line")

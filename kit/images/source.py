@@ -6,9 +6,11 @@ from pathlib import Path
 import pandas as pd
 
 from kit.errors import KitError, UsageError
+from kit.files import existing_file, existing_folder
 from kit.images.folders import Folder, ImageFile, Reader, is_url
 from kit.images.load_data import images_of, read_load_data
 from kit.images.plates import Plate, find_plates, list_plate
+from kit.words import nearest, some
 
 
 @dataclass(frozen=True)
@@ -71,15 +73,15 @@ def open_source(source: str | Path, reader: Reader) -> Source:
     """
     text = str(source)
     if text.endswith((".csv", ".csv.gz")):
-        if not is_url(text) and not Path(text).is_file():
-            raise UsageError(f"no file {text}")
+        if not is_url(text):
+            existing_file(Path(text))
         file = ImageFile(text)
         rows = read_load_data(file, reader)
         if "" in set(rows["plate"]):
             raise KitError(f"{text} has no column Metadata_Plate, or rows where it is empty")
         return TableSource(file, rows)
-    if not is_url(text) and not Path(text).is_dir():
-        raise UsageError(f"no folder {text}")
+    if not is_url(text):
+        existing_folder(Path(text), "need a folder of plates or a load_data.csv(.gz)")
     folder = Folder(text)
     return FolderSource(folder, find_plates(folder))
 
@@ -92,5 +94,5 @@ def choose_plates(there, named: tuple[str, ...]) -> list[str]:
     """
     missing = [barcode for barcode in named if barcode not in there]
     if missing:
-        raise UsageError(f"--plates {missing[0]}: no such plate; there are {', '.join(there)}")
+        raise UsageError(f"--plates {missing[0]}: no such plate{nearest(missing[0], there)}; there are {some(list(there))}")
     return [barcode for barcode in there if not named or barcode in named]

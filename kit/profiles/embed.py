@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from kit.errors import KitError, UsageError
-from kit.files import write_whole
+from kit.files import existing_file, write_whole
 from kit.profiles.runs import run_config
 from kit.profiles.table import PLATE, SITE, WELL, read_facts, write_table
 from kit.progress import progress
@@ -63,12 +63,15 @@ def embed(
             written as RUN-intensity-raw.
 
     Raises:
-        UsageError: weights and baseline together. KitError: no such run, no checkpoint, or no site with all channels.
+        UsageError: no such run or weights file, or weights and baseline together.
+        KitError: no checkpoint, or no site with all channels.
     """
     if weights is not None and baseline is not None:
         raise UsageError("--weights and --baseline exclude each other")
     if baseline == "intensity":
         return embed_intensity(work, run)
+    if weights is not None:
+        existing_file(weights, "--weights takes a checkpoint of a run, or a published DINOv2 file")
     from kit.profiles.backbone import open_backbone  # torch is needed from here on
 
     backbone = open_backbone(work, run, weights=weights, random=baseline == "random", channels=channels)

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from kit.errors import KitError, UsageError
 from kit.profiles.align import align as align_plates
 from kit.profiles.normalise import l2_normalise, normalise
+from kit.profiles.runs import existing_run
 from kit.profiles.table import PLATE, SITE, WELL, Profiles, write_profiles
 from kit.profiles.wells import merge_sites, place_sites
 from kit.profiles.whiten import whiten as whiten_on_controls
@@ -113,8 +114,8 @@ class _Merged:
 
 def _merge_run(work: "Work", run: str, parts: Sequence[str], sites: str, order: str, merge: str) -> _Merged:
     """Place and merge the sites of one run, plate by plate: all sites of 24 plates are never in memory at once."""
-    folder = work.run_folder(run) / "features"
-    facts = _read_facts(folder, run)
+    folder = existing_run(work, run) / "features"
+    facts = _read_facts(work, run)
     columns = _part_columns(facts, parts, run)
     files = sorted(folder.glob("*.parquet"))
     layout = place_sites(work.sites[work.sites[PLATE].isin([path.stem for path in files])], sites, order)
@@ -132,10 +133,11 @@ def _merge_run(work: "Work", run: str, parts: Sequence[str], sites: str, order: 
     return _Merged(run, features_MF, pd.concat(wells, ignore_index=True), names, filled, facts)
 
 
-def _read_facts(folder: Path, run: str) -> dict:
+def _read_facts(work: "Work", run: str) -> dict:
+    folder = work.run_folder(run) / "features"
     path = folder / "features.json"
     if not path.is_file() or not any(folder.glob("*.parquet")):
-        raise KitError(f"run {run} has no features: make them with kit embed --run {run}")
+        raise KitError(f"run {run} has no features: make them with kit embed --work {work.path} --run {run}")
     return json.loads(path.read_text())
 
 

@@ -1,10 +1,12 @@
-"""The configuration a run was made with."""
+"""The runs of a work folder, and the configuration a run was made with."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kit.config import RunConfig
-from kit.errors import KitError
+from kit.errors import UsageError
 from kit.recipe import load_config
+from kit.words import nearest, some
 
 if TYPE_CHECKING:
     from kit.images.store import Work
@@ -14,10 +16,23 @@ def run_config(work: "Work", run: str) -> RunConfig:
     """Return the configuration of a run.
 
     Raises:
-        KitError: there is no such run.
+        UsageError: there is no such run, or it was never trained (a baseline has no configuration).
     """
-    path = work.run_folder(run) / "run.toml"
+    path = existing_run(work, run) / "run.toml"
     if not path.is_file():
-        there = sorted(path.parent.name for path in (work.path / "runs").glob("*/run.toml"))
-        raise KitError(f"no run {run} in {work.path}; there are: {', '.join(there) or 'none, train one first'}")
+        raise UsageError(f"run {run} of {work.path} has no run.toml: it was not trained")
     return load_config(path)
+
+
+def existing_run(work: "Work", run: str) -> Path:
+    """Return the folder of a run that is there.
+
+    Raises:
+        UsageError: it is not; the message lists what is.
+    """
+    folder = work.run_folder(run)
+    if not folder.is_dir():
+        there = sorted(path.name for path in folder.parent.glob("*") if path.is_dir())
+        listed = f"; there are: {some(there)}" if there else "; there is none, train one with kit train"
+        raise UsageError(f"no run {run} in {work.path}{nearest(run, there)}{listed}")
+    return folder

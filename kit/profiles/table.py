@@ -14,7 +14,7 @@ import pyarrow.lib
 import pyarrow.parquet as pq
 
 from kit.errors import KitError
-from kit.files import whole_file
+from kit.files import existing_file, whole_file
 
 PLATE, WELL, SITE = "Metadata_Plate", "Metadata_Well", "Metadata_Site"
 _FILE_KEY = b"kit"  # in the parquet schema: JSON with the steps and what follows from them
@@ -120,8 +120,6 @@ def read_profiles(path: Path) -> Profiles:
 
 def _open(path: Path) -> pq.ParquetFile:
     try:
-        return pq.ParquetFile(path)
-    except FileNotFoundError:
-        raise KitError(f"{path} does not exist") from None
+        return pq.ParquetFile(existing_file(path))
     except pyarrow.lib.ArrowInvalid as error:
         raise KitError(f"{path} is not a parquet file: {str(error).splitlines()[0]}") from error

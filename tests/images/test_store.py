@@ -180,7 +180,7 @@ def test_files_of_the_table_that_are_gone_are_missing(table_source, tmp_path):
 
 def test_tables_that_are_no_source(table_source, tmp_path):
     table = pd.read_csv(table_source)
-    with pytest.raises(UsageError, match="no file"):
+    with pytest.raises(UsageError, match="does not exist"):
         ingest(tmp_path / "none.csv", tmp_path / "w")
     table.drop(columns="Metadata_Plate").to_csv(table_source, index=False)
     with pytest.raises(KitError, match="no column Metadata_Plate"):

@@ -28,7 +28,7 @@ def work(tmp_path):
     wells = wells.assign(
         Metadata_broad_sample=[{"B01": ""}.get(well, f"BRD-{well}") for well in wells["Metadata_Well"]], n_sites=9
     )
-    made = SimpleNamespace(sites=sites, wells=wells, run_folder=lambda run: tmp_path / "runs" / run)
+    made = SimpleNamespace(path=tmp_path, sites=sites, wells=wells, run_folder=lambda run: tmp_path / "runs" / run)
     for seed, run in enumerate(("fluo", "bright")):
         write_run(made, run, seed)
     return made
@@ -110,7 +110,7 @@ def test_wells_that_a_run_lacks_are_left_out_and_counted(work, tmp_path):
 def test_what_cannot_be_made_is_one_line_and_leaves_no_file(work, tmp_path):
     out = tmp_path / "p.parquet"
     for runs, options, message in [
-        (["nothing"], {}, "run nothing has no features"),
+        (["nothing"], {}, "no run nothing in .*; there are: bright, fluo"),
         (["fluo", "fluo"], {}, "each once"),
         (["fluo"], {"parts": ["cls", "pixel"]}, "no part 'pixel'"),
         (["fluo"], {"align": 2.0}, "--align 2.0"),

@@ -1,0 +1,23 @@
+"""Small pieces of messages: numbers with their nouns, the first of a long list, the name that was probably meant."""
+
+import difflib
+from collections.abc import Iterable, Sequence
+
+_SHOWN = 5
+
+
+def count(number: int, noun: str, plural: str | None = None) -> str:
+    """Return "1 site", "2 sites"; `plural` where it is not the noun with an s."""
+    return f"{number} {noun if number == 1 else plural or noun + 's'}"
+
+
+def some(items: Sequence[str], shown: int = _SHOWN) -> str:
+    """Return the first items of a list, and how many more there are."""
+    more = f" and {len(items) - shown} more" if len(items) > shown else ""
+    return ", ".join(items[:shown]) + more
+
+
+def nearest(name: str, names: Iterable[str], *, cutoff: float = 0.5) -> str:
+    """Return "; did you mean X?" with the name most like `name`, or nothing where none is."""
+    close = difflib.get_close_matches(name, list(names), n=1, cutoff=cutoff)
+    return f"; did you mean {close[0]}?" if close else ""
