@@ -16,6 +16,7 @@ import kit
 from kit import cli_challenge, cli_images, cli_model
 from kit.cli_options import PATH
 from kit.errors import KitError, StoppedInOrder, UsageError
+from kit.files import is_full
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -107,7 +108,13 @@ def main() -> None:
     except KitError as error:
         _fail(str(error), 1, error)
     except OSError as error:
-        _fail(f"{error.strerror or error}: {error.filename}" if error.filename else str(error), 1, error)
+        _fail(_in_words(error), 1, error)
+
+
+def _in_words(error: OSError) -> str:
+    if is_full(error) and error.filename:
+        return f"no space left for {error.filename}: free some and run the same command again"
+    return f"{error.strerror or error}: {error.filename}" if error.filename else str(error)
 
 
 def _fail(message: str, code: int, error: BaseException | None = None) -> None:

@@ -4,7 +4,9 @@ Whole files are written beside their name, flushed to disk, then renamed.
 """
 
 import contextlib
+import errno
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -50,23 +52,38 @@ def whole_file(path: Path) -> Iterator[Path]:
     The temporary name starts with a dot and ends with `.part`: a killed process leaves nothing else behind.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-    os.close(handle)
-    part = Path(name)
+    with errors_name(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+        os.close(handle)
+        part = Path(name)
+        try:
+            yield part
+            with part.open("rb+") as file:
+                os.fsync(file.fileno())
+            part.chmod(0o644)
+            part.replace(path)
+            _sync_folder(path.parent)
+        finally:
+            part.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def errors_name(path: Path) -> Iterator[None]:
+    """Let an OSError of writing name `path` where it names the temporary file, or no file as those of a full disk do."""
     try:
-        yield part
-        with part.open("rb+") as file:
-            os.fsync(file.fileno())
-        part.chmod(0o644)
-        part.replace(path)
-        _sync_folder(path.parent)
+        yield
     except OSError as error:
-        if error.errno and not error.filename:  # a full disk says so without naming the file
-            error.filename = str(path)
-        raise
-    finally:
-        part.unlink(missing_ok=True)
+        if error.filename and not str(error.filename).endswith(".part"):
+            raise
+        said = re.search(r"\(os error (\d+)\)", str(error))  # a library written in Rust puts the number into its words
+        number = error.errno or (int(said[1]) if said else errno.EIO)
+        raise OSError(number, os.strerror(number), str(path)) from error
+
+
+def is_full(error: OSError) -> bool:
+    """Return whether there was no space left to write to."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def write_whole(path: Path, data: bytes | str) -> None:

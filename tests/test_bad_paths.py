@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import resource
 import shutil
 from pathlib import Path
 
@@ -127,3 +128,32 @@ def test_a_gzipped_submission_is_scored_as_the_plain_one(walk, monkeypatch):
         rules = "--metadata plates/metadata --ids plates/metadata_test.csv --k 1 --cross all"
         kit_here(f"score {name} {rules} --json {name}.json")
     assert (walk / "submission.csv.json").read_text() == (walk / "submission.csv.gz.json").read_text()
+
+
+@pytest.fixture
+def full_disk():
+    """No file may grow beyond 256 bytes: writing fails as on a full disk, for root too."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (256, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "export profiles.parquet --ids plates/metadata_test.csv --out new.csv",
+        "profile --work work --run r-intensity --out new.parquet",
+        "report --work work --out new.html",
+    ],
+)
+def test_a_full_disk_is_said_of_the_file_that_was_to_be(line, walk, full_disk, words):
+    before = sorted(walk.rglob("*"))
+    assert line(words, 1) == f"kit: no space left for {words.split()[-1]}: free some and run the same command again\n"
+    assert sorted(walk.rglob("*")) == before
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="needs a folder in which nobody can make a file: /proc")
+def test_where_nothing_can_be_written_the_final_file_is_named(line):
+    said = line("export profiles.parquet --ids plates/metadata_test.csv --out /proc/new.csv", 1)
+    assert said.endswith(": /proc/new.csv\n")

@@ -1,7 +1,6 @@
 """What stands around an ingest: one at a time per store, one choice of settings, and errors of the disk in plain words."""
 
 import contextlib
-import errno
 from dataclasses import asdict
 from pathlib import Path
 
@@ -9,9 +8,8 @@ import filelock
 
 from kit.config import StoreConfig
 from kit.errors import KitError, UsageError
+from kit.files import is_full
 from kit.images.store import read_settings, write_settings
-
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextlib.contextmanager
@@ -41,7 +39,7 @@ def disk_errors(work: Path):
     try:
         yield
     except OSError as error:
-        if error.errno in _FULL:
+        if is_full(error):
             raise KitError(f"no space left for {work}: free some and run the same command again; it goes on from here") from error
         raise KitError(f"{error.filename or work}: {error.strerror or error}") from error
 

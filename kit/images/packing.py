@@ -14,6 +14,7 @@ import numpy as np
 
 from kit.config import StoreConfig
 from kit.errors import KitError
+from kit.files import errors_name
 from kit.images.codecs import checksum, pack_parts
 from kit.images.container import Container
 from kit.images.folders import ImageFile, Reader
@@ -114,8 +115,9 @@ def _write_record(path: Path, record: WellRecord) -> None:
     """Write the record whole, but leave it to the system when it reaches the disk: it can be made again from the images."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")
-    part.write_text(json.dumps(vars(record)))
-    part.replace(path)
+    with errors_name(path):
+        part.write_text(json.dumps(vars(record)))
+        part.replace(path)
 
 
 def probe(files: list[ImageFile], reader: Reader) -> tuple[int, int]:
