@@ -278,7 +278,7 @@ def extensions() -> list[Extension]:
 
 if __name__ == "__main__":
     setup(
-        packages=["kit", "kit.images", "kit.model", "kit.profiles", "kit.challenge", "kit.kernels"],
+        packages=["kit", "kit.images", "kit.model", "kit.profiles", "kit.challenge", "kit.trials", "kit.kernels"],
         package_dir={"kit": "kit", "kit.kernels": "kernels"},
         package_data={"kit": ["recipes/*.toml", "challenge/*.j2"]},
         ext_modules=extensions(),

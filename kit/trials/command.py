@@ -1,0 +1,48 @@
+"""The command line that the trials share."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from kit.errors import KitError, StoppedInOrder, UsageError
+
+
+def run(name: str, purpose: str, default: str, action: Callable[..., str]) -> None:
+    """Parse, call `action(folder, out, seeds=, settings=, say=)`, print its text; end with kit's exit codes.
+
+    Args:
+        name: of the trial, and of its output folder.
+        default: the data's folder within $KIT_REAL_DATA, taken where no folder is given.
+    """
+    parser = argparse.ArgumentParser(prog=f"python -m kit.trials.{name}", description=purpose)
+    real = os.environ.get("KIT_REAL_DATA")
+    folder = Path(real) / default if real else None
+    parser.add_argument(
+        "folder", type=Path, nargs="?" if folder else None, default=folder, help=f"default: $KIT_REAL_DATA/{default}"
+    )
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--out", type=Path, default=Path("trials") / name)
+    parser.add_argument(
+        "--set", dest="settings", action="append", default=[], metavar="KEY=VALUE", help="laid over the trial's own"
+    )
+    options = parser.parse_args()
+    try:
+        if options.seeds < 1:
+            raise UsageError(f"--seeds {options.seeds}: need at least 1")
+        text = action(options.folder, options.out, seeds=range(options.seeds), settings=options.settings, say=_say)
+    except StoppedInOrder as stop:
+        _end(str(stop), 75)
+    except KitError as error:
+        _end(str(error), 2 if isinstance(error, UsageError) else 1)
+    sys.stdout.write(text + "\n")
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(line + "\n")
+
+
+def _end(message: str, code: int) -> None:
+    sys.stderr.write(f"kit: {message}\n")
+    sys.exit(code)

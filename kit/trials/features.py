@@ -1,0 +1,57 @@
+"""The feature sets of a trial: trained networks, the same at random weights, intensity, and a few numbers made by hand."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from kit.compare import run_name
+from kit.config import RunConfig
+from kit.images.store import Work
+from kit.profiles.embed import embed
+from kit.profiles.table import PLATE, SITE, WELL
+
+TRAINED = "trained"
+KEY = [PLATE, WELL, SITE]
+
+
+def feature_sets(work: Work, configs: Sequence[RunConfig], say: Callable[[str], None]) -> dict[str, list[np.ndarray]]:
+    """Train and embed each configuration (one per seed); return float32 [sites, F] per set and seed.
+
+    Rows are in the order of `work.sites`. What an earlier call trained is not trained again. Baselines that know no seed are
+    there once.
+    """
+    from kit.model.train import train
+
+    sets: dict[str, list[np.ndarray]] = {TRAINED: [], "random weights": []}
+    for config in configs:
+        run = run_name(config)
+        say(f"train, embed: {run}")
+        train(work, run, config, resume=True)
+        embed(work, run)
+        embed(work, run, baseline="random")
+        sets[TRAINED].append(_read(work, run))
+        sets["random weights"].append(_read(work, f"{run}-random"))
+    embed(work, run, baseline="intensity")
+    sets["mean and sd, 8 bit"] = [_read(work, f"{run}-intensity")]
+    sets["mean and sd, raw counts"] = [_read(work, f"{run}-intensity-raw")]
+    sets["correlations and skewness"] = [shape_statistics(work, configs[0].channels)]
+    return sets
+
+
+def shape_statistics(work: Work, channels: tuple[str, ...]) -> np.ndarray:
+    """Return per site the correlation of every two channels and the skewness of each, float32: no gain or offset changes them."""
+    upper = np.triu_indices(len(channels), k=1)
+    rows = []
+    for key in work.sites[KEY].itertuples(index=False, name=None):
+        pixels_CN = work.read_site(*key, channels=channels).reshape(len(channels), -1).astype(np.float64)
+        pixels_CN -= pixels_CN.mean(axis=1, keepdims=True)
+        sd_C1 = pixels_CN.std(axis=1, keepdims=True)
+        pixels_CN /= np.where(sd_C1 > 0, sd_C1, 1.0)
+        correlation_CC = pixels_CN @ pixels_CN.T / pixels_CN.shape[1]
+        rows.append(np.concatenate([correlation_CC[upper], (pixels_CN**3).mean(axis=1)]))
+    return np.array(rows, dtype=np.float32)
+
+
+def _read(work: Work, run: str) -> np.ndarray:
+    table = work.features(run).set_index(KEY)
+    return table.loc[list(work.sites[KEY].itertuples(index=False, name=None))].to_numpy(dtype=np.float32)
