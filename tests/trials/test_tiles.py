@@ -54,8 +54,8 @@ def test_perfect_vectors_find_their_site_and_shuffled_ones_do_not():
 def test_neighbours_within_a_half_and_on_the_training_side_do_not_count():
     tiles = made_tiles()
     number = tiles["site"].str[1].astype(int).to_numpy()
-    region = np.where(tiles["plate"] == TRAIN, 2, tiles["half"])
-    own = np.eye(24)[region * 8 + number]  # a site is alike within a region only: all other regions are as far
+    half = np.where(tiles["plate"] == TRAIN, 1 - tiles["half"], tiles["half"])
+    own = np.eye(16)[8 * half + number]  # a half is like itself and the training tiles beside the other, not like the other
     asked, named = retrieve(own + 1e-3 * np.random.default_rng(0).normal(size=own.shape), "none", tiles)
     assert len(asked) == 8 * 18
     assert np.mean(asked == named) < 0.3
