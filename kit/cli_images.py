@@ -52,7 +52,8 @@ def ingest(source, metadata, work, plates, bits, **options):
     report = run(source, work, metadata=metadata, plates=words(plates), bits=int(bits), **options)
     click.echo(report.text())
     if report.failed:
-        raise KitError(f"{len(report.failed)} of the plates failed: {', '.join(map(str, report.failed))}")
+        more = f" (and {len(report.failed) - 1} more, see above)" if len(report.failed) > 1 else ""
+        raise KitError(f"failed: {report.failed[0]}{more}")
 
 
 @click.command()

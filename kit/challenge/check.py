@@ -11,6 +11,7 @@ import polars as pl
 from kit.challenge.csv_files import plain_csv, read_csv
 from kit.challenge.ids import read_ids
 from kit.errors import KitError
+from kit.words import count
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +24,8 @@ class Checked:
 
     def text(self) -> str:
         """Return one line for a person."""
-        return f"{self.path}: {self.rows} rows x {self.columns} features; every ID once, in order, every value finite"
+        size = f"{count(self.rows, 'row')} x {count(self.columns, 'feature')}"
+        return f"{self.path}: {size}; every ID once, in order, every value finite"
 
 
 def check(submission: Path, ids: Path, **columns: str | None) -> Checked:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from kit.challenge.folds import DIRECTIONS
+from kit.words import count
 
 _NAMES = ["->".join(direction) for direction in DIRECTIONS]
 
@@ -33,10 +34,9 @@ def score_table(rows: dict[str, dict[str, Any]]) -> str:
 
 def rules_text(result: dict[str, Any]) -> str:
     """Return in one line how a score was made."""
-    seeds = f"{result['seeds']} seed{'s' if result['seeds'] > 1 else ''}"
     return (
         f"k={result['k']} {result['metric']}, label {result['label']}, ties {result['ties']}, "
-        f"{result['n_folds']} folds by plate, cross {result['cross']}, {seeds}"
+        f"{count(result['n_folds'], 'fold')} by plate, cross {result['cross']}, {count(result['seeds'], 'seed')}"
     )
 
 

@@ -9,14 +9,16 @@ from kit.errors import KitError, UsageError
 from kit.images.codecs import pack
 from kit.images.folders import Reader
 from kit.images.grid import draw_grid
+from kit.images.labels import relabel
 from kit.images.locate import Locator
 from kit.images.metadata import Metadata
 from kit.images.packing import scaled
 from kit.images.plate_work import PlateWork, plan_plate
 from kit.images.positions import Positions
-from kit.images.report import megabytes, some
+from kit.images.report import megabytes
 from kit.images.source import Source
 from kit.images.tiff import BadImage
+from kit.words import count, some
 
 _SAMPLE = 24  # images per plate that are read, scaled and encoded to estimate bytes and time
 
@@ -29,6 +31,7 @@ class PlannedPlate:
     positions: Positions
     unlabelled: str
     complete: bool  # packed already
+    relabel: bool  # and its labels would be brought up to date
     bytes_in: int
     bytes_out: int
     seconds: float  # of one thread
@@ -37,21 +40,23 @@ class PlannedPlate:
         """Return some lines for people."""
         plate, container = self.work.plate, self.work.container
         per_well = sorted({sum(1 for well, _ in plate.images if well == name) for name in plate.wells})
+        sites = f"{' or '.join(map(str, per_well))} site{'' if per_well == [1] else 's'} a well"
+        images = f"{count(self.work.images, 'image')} of {count(len(plate.channels), 'channel')}"
+        stored = f" to be stored at {container.height} x {container.width}" if container.image_shape != self.work.shape else ""
         lines = [
-            f"{plate.barcode}: {len(plate.wells)} wells, {' or '.join(map(str, per_well))} sites a well, "
-            f"{self.work.images} images of {len(plate.channels)} channels, {self.work.shape[0]} x {self.work.shape[1]} pixels"
-            + (f" to be stored at {container.height} x {container.width}" if container.image_shape != self.work.shape else ""),
+            f"{plate.barcode}: {count(len(plate.wells), 'well')}, {sites}, {images}, "
+            f"{self.work.shape[0]} x {self.work.shape[1]} pixels{stored}",
             f"  {megabytes(self.bytes_in)} in, about {megabytes(self.bytes_out)} out",
         ]
         if self.complete:
-            lines.append("  complete already")
+            lines.append("  complete already" + ("; its table would get the labels of --metadata" if self.relabel else ""))
         if self.unlabelled:
             lines.append(f"  without labels: {self.unlabelled}")
         missing = [f"{well} site {site}" for well, site in plate.missing_sites()]
         lacking = [f"{well} site {site} {channel}" for well, site, channel in plate.missing_channels()]
         lines += [
-            f"  {len(items)} {what}: {some(items)}"
-            for what, items in (("sites missing", missing), ("images missing", lacking))
+            f"  {count(len(items), what)} missing: {some(items)}"
+            for what, items in (("site", missing), ("image", lacking))
             if items
         ]
         lines.append(f"  positions: {self.positions.source}")
@@ -77,8 +82,8 @@ class DryRun:
         seconds = sum(plate.seconds for plate in open_plates) / self.jobs
         lines = [plate.text() for plate in self.plates] + self.failed
         lines.append(
-            f"{len(open_plates)} plates to pack: {megabytes(total_in)} in, about {megabytes(total_out)} out, "
-            f"about {_duration(seconds)} with {self.jobs} threads; nothing was written"
+            f"{count(len(open_plates), 'plate')} to pack: {megabytes(total_in)} in, about {megabytes(total_out)} out, "
+            f"about {_duration(seconds)} with {count(self.jobs, 'thread')}; nothing was written"
         )
         return "\n".join(lines)
 
@@ -100,9 +105,11 @@ def dry_run(
             continue
         passes = 2 if settings.scale == "plate-percentile" else 1
         unlabelled = metadata.why_unlabelled(barcode) if metadata else "no --metadata"
-        complete = (folder / f"{barcode}.parquet").is_file()
+        table = folder / f"{barcode}.parquet"
+        complete = table.is_file()
+        relabelled = complete and relabel(table, metadata, write=False)
         positions = locator.locate(work.plate)
-        plan.plates.append(PlannedPlate(work, positions, unlabelled, complete, bytes_in, bytes_out, seconds * passes))
+        plan.plates.append(PlannedPlate(work, positions, unlabelled, complete, relabelled, bytes_in, bytes_out, seconds * passes))
     return plan
 
 
@@ -120,7 +127,7 @@ def _estimate(work: PlateWork, reader: Reader) -> tuple[int, int, float]:
             continue
         read, encoded, done = read + len(data), encoded + len(pack(pixels, work.container.codec)), done + 1
     if not done:
-        raise KitError(f"none of {len(sample)} images tried can be read")
+        raise KitError(f"none of {count(len(sample), 'image')} tried can be read")
     known = sum(max(file.size, 0) for _, _, file in images)
     seconds = (time.perf_counter() - started) / done
     return known or read * len(images) // done, encoded * len(images) // done, seconds * len(images)

@@ -13,6 +13,7 @@ from kit.images.dry_run import DryRun
 from kit.images.dry_run import dry_run as plan
 from kit.images.folders import Folder, Reader, is_url
 from kit.images.guard import agree, disk_errors, only_one
+from kit.images.labels import relabel, why_unlabelled
 from kit.images.locate import Locator
 from kit.images.metadata import Metadata, read_metadata
 from kit.images.packing import WellJob, committed, count_well, pack_well
@@ -147,8 +148,7 @@ class _Packer:
         def to_do() -> Iterator[tuple[PlateWork, WellJob]]:
             for number, barcode in enumerate(chosen):
                 if (self.folder / f"{barcode}.parquet").is_file():
-                    self.report.already.append(barcode)
-                    tidy(self.folder, barcode)
+                    self._pass_over(barcode)
                     continue
                 try:
                     plate = self._begin(barcode)
@@ -170,6 +170,20 @@ class _Packer:
             yield from self._kept(kept)
             yield result
         yield from self._kept(kept)
+
+    def _pass_over(self, barcode: str) -> None:
+        """A complete plate: nothing is packed again, only its labels may have come since."""
+        path = self.folder / f"{barcode}.parquet"
+        tidy(self.folder, barcode)
+        try:
+            if relabel(path, self.metadata):
+                self.report.relabelled.append(barcode)
+            elif why_unlabelled(path):
+                self.report.unlabelled.append(barcode)
+        except KitError as error:
+            self.report.failed.append(str(error))
+            return
+        self.report.already.append(barcode)
 
     def _kept(self, kept: list) -> Iterator:
         """Yield the wells that an earlier ingest committed."""
@@ -199,7 +213,7 @@ class _Packer:
             self.report.failed.append(f"{plate.plate.barcode}: {plate.failed}")
         elif plate.is_done():
             try:
-                self.report.plates.append(plate.complete(self.metadata))
+                self.report.plates.append(plate.complete(self.metadata, self.source.folder.path))
             except KitError as error:
                 self.report.failed.append(str(error))
 

@@ -22,6 +22,7 @@ from kit.images.prepare import prepare
 from kit.images.shards import write_shard
 from kit.images.sites import ImageStats, count_values, read_levels, scale_image
 from kit.images.tiff import BadImage, TiffImage, read_tiff
+from kit.words import count
 
 
 class WellStopped(Exception):
@@ -131,7 +132,7 @@ def probe(files: list[ImageFile], reader: Reader) -> tuple[int, int]:
             return read_tiff(reader(file)).counts_HW.shape
         except (BadImage, FileNotFoundError):
             continue
-    raise KitError(f"none of the {len(files)} images can be read, for example {files[0].path}")
+    raise KitError(f"none of {count(len(files), 'image')} can be read, for example {files[0].path}")
 
 
 def _usable(job: WellJob, reader: Reader, stop: Event | None, record: WellRecord) -> Iterator[tuple[int, str, bytes]]:

@@ -30,6 +30,7 @@ from kit.images.phantom_files import (
 from kit.images.phantom_optics import photograph, plate_exposure, well_exposure
 from kit.images.phantom_tables import layout, write_answers, write_ids, write_load_data, write_metadata
 from kit.progress import progress
+from kit.words import count
 
 __all__ = ["PhantomConfig", "PhantomSummary", "make_plates"]
 
@@ -49,8 +50,8 @@ class PhantomSummary:
     def text(self) -> str:
         """Return the summary for a terminal."""
         return (
-            f"made plates, batch {self.batch}: {self.plates} plates, {self.wells} wells, {self.sites} sites "
-            f"({self.missing_sites} left out), {8 * self.sites} images in {self.seconds:.0f} s\n"
+            f"made plates, batch {self.batch}: {count(self.plates, 'plate')}, {count(self.wells, 'well')}, "
+            f"{count(self.sites, 'site')} ({self.missing_sites} left out), {count(8 * self.sites, 'image')} in {self.seconds:.0f} s\n"
             f"images    {self.out / 'images'}\nmetadata  {self.out / 'metadata'}\nload_data {self.out / 'load_data'}\n"
             f"IDs       {self.out / 'metadata_test.csv'}\nanswers   {self.out / 'answers.json'}"
         )

@@ -20,6 +20,7 @@ from kit.images.prepare import find_illumination, read_illumination, shrunken_sh
 from kit.images.quality import add_quality
 from kit.images.report import PlateReport
 from kit.images.tables import add_metadata, level_sums, sites_table, write_table
+from kit.words import count
 
 MADE_BY = "kit ingest"
 
@@ -71,21 +72,21 @@ class PlateWork:
             raise KitError(f"{bad[0]['path']}: {bad[0]['reason']} (--strict)")
         if len(bad) > bad_share * self.images:
             example = f"{bad[0]['path']} ({bad[0]['reason']})"
-            self.failed = f"more than {bad_share:.0%} of its {self.images} images are bad, for example {example}"
+            self.failed = f"more than {bad_share:.0%} of its {count(self.images, 'image')} are bad, for example {example}"
 
     def is_done(self) -> bool:
         """Return whether every well is committed."""
         return len(self.records) == len(self.container.wells)
 
-    def complete(self, metadata: Metadata | None) -> PlateReport:
-        """Write the plate's table, which makes it part of the store."""
+    def complete(self, metadata: Metadata | None, source: str) -> PlateReport:
+        """Write the plate's table, which makes it part of the store; the report names files from `source` on."""
         barcode, records = self.plate.barcode, [self.records[well] for well in self.container.wells]
         table = sites_table(barcode, records, self.container.channels, self.positions)
         if table.empty:
-            raise KitError(f"{barcode}: none of its {self.images} images could be read")
+            raise KitError(f"{barcode}: none of its {count(self.images, 'image')} could be read")
         table = add_quality(table, self.container.channels, self.container.height * self.container.width)
         table = add_metadata(table, barcode, metadata)
-        report = PlateReport.of(self.plate, self.positions, records, table, metadata, kept=self.kept)
+        report = PlateReport.of(self.plate, self.positions, records, table, metadata, kept=self.kept, source=source)
         record = {"plate": barcode, "levels": level_sums(records), "illumination": sorted(self.illumination), **report.record()}
         write_table(self.folder / f"{barcode}.parquet", table, record)
         shutil.rmtree(self.progress_folder)

@@ -11,9 +11,9 @@ from kit.images.packing import WellRecord
 from kit.images.plates import Plate
 from kit.images.positions import Positions
 from kit.images.quality import BLURRED
+from kit.words import count, some
 
 FEW_LEVELS = 32  # grey levels between percentiles 0.5 and 99.5 below which a channel is warned of
-_SHOWN = 5  # examples of a long list
 
 
 @dataclass
@@ -42,6 +42,7 @@ class PlateReport:
     constant: int  # images of one value, stored as zeros
     empty: list[str]  # sites without cells, by their contrast
     blurred: list[str]  # sites far less sharp than the plate
+    source: str  # the folder from which on files are named in words
 
     @classmethod
     def of(
@@ -52,6 +53,7 @@ class PlateReport:
         table: pd.DataFrame,
         metadata: Metadata | None,
         kept: int,
+        source: str,
     ):
         """Summarise a plate from its listing, its records and its table."""
         channels = [channel for channel in plate.channels if f"{channel}_levels" in table]
@@ -81,6 +83,7 @@ class PlateReport:
             constant=sum(image["least"] == image["most"] for image in images),
             empty=_sites(table[table["empty"]]),
             blurred=_sites(table[(table["focus"] < BLURRED) & ~table["empty"]]),
+            source=source,
         )
 
     def record(self) -> dict:
@@ -90,32 +93,33 @@ class PlateReport:
     def text(self) -> str:
         """Return some lines for people."""
         lines = [
-            f"{self.barcode}: {self.wells} wells, {self.sites} sites, {self.images} images of {len(self.channels)} channels; "
+            f"{self.barcode}: {count(self.wells, 'well')}, {count(self.sites, 'site')}, {count(self.images, 'image')} of "
+            f"{count(len(self.channels), 'channel')}; "
             f"{megabytes(self.bytes_in)} of TIFF became {megabytes(self.bytes_out)}; positions: {self.position_source}"
         ]
         if self.kept:
-            lines.append(f"  {self.kept} of the images were packed by an earlier run")
+            lines.append(f"  of these, {count(self.kept, 'image')} had been packed by an earlier run")
         if self.unlabelled:
             lines.append(f"  without labels: {self.unlabelled}")
         lacking = [name for name in CHANNELS if name not in self.channels]
         if len(lacking) < len(CHANNELS) and lacking:
             lines.append(f"  incomplete: no images of {', '.join(lacking)}")
         for what, items in (
-            ("wells of the plate map without images", self.missing_wells),
-            ("sites missing", self.missing_sites),
-            ("images missing", self.missing_channels),
-            ("images listed but not there", self.gone),
-            ("bad images set aside", [f"{bad['path']} ({bad['reason']})" for bad in self.bad]),
-            ("sites that look empty", self.empty),
-            (f"sites with less than {BLURRED:.0%} of the plate's usual sharpness", self.blurred),
-            ("images whose SMin/SMaxSampleValue do not fit their pixels", self.doubts),
+            ("well* of the plate map without images", self.missing_wells),
+            ("site* missing", self.missing_sites),
+            ("image* missing", self.missing_channels),
+            ("image* listed but not there", [self._within(path) for path in self.gone]),
+            ("bad image* set aside", [f"{self._within(bad['path'])} ({bad['reason']})" for bad in self.bad]),
+            ("site* looking empty", self.empty),
+            (f"site* with less than {BLURRED:.0%} of the plate's usual sharpness", self.blurred),
+            ("image* with SMin/SMaxSampleValue that do not fit the pixels", [self._within(path) for path in self.doubts]),
         ):
             if items:
-                lines.append(f"  {len(items)} {what}: {some(items)}")
+                lines.append(f"  {len(items)} {what.replace('*', '' if len(items) == 1 else 's')}: {some(items)}")
         if self.ignored:
-            lines.append(f"  {self.ignored} TIFFs of other planes, times or names were ignored")
+            lines.append(f"  ignored {count(self.ignored, 'TIFF')} of other planes, times or names")
         if self.constant:
-            lines.append(f"  {self.constant} images hold a single value and were stored as zeros")
+            lines.append(f"  stored as zeros {count(self.constant, 'image')} of a single value")
         lines.append("  grey levels in use (median): " + ", ".join(f"{name} {levels}" for name, levels in self.levels.items()))
         few = [name for name, levels in self.levels.items() if levels < FEW_LEVELS]
         if few:
@@ -124,6 +128,9 @@ class PlateReport:
         if saturated:
             lines.append("  saturated pixels: " + ", ".join(f"{name} {count}" for name, count in saturated.items()))
         return "\n".join(lines)
+
+    def _within(self, path: str) -> str:
+        return path.removeprefix(self.source.rstrip("/") + "/")
 
 
 def _sites(rows: pd.DataFrame) -> list[str]:
@@ -137,6 +144,8 @@ class IngestReport:
     work: Path
     plates: list[PlateReport] = field(default_factory=list)
     already: list[str] = field(default_factory=list)  # complete before
+    relabelled: list[str] = field(default_factory=list)  # of these, given other labels now
+    unlabelled: list[str] = field(default_factory=list)  # of these, still without labels
     failed: list[str] = field(default_factory=list)  # "<plate>: <reason>"
     verified: int = 0  # images that --verify read again
     damaged: list[str] = field(default_factory=list)  # of these
@@ -152,26 +161,27 @@ class IngestReport:
         lines = [plate.text() for plate in self.plates]
         if self.already:
             lines.append(f"complete already: {', '.join(self.already)}")
+        if self.relabelled:
+            lines.append(f"labels brought up to date, pixels left as they are: {', '.join(self.relabelled)}")
+        if self.unlabelled:
+            lines.append(
+                f"without labels: {', '.join(self.unlabelled)}; the same command with --metadata that has them adds them to the "
+                "plates' tables and packs nothing again"
+            )
         lines += [f"{failure}; not packed" for failure in self.failed]
         if self.verified:
-            lines.append(f"verified: {self.verified} images read again, {len(self.damaged)} damaged")
+            lines.append(f"verified: {count(self.verified, 'image')} read again, {len(self.damaged)} damaged")
         images, mb = sum(p.images - p.kept for p in self.plates), sum(p.bytes_in for p in self.plates) / 1e6
         if self.plates:
             lines.append(
-                f"{images} images in {self.seconds:.1f} s ({images / max(self.seconds, 1e-9):.0f} images/s, {mb:.0f} MB)"
+                f"{count(images, 'image')} in {self.seconds:.1f} s ({images / max(self.seconds, 1e-9):.0f} images/s, {mb:.0f} MB)"
             )
         return "\n".join(lines)
 
 
-def some(items: list[str]) -> str:
-    """Return the first items of a list, and how many more there are."""
-    more = f" and {len(items) - _SHOWN} more" if len(items) > _SHOWN else ""
-    return ", ".join(items[:_SHOWN]) + more
-
-
-def megabytes(count: int) -> str:
+def megabytes(size: int) -> str:
     """Return a number of bytes in the unit that suits it."""
-    for unit, size in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6)):
-        if count >= size:
-            return f"{count / size:.1f} {unit}"
-    return f"{count / 1e3:.1f} kB"
+    for unit, least in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6)):
+        if size >= least:
+            return f"{size / least:.1f} {unit}"
+    return f"{size / 1e3:.1f} kB"

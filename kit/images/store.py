@@ -7,7 +7,6 @@ WORK/runs/RUN/                  what was made of them
 """
 
 import functools
-import json
 import re
 import tomllib
 from dataclasses import asdict
@@ -15,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 import tomli_w
 
 from kit.config import StoreConfig
@@ -26,6 +24,8 @@ from kit.images.container import Container, open_container
 from kit.images.names import normalise_well, order_channels
 from kit.images.shards import Shard
 from kit.images.sites import to_level
+from kit.images.tables import read_record, read_table
+from kit.words import nearest, some
 
 SCHEMA = 1
 _OPEN_SHARDS = 64
@@ -91,7 +91,7 @@ class Work:
     @functools.cached_property
     def sites(self) -> pd.DataFrame:
         """One row per site: where it lies, its channels, counts and quality, and the metadata of its well."""
-        tables = [pd.read_parquet(self._table_path(plate)) for plate in self.plates]
+        tables = [read_table(self._table_path(plate)) for plate in self.plates]
         if not tables:
             return pd.DataFrame(columns=["Metadata_Plate", "Metadata_Well", "Metadata_Site"])
         sites = pd.concat(tables, ignore_index=True)
@@ -121,7 +121,8 @@ class Work:
             UsageError: the store has no such plate.
         """
         if plate not in self.plates:
-            raise UsageError(f"{self.path} has no plate {plate}; it has {', '.join(self.plates) or 'none'}")
+            there = f"{nearest(plate, self.plates)}; it has {some(self.plates) or 'none'}"
+            raise UsageError(f"{self.path} has no plate {plate}{there}")
         return open_container(self.path / "plates" / f"{plate}.zarr")
 
     def site_channels(self, plate: str, well: str, site: int) -> tuple[str, ...]:
@@ -132,18 +133,22 @@ class Work:
         """Return one site, uint8 [C, H, W]: all the plate's channels in kit's order, or those named.
 
         Raises:
-            KitError: no such plate, well or site, or the site lacks a channel; the message names them.
+            UsageError: no such plate, or a channel that the plate has in no site.
+            KitError: no such well or site, or the site lacks a channel; the message names them.
         """
         container = self.container(plate)
         well, site = normalise_well(well), int(site)
         if (plate, well, site) not in self._rows:
             raise KitError(f"plate {plate} has no site {site} in well {well}")
         wanted = tuple(container.channels if channels is None else channels)
+        unknown = [name for name in wanted if name not in container.channels]
+        if unknown:
+            there = f"{nearest(unknown[0], container.channels)}; it has {', '.join(container.channels)}"
+            raise UsageError(f"plate {plate} has no channel {unknown[0]}{there}")
         shard = self._shard(plate, well)
-        there = [name in container.channels and shard.has(container.chunk(site, name)) for name in wanted]
-        if not all(there):
-            lacking = ", ".join(name for name, has in zip(wanted, there, strict=True) if not has)
-            raise KitError(f"{plate} {well} site {site} has no {lacking}; read what is there with channels=[...]")
+        lacking = [name for name in wanted if not shard.has(container.chunk(site, name))]
+        if lacking:
+            raise KitError(f"{plate} {well} site {site} has no {', '.join(lacking)}; read what is there with channels=[...]")
         site_CHW = np.empty((len(wanted), *container.image_shape), np.uint8)
         for name, image_HW in zip(wanted, site_CHW, strict=True):
             if self.settings.bits == 8:
@@ -219,4 +224,4 @@ class Work:
         return self.path / "plates" / f"{plate}.parquet"
 
     def _plate_record(self, plate: str) -> dict:
-        return json.loads(pq.read_schema(self._table_path(plate)).metadata[b"kit"])
+        return read_record(self._table_path(plate))

@@ -1,13 +1,17 @@
 """The sites table of a plate: from the records of its wells, its positions and its metadata."""
 
+import contextlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.lib
 import pyarrow.parquet as pq
 
+from kit.errors import KitError
 from kit.files import whole_file
 from kit.images.metadata import Metadata
 from kit.images.names import well_position
@@ -79,9 +83,32 @@ def write_table(path: Path, table: pd.DataFrame, record: dict) -> None:
         pq.write_table(arrow, part)
 
 
+def read_table(path: Path) -> pd.DataFrame:
+    """Return a plate's sites table.
+
+    Raises:
+        KitError: the file is damaged.
+    """
+    with _damage(path):
+        return pd.read_parquet(path)
+
+
 def read_record(path: Path) -> dict:
-    """Return what `write_table` recorded."""
-    return json.loads(pq.read_schema(path).metadata[b"kit"])
+    """Return what `write_table` recorded; errors as `read_table`."""
+    with _damage(path):
+        return json.loads(pq.read_schema(path).metadata[b"kit"])
+
+
+@contextlib.contextmanager
+def _damage(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (pyarrow.lib.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno:
+            raise
+        raise KitError(
+            f"{path} is damaged ({str(error).splitlines()[0]}); delete it and ingest plate {path.stem} again"
+        ) from error
 
 
 def _image_columns(image: dict) -> dict:

@@ -19,16 +19,15 @@ from kit.files import existing_file, write_whole
 from kit.profiles.runs import run_config
 from kit.profiles.table import PLATE, SITE, WELL, read_facts, write_table
 from kit.progress import progress
+from kit.words import count, some
 
 if TYPE_CHECKING:
     from kit.images.store import Work
 
-_NAMED = 5  # sites named in a message
-
 
 @dataclass(frozen=True, slots=True)
 class Embedded:
-    """What was embedded. skipped: sites that lack a channel, "plate well site: channels"."""
+    """What was embedded. skipped: sites that lack a channel, "plate well site (channels)"."""
 
     run: str
     sites: int
@@ -40,14 +39,11 @@ class Embedded:
     def text(self) -> str:
         """Return a line for a person, and one with the sites that were skipped."""
         parts = ", ".join(f"{name} {stop - start}" for name, (start, stop) in self.parts.items())
-        line = f"{self.run}: {self.sites} sites of {self.plates} plates, features {parts}"
-        line += f" ({self.kept} plates were there already)" if self.kept else ""
+        line = f"{self.run}: {count(self.sites, 'site')} of {count(self.plates, 'plate')}, features {parts}"
+        line += f" ({count(self.kept, 'plate')} there already)" if self.kept else ""
         if not self.skipped:
             return line
-        more = f" and {len(self.skipped) - _NAMED} more" if len(self.skipped) > _NAMED else ""
-        return (
-            f"{line}\nleft out for a missing channel, {len(self.skipped)} of the sites: {'; '.join(self.skipped[:_NAMED])}{more}"
-        )
+        return f"{line}\nleft out for a missing channel, {count(len(self.skipped), 'site')}: {some(self.skipped)}"
 
 
 def embed(
@@ -143,7 +139,7 @@ def _complete_sites(work: "Work", channels: tuple[str, ...]) -> tuple[pd.DataFra
     if not complete.any():
         raise KitError(f"no site of {work.path} has all of the channels {', '.join(channels)}")
     skipped = [
-        f"{plate} {well} site {site}: {', '.join(names)}"
+        f"{plate} {well} site {site} ({', '.join(names)})"
         for plate, well, site, names in zip(sites[PLATE], sites[WELL], sites[SITE], lacking, strict=True)
         if names
     ]

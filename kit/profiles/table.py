@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from kit.errors import KitError
 from kit.files import existing_file, whole_file
+from kit.words import count
 
 PLATE, WELL, SITE = "Metadata_Plate", "Metadata_Well", "Metadata_Site"
 _FILE_KEY = b"kit"  # in the parquet schema: JSON with the steps and what follows from them
@@ -54,10 +55,10 @@ class Profiles:
         """Return one line about these profiles."""
         plates = self.who[PLATE].nunique()
         filled = sum(sum(step.get("slots_filled", {}).values()) for step in self.steps)
-        notes = f"; {filled} missing sites stand as the mean of their well" if filled else ""
+        notes = f"; filled with the mean of their well: {count(filled, 'missing site')}" if filled else ""
         if self.uses_well_position:
             notes += "; uses the well position: the label can leak, see the README"
-        return f"{len(self.who)} wells of {plates} plates x {len(self.names)} features{notes}"
+        return f"{count(len(self.who), 'well')} of {count(plates, 'plate')} x {count(len(self.names), 'feature')}{notes}"
 
     def after(self, features_MF: np.ndarray, **step) -> "Profiles":
         """Return these wells with new features of the same names, and one more step."""

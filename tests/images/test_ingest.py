@@ -123,11 +123,15 @@ def test_missing_sites_and_channels_are_listed_and_named(made):
     for channel in (1, 2, 5):
         (images / f"r02c02f02p01-ch{channel}sk1fk1fl1.tiff").unlink()
     text = ingest(source, work, metadata=metadata).text()
-    assert "1 sites missing: B02 site 2" in text
-    assert "1 images missing: A01 site 1 AGP" in text
+    assert "1 site missing: B02 site 2" in text
+    assert "1 image missing: A01 site 1 AGP" in text
     opened = open_work(work)
     with pytest.raises(KitError, match="BR01 A01 site 1 has no AGP"):
         opened.read_site("BR01", "A01", 1)
+    with pytest.raises(UsageError, match=r"^plate BR01 has no channel foo; it has Mito, AGP, DNA$"):
+        opened.read_site("BR01", "A01", 1, ["DNA", "foo"])
+    with pytest.raises(UsageError, match=r"^plate BR01 has no channel AGB; did you mean AGP\?; it has Mito, AGP, DNA$"):
+        opened.read_site("BR01", "B02", 1, ["AGB"])
     np.testing.assert_array_equal(opened.read_site("BR01", "A01", 1, ["DNA"])[0], by_hand("BR01", "A01", 1, 5))
     with pytest.raises(KitError, match="no site 2 in well B02"):
         opened.read_site("BR01", "B02", 2)
@@ -172,7 +176,7 @@ def test_constant_images_become_zeros_and_are_counted(made):
     path = next(source.glob("BR01*")) / "Images" / "r01c01f01p01-ch1sk1fk1fl1.tiff"
     tifffile.imwrite(path, np.full((24, 24), 777, np.uint16), compression="lzw")
     report = ingest(source, work, metadata=metadata)
-    assert "1 images hold a single value" in report.text()
+    assert "stored as zeros 1 image of a single value" in report.text()
     opened = open_work(work)
     assert not opened.read_site("BR01", "A01", 1, ["Mito"]).any()
     assert opened.sites.iloc[0]["Mito_min"] == opened.sites.iloc[0]["Mito_max"] == 777
@@ -219,6 +223,48 @@ def test_labels_are_required_where_asked_for(made):
             shutil.rmtree(folder)
     with pytest.raises(KitError, match="BR09 has no labels"):
         ingest(source, work, metadata=metadata)
+
+
+def test_labels_that_come_later_pack_nothing_again(made, monkeypatch):
+    source, work, metadata = made
+    text = ingest(source, work).text()
+    assert "without labels: no --metadata" in text
+    text = ingest(source, work).text()
+    assert "complete already: BR01, BR02\nwithout labels: BR01, BR02; the same command with --metadata" in text
+    before = snapshot(work)
+    assert "its table would get the labels" in ingest(source, work, metadata=metadata, dry_run=True).text()
+    assert snapshot(work) == before
+    monkeypatch.setattr(packing, "read_levels", None)
+    text = ingest(source, work, metadata=metadata).text()
+    assert "labels brought up to date, pixels left as they are: BR01, BR02" in text
+    assert ingest(source, work, metadata=metadata).text() == "complete already: BR01, BR02"
+    monkeypatch.undo()
+    ingest(source, work.parent / "at_once", metadata=metadata)
+    assert snapshot(work) == snapshot(work.parent / "at_once")
+    assert ingest(source, work).text() == "complete already: BR01, BR02", "labels are not lost for want of --metadata"
+
+
+def test_corrected_labels_replace_the_old(made):
+    source, work, metadata = made
+    ingest(source, work, metadata=metadata)
+    plate_map = metadata / "M_platemap.txt"
+    plate_map.write_text(plate_map.read_text().replace("BRD-1", ""))
+    assert "labels brought up to date" in ingest(source, work, metadata=metadata).text()
+    assert open_work(work).wells["Metadata_is_control"].all()
+
+
+def test_a_damaged_table_is_said_and_leaves_the_others(made):
+    source, work, metadata = made
+    ingest(source, work, metadata=metadata)
+    path = work / "plates" / "BR01.parquet"
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(KitError, match=r"BR01\.parquet is damaged .* delete it and ingest plate BR01 again"):
+        _ = open_work(work).sites
+    report = ingest(source, work, metadata=metadata)
+    assert report.already == ["BR02"]
+    assert "BR01.parquet is damaged" in report.failed[0]
+    path.unlink()
+    assert [plate.barcode for plate in ingest(source, work, metadata=metadata).plates] == ["BR01"]
 
 
 def test_settings_of_a_store_are_not_mixed(made):

@@ -74,8 +74,8 @@ def test_dry_run_says_what_there_is_and_writes_nothing(source, tmp_path):
     for line in (
         "2 wells, 2 or 3 sites a well, 9 images of 2 channels, 24 x 24 pixels to be stored at 12 x 12",
         "positions: tag 65500",
-        "1 sites missing: B02 site 3",
-        "1 images missing: A01 site 1 DNA",
+        "1 site missing: B02 site 3",
+        "1 image missing: A01 site 1 DNA",
         "       323     .   f01     .",
         "nothing was written",
     ):
@@ -119,7 +119,7 @@ def test_empty_and_blurred_sites_are_reported(source, tmp_path):
     report = ingest(source, tmp_path / "w")
     assert report.plates[0].empty == ["A01 site 2"]
     assert report.plates[0].blurred == ["B02 site 1"]
-    assert "1 sites that look empty: A01 site 2" in report.text()
+    assert "1 site looking empty: A01 site 2" in report.text()
     sites = open_work(tmp_path / "w").sites
     assert sites["empty"].tolist() == [False, True, False, False, False, False]
     assert (sites["focus"] < 0.5).tolist()[2:] == [False, True, False, False]
@@ -132,7 +132,8 @@ def test_doubtful_tags_are_reported(source, tmp_path):
     tifffile.imwrite(path, image, compression="lzw", extratags=tags)
     report = ingest(source, tmp_path / "w")
     assert report.plates[0].doubts == [str(path)]
-    assert "1 images whose SMin/SMaxSampleValue do not fit their pixels" in report.text()
+    name = path.relative_to(source)
+    assert f"  1 image with SMin/SMaxSampleValue that do not fit the pixels: {name}\n" in report.text()
     assert open_work(tmp_path / "w").sites.loc[1, "DNA_min"] == image.min()
 
 
@@ -156,7 +157,7 @@ def table_source(tmp_path):
 def test_a_load_data_table_is_a_source(table_source, tmp_path):
     report = ingest(table_source, tmp_path / "w")
     assert "week1: 2 wells, 3 sites, 6 images of 2 channels" in report.text()
-    assert "1 sites missing: C12 site 2" in report.text()
+    assert "1 site missing: C12 site 2" in report.text()
     opened = open_work(tmp_path / "w")
     assert opened.channels == ("DNA", "GFP")
     image = tifffile.imread(tmp_path / "scope" / "A1-2-GFP.tif").astype(int)

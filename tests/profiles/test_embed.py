@@ -80,8 +80,8 @@ def test_vectors_are_the_networks_own(work):
 
 def test_a_site_that_lacks_a_channel_is_listed_not_embedded(work):
     done = embed(work, "tiny")
-    assert done.skipped == ["P2 A02 site 4: AGP"]
-    assert "P2 A02 site 4: AGP" in done.text()
+    assert done.skipped == ["P2 A02 site 4 (AGP)"]
+    assert "P2 A02 site 4 (AGP)" in done.text()
     features = work.features("tiny").query("Metadata_Plate == 'P2'")
     assert len(features) == 23
     assert not ((features["Metadata_Well"] == "A02") & (features["Metadata_Site"] == 4)).any()
