@@ -4,9 +4,9 @@ import importlib.metadata
 import os
 import platform
 import sys
-from pathlib import Path
 
 import kit
+from kit.challenge.kaggle_cli import CREDENTIALS_WAYS, find_credentials
 
 PACKAGES = ("torch", "triton", "numpy", "pandas", "zarr", "tifffile", "imagecodecs", "scikit-learn", "polars", "kaggle")
 
@@ -81,10 +81,5 @@ def _operations() -> dict[str, str]:
 
 
 def _kaggle() -> str:
-    folder = Path(os.environ.get("KAGGLE_CONFIG_DIR", Path.home() / ".kaggle"))
-    if os.environ.get("KAGGLE_USERNAME") and os.environ.get("KAGGLE_KEY"):
-        return "present (KAGGLE_USERNAME and KAGGLE_KEY)"
-    if os.environ.get("KAGGLE_API_TOKEN"):
-        return "present (KAGGLE_API_TOKEN)"
-    found = [name for name in ("kaggle.json", "access_token") if (folder / name).is_file()]
-    return f"present ({found[0]})" if found else "absent: set KAGGLE_USERNAME and KAGGLE_KEY, or put kaggle.json into ~/.kaggle"
+    found = find_credentials()
+    return f"present ({found})" if found else f"absent: {CREDENTIALS_WAYS}"

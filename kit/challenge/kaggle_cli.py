@@ -14,7 +14,22 @@ from pathlib import Path
 from kit.errors import KitError
 
 COMPETITION = "cell-line-transferability-challenge-cvdd"
+CREDENTIALS_WAYS = (
+    "run kaggle auth login, set KAGGLE_API_TOKEN, set KAGGLE_USERNAME and KAGGLE_KEY, or put kaggle.json into ~/.kaggle"
+)
 _SECRETS = ("KAGGLE_KEY", "KAGGLE_API_TOKEN")
+
+
+def find_credentials() -> str:
+    """Return which credentials the kaggle package would find, by name and never by value; empty where there are none."""
+    if os.environ.get("KAGGLE_API_TOKEN"):
+        return "KAGGLE_API_TOKEN"
+    if os.environ.get("KAGGLE_USERNAME") and os.environ.get("KAGGLE_KEY"):
+        return "KAGGLE_USERNAME and KAGGLE_KEY"
+    home = Path.home() / ".kaggle"
+    folder = Path(os.environ.get("KAGGLE_CONFIG_DIR", home))
+    files = (home / "access_token", folder / "kaggle.json", home / "credentials.json")
+    return next((path.name for path in files if path.is_file()), "")
 
 
 def submit_file(submission: Path, message: str, competition: str, *, timeout: float = 3600) -> str:
@@ -61,10 +76,7 @@ def _reason(text: str, competition: str) -> str:
     """Return one line for a failure. Of a refusal (403, 404) the command line prints the server's message alone."""
     last = _last_line(text)
     if "Authentication required" in text or "Unauthorized" in text:
-        return (
-            "no Kaggle credentials, or they were not accepted: run `kaggle auth login`, set KAGGLE_API_TOKEN, or put kaggle.json "
-            "into ~/.kaggle"
-        )
+        return f"no Kaggle credentials, or they were not accepted: {CREDENTIALS_WAYS}"
     if "Traceback" in text or not last:
         return f"the kaggle command failed: {last or 'no message'}"
     return (

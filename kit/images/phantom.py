@@ -51,7 +51,8 @@ class PhantomSummary:
         """Return the summary for a terminal."""
         return (
             f"made plates, batch {self.batch}: {count(self.plates, 'plate')}, {count(self.wells, 'well')}, "
-            f"{count(self.sites, 'site')} ({self.missing_sites} left out), {count(8 * self.sites, 'image')} in {self.seconds:.0f} s\n"
+            f"{count(self.sites, 'site')} ({self.missing_sites} left out), {count(8 * self.sites, 'image')} "
+            f"in {self.seconds:.0f} s\n"
             f"images    {self.out / 'images'}\nmetadata  {self.out / 'metadata'}\nload_data {self.out / 'load_data'}\n"
             f"IDs       {self.out / 'metadata_test.csv'}\nanswers   {self.out / 'answers.json'}"
         )

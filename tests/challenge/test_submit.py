@@ -6,6 +6,7 @@ import tomllib
 
 import pytest
 
+from kit import doctor
 from kit.challenge import kaggle_cli
 from kit.challenge.manifest import manifest_path, sha256
 from kit.challenge.submissions import submissions
@@ -128,8 +129,24 @@ def test_an_upload_that_breaks_off_is_a_failure(kaggle, submission, tmp_path):
 def test_no_credentials(kaggle, submission, tmp_path, monkeypatch):
     monkeypatch.delenv("KAGGLE_USERNAME")
     monkeypatch.delenv("KAGGLE_KEY")
-    assert "no Kaggle credentials" in fails(submission, tmp_path)
+    message = fails(submission, tmp_path)
+    assert "no Kaggle credentials" in message
+    assert kaggle_cli.CREDENTIALS_WAYS in message
     assert kaggle.uploaded == b""
+
+
+def test_doctor_names_the_same_ways_and_never_a_value(tmp_path, monkeypatch):
+    for name in ("KAGGLE_USERNAME", "KAGGLE_KEY", "KAGGLE_API_TOKEN", "KAGGLE_CONFIG_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert doctor._kaggle() == f"absent: {kaggle_cli.CREDENTIALS_WAYS}"
+    (tmp_path / ".kaggle").mkdir()
+    for name in ("credentials.json", "kaggle.json", "access_token"):  # each is asked before those above it
+        (tmp_path / ".kaggle" / name).write_text("secret")
+        assert doctor._kaggle() == f"present ({name})"
+    monkeypatch.setenv("KAGGLE_USERNAME", "someone")
+    monkeypatch.setenv("KAGGLE_KEY", "secret")
+    assert doctor._kaggle() == "present (KAGGLE_USERNAME and KAGGLE_KEY)"
 
 
 def test_without_kaggle_the_package_is_named(submission, tmp_path, monkeypatch):
