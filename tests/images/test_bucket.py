@@ -162,6 +162,17 @@ def test_the_store_is_the_same_as_from_disk(bucket, tmp_path):
     assert proxy.most_at_once >= 4  # many requests in flight
 
 
+def test_ranges_of_a_whole_plate_are_counted_from_the_bucket(bucket, tmp_path):
+    url, local, proxy = bucket
+    report = ingest(url, tmp_path / "far", scale="plate-percentile", jobs=2)
+    assert report.failed == []
+    ingest(local, tmp_path / "near", scale="plate-percentile")
+    assert snapshot(tmp_path / "far") == snapshot(tmp_path / "near")
+    sites = open_work(tmp_path / "far").sites
+    assert (sites.groupby("Metadata_Plate")["DNA_white"].nunique() == 1).all(), "one range for all images of a plate"
+    assert {count for path, count in proxy.attempts.items() if images(path)} >= {2}, "each image is read to count and to pack"
+
+
 @pytest.mark.parametrize("failure", ["drop", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("short", 500, 503))])
 def test_failures_are_tried_again(bucket, tmp_path, failure):
     url, local, proxy = bucket

@@ -66,6 +66,20 @@ def test_the_same_store_though_a_worker_dies(cluster, tmp_path):
     assert snapshot(tmp_path / "far") == snapshot(tmp_path / "near")
 
 
+def test_ranges_of_a_whole_plate_are_counted_by_the_workers(tmp_path):
+    from distributed import LocalCluster
+
+    source = tmp_path / "images"
+    for barcode in ("BR01", "BR02"):
+        write_plate(source, barcode, channels=(1, 5))
+    options = {"n_workers": 1, "threads_per_worker": 2, "processes": False, "dashboard_address": None, "protocol": "tcp"}
+    with LocalCluster(**options) as cluster:
+        report = ingest(source, tmp_path / "far", scale="plate-percentile", dask=cluster.scheduler_address)
+    assert report.failed == []
+    ingest(source, tmp_path / "near", scale="plate-percentile")
+    assert snapshot(tmp_path / "far") == snapshot(tmp_path / "near")
+
+
 def test_no_scheduler_there(tmp_path, monkeypatch):
     from kit.images import runners
 
