@@ -205,7 +205,7 @@ class TrainConfig:
     bad_steps: int = 5  # non-finite losses in a row before the run stops
     knn_epochs: float = 0.0  # every so many epochs a k-NN over wells, across plates; 0: never
     knn_wells: int = 96  # a plate, at most
-    tensorboard: bool = False  # also write event files; needs the package tensorboard
+    tensorboard: bool = False  # also write event files; needs kit[tensorboard]
 
     def __post_init__(self):
         for key in ("epochs", "lr", "batch", "micro_batches", "keep", "log_steps", "bad_steps"):

@@ -13,7 +13,7 @@ from kit.files import write_whole
 class Metrics:
     """One JSON object a line in metrics.jsonl, each with its `step` (steps done); `event` lines tell what happened.
 
-    On a resume the lines of steps after the checkpoint are taken out: those steps are done again.
+    On a resume the lines of steps after the checkpoint are taken out, and TensorBoard drops them: those steps are done again.
     """
 
     def __init__(self, folder: Path, *, step: int, tensorboard: bool = False):
@@ -22,7 +22,7 @@ class Metrics:
             lines = [line for line in self.path.read_text().splitlines(keepends=True) if _step(line) <= step]
             write_whole(self.path, "".join(lines))
         self._file = self.path.open("a", buffering=1)  # a line at a time
-        self._board = _open_board(folder) if tensorboard else None
+        self._board = _open_board(folder, step) if tensorboard else None
 
     def write(self, step: int, values: dict) -> None:
         """Append one line."""
@@ -59,12 +59,12 @@ def _flatten(values: dict, prefix: str = ""):
             yield prefix + name, value
 
 
-def _open_board(folder: Path):
+def _open_board(folder: Path, step: int):
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
-        raise UsageError("train.tensorboard = true needs the package tensorboard: pip install tensorboard") from error
-    return SummaryWriter(folder / "tensorboard")
+        raise UsageError("train.tensorboard = true needs the package tensorboard: pip install kit[tensorboard]") from error
+    return SummaryWriter(folder / "tensorboard", purge_step=step + 1)
 
 
 def memory_gb(device: torch.device) -> float:
