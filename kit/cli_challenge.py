@@ -1,15 +1,18 @@
 """The verbs of kit.challenge: export, check, score, report, submit, submissions."""
 
+import sys
+
 import click
 
 import kit
-from kit.cli_options import PATH
+from kit.cli_options import OUT_FILE, PATH
+from kit.errors import UsageError
 
 
 @click.command()
 @click.argument("profiles", type=PATH)
 @click.option("--ids", type=PATH, required=True, help="The challenge's metadata_test.csv.")
-@click.option("--out", type=PATH, required=True)
+@click.option("--out", type=OUT_FILE, required=True)
 @click.option("--id-column")
 @click.option("--plate-column")
 @click.option("--well-column")
@@ -41,7 +44,7 @@ def check(submission, ids):
 @click.option("--cross", type=click.Choice(["holdout", "all"]), default="holdout", show_default=True)
 @click.option("--folds", default=5, show_default=True)
 @click.option("--seeds", default=1, show_default=True, help="Number of ways to deal plates into folds.")
-@click.option("--json", "json_path", type=PATH, help="Write score.json here.")
+@click.option("--json", "json_path", type=OUT_FILE, help="Write score.json here.")
 def score(files, metadata, ids, json_path, **options):
     """Score features by k-NN within and across cell lines, folds by plate."""
     from kit.challenge.score import score_files, scores_text, write_scores
@@ -55,7 +58,7 @@ def score(files, metadata, ids, json_path, **options):
 
 @click.command()
 @click.option("--work", type=PATH, required=True)
-@click.option("--out", type=PATH, required=True)
+@click.option("--out", type=OUT_FILE, required=True)
 def report(work, out):
     """Write a page about a work folder: plates, runs, scores."""
     from kit.challenge.report import report as run
@@ -76,10 +79,20 @@ def submit(submission, message, competition, yes, wait):
     plan = prepare(submission, message, competition=competition)
     for warning in plan.warnings:
         click.echo(f"warning: {warning}", err=True)
-    if not yes and not click.confirm(plan.question(), err=True):
+    if yes or _agreed(plan.question()):
+        click.echo(upload(plan, wait=wait).text())
+    else:
         click.echo("not uploaded")
-        return
-    click.echo(upload(plan, wait=wait).text())
+
+
+def _agreed(question: str) -> bool:
+    try:
+        return click.confirm(question, err=True)
+    except click.Abort:
+        if sys.stdin.isatty():
+            raise
+        click.echo(err=True)
+        raise UsageError("not uploaded: there is nobody to ask; --yes uploads without asking") from None
 
 
 @click.command()

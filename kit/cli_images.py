@@ -3,7 +3,7 @@
 import click
 
 import kit
-from kit.cli_options import PATH, words
+from kit.cli_options import PATH, PICTURE, words
 from kit.errors import KitError
 from kit.recipe import config_from_settings, load_recipe
 
@@ -13,7 +13,7 @@ from kit.recipe import config_from_settings, load_recipe
 @click.option("--seed", default=0, show_default=True, help="Everything made follows from it.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="A parameter of the plates, e.g. compounds=6.")
 @click.option("--jobs", type=int, default=None, help="Processes; default: one per core.")
-@click.option("--picture", type=PATH, default=None, help="Also draw the plates into this PNG.")
+@click.option("--picture", type=PICTURE, default=None, help="Also draw the plates into this PNG.")
 def phantom(out, seed, settings, jobs, picture):
     """Make plates with known answers, in the very files the microscope writes."""
     from kit.images.phantom import PhantomConfig, make_plates
@@ -49,7 +49,7 @@ def ingest(source, metadata, work, plates, bits, **options):
     """Pack plates of microscope TIFFs into the 8-bit store."""
     from kit.images.ingest import ingest as run
 
-    report = run(source, work, metadata=metadata, plates=words(plates), bits=int(bits), **options)
+    report = run(source, work, metadata=metadata, plates=words(plates, "--plates"), bits=int(bits), **options)
     click.echo(report.text())
     if report.failed:
         more = f" (and {len(report.failed) - 1} more, see above)" if len(report.failed) > 1 else ""
@@ -58,7 +58,7 @@ def ingest(source, metadata, work, plates, bits, **options):
 
 @click.command()
 @click.argument("work", type=PATH)
-@click.option("--out", type=PATH, required=True)
+@click.option("--out", type=PICTURE, required=True, help="A PNG.")
 @click.option("--recipe", default="sslprofiler-local", show_default=True)
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE")
 def views(work, out, recipe, settings):

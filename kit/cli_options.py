@@ -1,12 +1,51 @@
 """What the verbs' command lines share."""
 
+import math
 from pathlib import Path
 
 import click
 
-PATH = click.Path(path_type=Path)
+from kit.errors import UsageError
 
 
-def words(text: str | None) -> tuple[str, ...]:
-    """Return the words of a comma-separated option; none where it is not given."""
-    return tuple(word.strip() for word in (text or "").split(",") if word.strip())
+class _Path(click.Path):
+    """A path; an empty one, as of a shell variable that is not set, would be the current folder and is refused."""
+
+    def convert(self, value, param, ctx):
+        if value == "":
+            self.fail("the path is empty", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+class _Picture(_Path):
+    """A file to be written as PNG."""
+
+    def convert(self, value, param, ctx):
+        path = super().convert(value, param, ctx)
+        if path.suffix.lower() != ".png":
+            self.fail(f"{path}: a picture is written as PNG; let the name end in .png", param, ctx)
+        return path
+
+
+PATH = _Path(path_type=Path)
+OUT_FILE = _Path(path_type=Path, dir_okay=False)
+PICTURE = _Picture(path_type=Path, dir_okay=False)
+
+
+def words(text: str | None, option: str) -> tuple[str, ...]:
+    """Return the words of a comma-separated option; none where it is not given.
+
+    Raises:
+        UsageError: it is given and empty.
+    """
+    found = tuple(word.strip() for word in (text or "").split(",") if word.strip())
+    if text is not None and not found:
+        raise UsageError(f"{option} {text!r}: give names, comma-separated, or leave it out")
+    return found
+
+
+def more_than_zero(ctx: click.Context, param: click.Parameter, value: float | None) -> float | None:
+    """Callback of an option that takes a number above 0."""
+    if value is not None and not 0 < value < math.inf:
+        raise click.BadParameter(f"{value:g} is not a number above 0")
+    return value

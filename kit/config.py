@@ -278,6 +278,8 @@ class RunConfig:
     store: StoreConfig = field(default_factory=StoreConfig)  # of the work folder; `kit train` fills it in
 
     def __post_init__(self):
+        if not 0 <= self.seed < 2**63:
+            raise UsageError(f"seed = {self.seed}: need 0 or more, below 2**63")
         if self.loss.local_aggregation and not self.crops.second_site:
             raise UsageError("loss.local_aggregation = true needs crops.second_site = true (or set it to false)")
         for table, key in (("crops", "global_side"), ("crops", "local_side"), ("model", "position_side"), ("embed", "side")):

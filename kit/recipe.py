@@ -36,8 +36,8 @@ def load_recipe(name: str, settings: typing.Iterable[str] = (), **values) -> Run
     return config_from_dict({"recipe": path.stem, **table}, where=f"recipe {name}")
 
 
-def _read_recipe(name: str) -> tuple[Path, dict]:
-    """Return a recipe's file and its table, laid over that of the recipe it `extends`."""
+def _read_recipe(name: str, below: tuple[str, ...] = ()) -> tuple[Path, dict]:
+    """Return a recipe's file and its table, laid over that of the recipe it `extends`; `below`: those that extend this one."""
     path = Path(name) if name.endswith(".toml") else Path(__file__).parent / "recipes" / f"{name}.toml"
     if not path.is_file():
         raise UsageError(f"no recipe {name!r}{nearest(name, recipe_names())}; there are: {', '.join(recipe_names())}")
@@ -45,11 +45,14 @@ def _read_recipe(name: str) -> tuple[Path, dict]:
     parent = table.pop("extends", None)
     if parent is None:
         return path, table
-    if parent == name:
-        raise UsageError(f"recipe {name} extends itself")
-    base = _read_recipe(parent)[1]
+    if not isinstance(parent, str):
+        raise UsageError(f"recipe {name}: extends = {parent!r}: need the name of a recipe, or a .toml file")
+    if parent in (*below, name):
+        raise UsageError(f"recipe {name} extends {parent}, and so at last itself")
+    base = _read_recipe(parent, (*below, name))[1]
     for key, value in table.items():
-        base[key] = {**base.get(key, {}), **value} if isinstance(value, dict) else value
+        both = isinstance(value, dict) and isinstance(base.get(key), dict)
+        base[key] = {**base[key], **value} if both else value
     return path, base
 
 
@@ -122,7 +125,7 @@ def _read_toml(path: Path) -> dict:
 def _lay_settings(table: dict, settings: typing.Iterable[str]) -> None:
     for setting in settings:
         key, separator, text = setting.partition("=")
-        if not separator:
+        if not separator or not key.strip():
             raise UsageError(f"--set {setting!r}: need key=value, for example train.lr=1e-4")
         _lay(table, key.strip(), _parse_value(text.strip()))
 

@@ -1,6 +1,7 @@
 """Run `kit` as a user would, on plates small enough for a test."""
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -25,7 +26,7 @@ def kit_command(*words: object, code: int = 0, cwd: Path | None = None, **variab
 def kit_here(words: str, code: int = 0) -> None:
     """Run `kit ...` in this process, which has most imports behind it, and see that it ends with `code`."""
     sigterm, argv = signal.getsignal(signal.SIGTERM), sys.argv
-    sys.argv = ["kit", *words.split()]
+    sys.argv = ["kit", *shlex.split(words)]
     try:
         main()
         ended = 0

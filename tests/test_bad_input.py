@@ -108,12 +108,32 @@ def test_a_wrong_recipe_or_key(work, words, expected):
         ("chanels=DNA", "unknown key chanels; did you mean channels?"),
         ("qqqq=1", "unknown key qqqq"),
         ("views=1", "views is a table, not 1"),
+        ("seed=-1", "seed = -1: need 0 or more, below 2**63"),
+        ("=3", "--set '=3': need key=value, for example train.lr=1e-4"),
     ],
 )
 def test_an_unknown_key_is_looked_for_in_every_table(setting, expected):
     with pytest.raises(UsageError) as refused:
         load_recipe("demo", (setting,))
-    assert str(refused.value) == f"recipe demo: {expected}"
+    assert str(refused.value).removeprefix("recipe demo: ") == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('extends = "b.toml"', "extends a.toml, and so at last itself"),
+        ("extends = 3", "extends = 3: need the name of a recipe"),
+        ("[train", "is not valid TOML"),
+        ('extends = "demo"\ntrain = 3', "train is a table, not 3"),
+    ],
+)
+def test_a_wrong_recipe_file(tmp_path, monkeypatch, text, expected):
+    monkeypatch.chdir(tmp_path)
+    Path("a.toml").write_text(text + "\n")
+    Path("b.toml").write_text('extends = "a.toml"\n')
+    with pytest.raises(UsageError) as refused:
+        load_recipe("a.toml")
+    assert expected in str(refused.value)
 
 
 def test_a_wrong_key_of_made_plates():

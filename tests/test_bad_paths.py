@@ -1,6 +1,10 @@
-"""A path or a name the user typed that is not there: exit code 2 and one line that names it, whatever the verb."""
+"""What a user types wrong at any verb: exit code 2 and one line, and 1 where a file is damaged; nothing is written or lost.
+
+A path that is not there, a value that cannot be, a file that is another or was cut short.
+"""
 
 import gzip
+import io
 import os
 import resource
 import shutil
@@ -157,3 +161,80 @@ def test_a_full_disk_is_said_of_the_file_that_was_to_be(line, walk, full_disk, w
 def test_where_nothing_can_be_written_the_final_file_is_named(line):
     said = line("export profiles.parquet --ids plates/metadata_test.csv --out /proc/new.csv", 1)
     assert said.endswith(": /proc/new.csv\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("ingest plates/images --work ''", "Invalid value for '--work': the path is empty"),
+        ("ingest '' --work new", "SOURCE is empty"),
+        ("ingest plates/images --work submission.csv", "--work submission.csv is not a folder"),
+        ("ingest plates/images --work new --plates ''", "--plates ''"),
+        ("ingest plates/images --work work --illum plates", "was made without --illum, not with --illum"),
+        ("ingest plates/images --work work --size 9", "was made without --size, not with --size 9"),
+        ("ingest plates/images --work new --illum s3://bucket/illum", "local folder"),
+        ("train --work work --run new --recipe demo --channels DNA --max-hours nan", "not a number above 0"),
+        ("train --work work --run new --recipe demo --channels DNA --seed -1", "seed = -1"),
+        ("train --work work --run new --recipe demo --channels DNA --plates ,", "--plates ','"),
+        ("train --work work --run new --recipe demo --channels ''", "--channels ''"),
+        ("plan --recipe demo --channels fluorescense", "CPJUMP1 has no channel fluorescense"),
+        ("plan --recipe demo --channels DMA --work work", "work has no channel DMA; did you mean DNA?"),
+        ("views work --out new.txt", "let the name end in .png"),
+        ("phantom new --picture new.pdf", "let the name end in .png"),
+        ("profile --work work --run r-intensity --out work", "'work' is a directory"),
+        ("export profiles.parquet --ids plates/metadata_test.csv --out plates", "'plates' is a directory"),
+        ("report --work work --out plates", "'plates' is a directory"),
+        ("score profiles.parquet --metadata plates/metadata --json plates", "'plates' is a directory"),
+        ("score submission.csv --metadata plates/metadata", "it needs --ids"),
+        ("check submission.csv --ids submission.csv", "r-intensity_s2_cls_1 and 14 more; name it with"),
+        ("submit submission.csv --message ''", "--message is empty"),
+    ],
+)
+def test_a_value_that_cannot_be(line, walk, words, expected):
+    before = sorted(walk.rglob("*"))
+    assert expected in line(words, 2)
+    assert sorted(walk.rglob("*")) == before
+
+
+def test_nobody_is_there_to_be_asked(walk, monkeypatch, capsys):
+    monkeypatch.chdir(walk)
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    kit_here("submit submission.csv --message m", 2)
+    assert capsys.readouterr().err.splitlines()[1:] == ["kit: not uploaded: there is nobody to ask; --yes uploads without asking"]
+
+
+@pytest.mark.parametrize("start", ["kit score", "kit check", "--ids"])
+def test_text_that_is_not_utf8(line, walk, start):
+    (walk / "wide.csv").write_bytes((walk / "submission.csv").read_text().encode("utf-16"))
+    words = {
+        "kit score": "score wide.csv --metadata plates/metadata --ids plates/metadata_test.csv",
+        "kit check": "check wide.csv --ids plates/metadata_test.csv",
+        "--ids": "check submission.csv --ids wide.csv",
+    }
+    assert "wide.csv is not a CSV text file: it holds zero bytes" in line(words[start], 1)
+
+
+def test_a_gzipped_file_cut_short_is_named(line, walk):
+    (walk / "cut.csv.gz").write_bytes((walk / "submission.csv.gz").read_bytes()[:100])
+    words = "score cut.csv.gz --metadata plates/metadata --ids plates/metadata_test.csv"
+    assert "cut.csv.gz cannot be read as CSV" in line(words, 1)
+
+
+def test_damaged_features_are_named_and_made_again(line, walk):
+    folder = walk / "work" / "runs" / "r-intensity" / "features"
+    whole = {path: path.read_bytes() for path in folder.iterdir()}
+    table = next(path for path in whole if path.suffix == ".parquet")
+    words = "profile --work work --run r-intensity --out new.parquet"
+    table.write_bytes(whole[table][:50])
+    assert f"{table.name} is not a parquet file" in line(words, 1)
+    assert f"{table.name} is not a parquet file" in line("report --work work --out new.html", 1)
+    (folder / "features.json").write_text("{")
+    assert "features.json is damaged" in line(words, 1)
+    kit_here("embed --work work --run r --baseline intensity")
+    assert {path: path.read_bytes() for path in folder.iterdir()} == whole
+
+
+def test_a_score_that_is_none_of_ours(line, walk):
+    (walk / "work" / "score.json").write_text('{"schema": 1}')
+    assert "score.json does not hold what kit score --json writes" in line("report --work work --out new.html", 1)
+    (walk / "work" / "score.json").unlink()

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 
-from kit.challenge.csv_files import plain_csv, read_csv
+from kit.challenge.csv_files import plain_csv, read_csv, text_file
 from kit.challenge.ids import read_ids
 from kit.errors import KitError
 from kit.words import count
@@ -53,6 +53,7 @@ def check_against(path: Path, wanted: list[str], *, called: str) -> Checked:
 
 
 def _header(path: Path, called: str) -> list[str]:
+    text_file(path, called)
     try:
         with path.open(newline="") as file:
             names = next(csv.reader(file), [])

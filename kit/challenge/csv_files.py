@@ -10,6 +10,8 @@ from kit.errors import KitError, UsageError
 from kit.files import existing_file
 
 _HEAD = 200  # rows
+_START = 4096  # bytes
+_READING = (polars.exceptions.PolarsError, UnicodeDecodeError, OSError)  # OSError: a packed file that ends too early
 _GZIP = b"\x1f\x8b"
 
 
@@ -19,6 +21,7 @@ def read_csv(path: Path, is_text: Callable[[str], bool], number: type[pl.DataTyp
     Raises:
         KitError: the file cannot be read as CSV; it is called `called`.
     """
+    text_file(path, called)
     try:
         head = pl.read_csv(path, n_rows=_HEAD, infer_schema_length=_HEAD)
         text = {name: pl.String for name in head.columns if is_text(name)}
@@ -28,8 +31,22 @@ def read_csv(path: Path, is_text: Callable[[str], bool], number: type[pl.DataTyp
         return pl.read_csv(path, schema_overrides={**text, **numbers}, infer_schema_length=_HEAD)
     except polars.exceptions.ComputeError:  # a later row is not what the first rows are
         return _read_all_as_text(path, is_text, number, called)
-    except (polars.exceptions.PolarsError, UnicodeDecodeError) as error:
+    except _READING as error:
         raise _unreadable(called or path, error) from error
+
+
+def text_file(path: Path, called: str | None = None) -> None:
+    """See that a file does not start like a binary one.
+
+    Raises:
+        KitError: it holds a zero byte, as UTF-16 and most binary files do; a packed file is looked into by its reader.
+    """
+    with path.open("rb") as file:
+        start = file.read(_START)
+    if b"\0" in start and not start.startswith(_GZIP):
+        raise KitError(
+            f"{called or path} is not a CSV text file: it holds zero bytes (UTF-16, or no text at all); save it as UTF-8"
+        )
 
 
 def plain_csv(path: Path) -> Path:
@@ -51,7 +68,7 @@ def _read_all_as_text(
     """Read every row as text and turn each column into numbers if all of its values are."""
     try:
         frame = pl.read_csv(path, infer_schema=False)
-    except (polars.exceptions.PolarsError, UnicodeDecodeError) as error:
+    except _READING as error:
         raise _unreadable(called or path, error) from error
     columns = {name: frame[name].cast(number, strict=False) for name in frame.columns if not is_text(name)}
     return frame.with_columns(column for name, column in columns.items() if column.null_count() == frame[name].null_count())

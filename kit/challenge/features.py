@@ -11,11 +11,12 @@ import polars.exceptions
 
 from kit.challenge.csv_files import read_csv
 from kit.challenge.manifest import read_manifest
-from kit.errors import KitError
+from kit.errors import KitError, UsageError
 from kit.files import existing_file
 from kit.images.plates import normalise_well
 from kit.profiles.table import PLATE, WELL, Profiles, read_facts
 
+_MERGE = "; a table of sites becomes one of wells with kit profile"
 _CHUNK = 512  # columns looked at together
 
 
@@ -87,10 +88,7 @@ def _finish(features_MF, who: pd.DataFrame, names, source: str, ids: pd.DataFram
             )
     twice = who[who.duplicated([PLATE, WELL])]
     if len(twice) and ids is None:
-        raise KitError(
-            f"{source}: plate {twice[PLATE].iloc[0]} well {twice[WELL].iloc[0]} stands in more than one row; a table of sites "
-            "becomes one of wells with kit profile"
-        )
+        raise KitError(f"{source}: plate {twice[PLATE].iloc[0]} well {twice[WELL].iloc[0]} stands in more than one row{_MERGE}")
     if ids is not None:
         rows = rows_of_ids(who, ids, source)
         features_MF, who = features_MF[rows], who.iloc[rows].reset_index(drop=True)
@@ -107,7 +105,7 @@ def rows_of_ids(who: pd.DataFrame, ids: pd.DataFrame, source: str) -> np.ndarray
     wanted = pd.MultiIndex.from_frame(ids[[PLATE, WELL]])
     twice = wells[wells.duplicated()].intersection(wanted)
     if len(twice):
-        raise KitError(f"{source}: plate {twice[0][0]} well {twice[0][1]} stands in more than one row")
+        raise KitError(f"{source}: plate {twice[0][0]} well {twice[0][1]} stands in more than one row{_MERGE}")
     rows = wells.drop_duplicates().get_indexer(wanted) if not wells.is_unique else wells.get_indexer(wanted)
     lacking = np.flatnonzero(rows < 0)
     if len(lacking):
@@ -192,7 +190,7 @@ def _who(frame: pl.DataFrame, source: str, id_name: str | None, ids: pd.DataFram
             if id_name
             else f"columns {PLATE} and {WELL}, or an ID column and --ids"
         )
-        raise KitError(f"{source} has no columns {PLATE} and {WELL}: it needs {need}")
+        raise UsageError(f"{source} has no columns {PLATE} and {WELL}: it needs {need}")
     return who_by_id(frame[id_name].cast(pl.String).to_pandas(), source, ids)
 
 

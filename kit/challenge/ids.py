@@ -7,10 +7,12 @@ import pandas as pd
 import polars as pl
 import polars.exceptions
 
+from kit.challenge.csv_files import text_file
 from kit.errors import KitError, UsageError
 from kit.files import existing_file
 from kit.images.plates import normalise_well, well_name
 from kit.profiles.table import PLATE, WELL
+from kit.words import some
 
 # The challenge does not state the other columns of metadata_test.csv: these names, whatever their case and with or
 # without `Metadata_`, are taken for what they say.
@@ -51,10 +53,10 @@ def read_ids(
 
 
 def _read_text_columns(path: Path) -> pd.DataFrame:
-    existing_file(path, "--ids is the challenge's metadata_test.csv")
+    text_file(existing_file(path, "--ids is the challenge's metadata_test.csv"))
     try:
         return pl.read_csv(path, infer_schema=False).to_pandas()
-    except (polars.exceptions.PolarsError, UnicodeDecodeError) as error:
+    except (polars.exceptions.PolarsError, UnicodeDecodeError, OSError) as error:
         raise KitError(f"{path} cannot be read as CSV: {str(error).splitlines()[0]}") from error
 
 
@@ -62,14 +64,14 @@ def _column(table: pd.DataFrame, path: Path, role: str, named: str | None, *, re
     """Return the name of the column with this role: the one the user named, or the only one whose name says so."""
     if named is not None:
         if named not in table:
-            raise UsageError(f"--{role}-column {named}: {path} has no such column; it has {', '.join(table.columns)}")
+            raise UsageError(f"--{role}-column {named}: {path} has no such column; it has {some(list(table.columns))}")
         return named
     found = [name for name in table if re.sub(r"[^a-z]", "", name.lower().removeprefix("metadata_")) in _GUESSES[role]]
     if len(found) == 1 or (not found and not required):
         return found[0] if found else None
     flag = f"; name it with --{role}-column" if role in ("id", "plate", "well") else ""
     if not found:
-        raise UsageError(f"{path}: no column looks like the {role}; it has {', '.join(table.columns)}{flag}")
+        raise UsageError(f"{path}: no column looks like the {role}; it has {some(list(table.columns))}{flag}")
     raise UsageError(f"{path}: {' and '.join(found)} both look like the {role}{flag}")
 
 

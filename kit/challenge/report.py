@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import jinja2
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 
 import kit
 from kit.challenge.folds import DIRECTIONS
@@ -18,7 +17,7 @@ from kit.challenge.score_text import percent, rules_text
 from kit.errors import KitError
 from kit.files import write_whole
 from kit.images.names import well_position
-from kit.profiles.table import PLATE, SITE, WELL
+from kit.profiles.table import PLATE, SITE, WELL, open_parquet
 from kit.recipe import load_config
 
 if TYPE_CHECKING:
@@ -65,7 +64,10 @@ def _read_scores(folders: list[Path]) -> list[tuple[str, dict[str, Any]]]:
         except ValueError as error:
             raise KitError(f"{path} is not valid JSON: {error}") from error
         if isinstance(scores, dict) and scores.get("schema") == 1:
-            found.append((path.name, scores.get("files", {"k-NN accuracy": scores})))
+            table = scores.get("files", {"k-NN accuracy": scores})
+            if not table or any("directions" not in result for result in table.values()):
+                raise KitError(f"{path} does not hold what kit score --json writes; move it away")
+            found.append((path.name, table))
     return found
 
 
@@ -108,7 +110,7 @@ def _run_row(folder: Path) -> dict[str, Any]:
     lines = (folder / "metrics.jsonl").read_text().splitlines() if (folder / "metrics.jsonl").is_file() else []
     steps = [line for line in map(_parsed, lines) if "loss" in line]
     last = steps[-1] if steps else {}
-    sites = sum(pq.ParquetFile(path).metadata.num_rows for path in (folder / "features").glob("*.parquet"))
+    sites = sum(open_parquet(path).metadata.num_rows for path in (folder / "features").glob("*.parquet"))
     return {
         "name": folder.name,
         "recipe": config.recipe if config else "-",

@@ -15,7 +15,7 @@ import tomli_w
 from kit.challenge.csv_files import plain_csv
 from kit.challenge.kaggle_cli import COMPETITION, list_submissions, submit_file
 from kit.challenge.manifest import manifest_path, read_manifest, sha256
-from kit.errors import KitError
+from kit.errors import KitError, UsageError
 from kit.files import write_whole
 from kit.progress import progress
 
@@ -63,10 +63,12 @@ def prepare(submission: Path, message: str, *, competition: str | None = None) -
     """Look at a submission before it goes out; nothing is sent.
 
     Raises:
-        UsageError: no such file, or it is gzipped.
+        UsageError: no such file, or it is gzipped, or no message.
         KitError: it has no column ID.
     """
     submission = plain_csv(submission)
+    if not message.strip():
+        raise UsageError("--message is empty: say what this submission is, the list of past ones shows it")
     with submission.open(newline="", errors="replace") as file:
         names = next(csv.reader(file), [])
     if "ID" not in names:

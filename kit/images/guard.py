@@ -55,7 +55,11 @@ def agree(work: Path, settings: StoreConfig) -> None:
         write_settings(work, settings)
     elif there != settings:
         unlike = next(key for key in asdict(there) if getattr(there, key) != getattr(settings, key))
-        raise UsageError(
-            f"{work} was made with --{unlike} {getattr(there, unlike)}, not {getattr(settings, unlike)}: "
-            "give the same, or another --work"
-        )
+        before, now = (_as_option(unlike, getattr(which, unlike)) for which in (there, settings))
+        raise UsageError(f"{work} was made {before}, not {now}: give the same, or another --work")
+
+
+def _as_option(key: str, value: object) -> str:
+    if key == "illumination":
+        return "with --illum" if value else "without --illum"
+    return f"with --{key} {value}" if value else f"without --{key}"

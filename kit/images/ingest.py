@@ -57,7 +57,7 @@ def ingest(
             stopped. A plate with too many bad images is in the report's `failed`, and the others are packed.
     """
     work, jobs = Path(work), _cpus() if jobs is None else jobs
-    _check_arguments(jobs, max_bad, load_data, layout, illum)
+    _check_arguments(work, jobs, max_bad, load_data, layout, illum)
     settings = StoreConfig(scale=scale, bits=bits, size=size or 0, codec=find_codec(codec).name, illumination=illum is not None)
     tables = None if metadata is None else read_metadata(metadata)
     reader = Reader(ahead=max(2, _REQUESTS_AHEAD // jobs))
@@ -77,7 +77,9 @@ def ingest(
         return _verified(report, work, chosen, jobs) if verify else report
 
 
-def _check_arguments(jobs: int, max_bad: float, load_data, layout, illum) -> None:
+def _check_arguments(work: Path, jobs: int, max_bad: float, load_data, layout, illum) -> None:
+    if work.exists() and not work.is_dir():
+        raise UsageError(f"--work {work} is not a folder")
     if jobs < 1:
         raise UsageError(f"--jobs {jobs}: need at least 1")
     if not 0 <= max_bad <= 1:

@@ -62,9 +62,11 @@ class Cluster:
     def __init__(self, address: str, reader: Reader):
         try:
             from distributed import Client
+            from distributed.comm import get_address_host_port
         except ImportError as error:
             raise UsageError("--dask needs the package distributed: pip install kit[dask]") from error
         try:
+            get_address_host_port(address)  # a Client with an address that is none would complain once more as it goes
             self._client = Client(address, timeout=_CONNECT_SECONDS, set_as_default=False)
         except (OSError, TimeoutError, ValueError) as error:
             raise UsageError(f"--dask {address}: no scheduler answers there ({error})") from error

@@ -106,7 +106,7 @@ def _write_run(
     folder = work.run_folder(name) / "features"
     made_by = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
     sites, skipped = _complete_sites(work, channels)
-    stale = [path for path in folder.glob("*.parquet") if read_facts(path).get("made_by") != made_by]
+    stale = [path for path in folder.glob("*.parquet") if _made_by(path) != made_by]
     for path in [*stale, folder / "features.json"]:
         path.unlink(missing_ok=True)  # features of other weights must not mix with these
     names = tuple(f"f{index:04d}" for index in range(max(stop for _, stop in parts.values())))
@@ -129,6 +129,13 @@ def _write_run(
     record = {"schema": 1, "run": name, "parts": parts, "made_by": made_by, **facts, "sites_lacking_a_channel": len(skipped)}
     write_whole(folder / "features.json", json.dumps(record, indent=1) + "\n")
     return Embedded(name, len(sites), sites[PLATE].nunique(), parts, kept, skipped)
+
+
+def _made_by(path: Path) -> str | None:
+    try:
+        return read_facts(path).get("made_by")
+    except KitError:
+        return None  # damaged: to be made again
 
 
 def _complete_sites(work: "Work", channels: tuple[str, ...]) -> tuple[pd.DataFrame, list[str]]:

@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 
 from kit.errors import KitError, UsageError
 from kit.profiles.align import align as align_plates
 from kit.profiles.normalise import l2_normalise, normalise
 from kit.profiles.runs import existing_run
-from kit.profiles.table import PLATE, SITE, WELL, Profiles, write_profiles
+from kit.profiles.table import PLATE, SITE, WELL, Profiles, open_parquet, write_profiles
 from kit.profiles.wells import merge_sites, place_sites
 from kit.profiles.whiten import whiten as whiten_on_controls
 
@@ -138,7 +137,10 @@ def _read_facts(work: "Work", run: str) -> dict:
     path = folder / "features.json"
     if not path.is_file() or not any(folder.glob("*.parquet")):
         raise KitError(f"run {run} has no features: make them with kit embed --work {work.path} --run {run}")
-    return json.loads(path.read_text())
+    try:
+        return json.loads(path.read_text())
+    except ValueError as error:
+        raise KitError(f"{path} is damaged ({error}); make the features again with kit embed --run {run}") from error
 
 
 def _part_columns(facts: dict, parts: Sequence[str], run: str) -> dict[str, list[str]]:
@@ -156,7 +158,7 @@ def _part_columns(facts: dict, parts: Sequence[str], run: str) -> dict[str, list
 
 def _read_features(path: Path, columns: dict[str, list[str]]) -> tuple[np.ndarray, pd.DataFrame]:
     names = [name for part in columns.values() for name in part]
-    table = pq.read_table(path, columns=[PLATE, WELL, SITE, *names])
+    table = open_parquet(path).read(columns=[PLATE, WELL, SITE, *names])
     features_ND = np.stack([table.column(name).to_numpy() for name in names], axis=1)
     bad = np.argwhere(~np.isfinite(features_ND))
     who = table.select([PLATE, WELL, SITE]).to_pandas()

@@ -92,7 +92,7 @@ def write_table(who: pd.DataFrame, features_MF: np.ndarray, names: tuple[str, ..
 
 def read_facts(path: Path) -> dict:
     """Return what the parquet file says of itself; {} when it was not written by kit."""
-    metadata = _open(path).schema_arrow.metadata or {}
+    metadata = open_parquet(path).schema_arrow.metadata or {}
     return json.loads(metadata.get(_FILE_KEY, b"{}"))
 
 
@@ -102,7 +102,7 @@ def read_profiles(path: Path) -> Profiles:
     Raises:
         KitError: not a parquet file, or not one row per well.
     """
-    table = _open(path).read()
+    table = open_parquet(path).read()
     if PLATE not in table.column_names or WELL not in table.column_names:
         raise KitError(f"{path} has no columns {PLATE} and {WELL}: not a table of profiles (kit profile writes one)")
     names = tuple(name for name in table.column_names if not name.startswith("Metadata_"))
@@ -119,7 +119,12 @@ def read_profiles(path: Path) -> Profiles:
     )
 
 
-def _open(path: Path) -> pq.ParquetFile:
+def open_parquet(path: Path) -> pq.ParquetFile:
+    """Open a parquet file.
+
+    Raises:
+        UsageError: it is not there. KitError: it is not parquet.
+    """
     try:
         return pq.ParquetFile(existing_file(path))
     except pyarrow.lib.ArrowInvalid as error:

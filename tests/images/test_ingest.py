@@ -270,7 +270,7 @@ def test_a_damaged_table_is_said_and_leaves_the_others(made):
 def test_settings_of_a_store_are_not_mixed(made):
     source, work, metadata = made
     ingest(source, work, metadata=metadata)
-    with pytest.raises(UsageError, match="was made with --scale image, not plate-percentile"):
+    with pytest.raises(UsageError, match="was made with --scale image, not with --scale plate-percentile"):
         ingest(source, work, metadata=metadata, scale="plate-percentile")
 
 

@@ -79,7 +79,7 @@ def test_unknown_names_suggest_the_nearest(tmp_path):
         load_recipe("sslprofiler-locl")
     with pytest.raises(UsageError, match=r"unknown key train\.learning_rat"):
         load_recipe("demo", ["train.learning_rat=1"])
-    with pytest.raises(UsageError, match=r"unknown key loss\.prototype; did you mean prototypes"):
+    with pytest.raises(UsageError, match=r"unknown key loss\.prototype; did you mean loss\.prototypes"):
         load_recipe("demo", ["loss.prototype=9"])
     with pytest.raises(UsageError, match=r"train\.batch = 10: need a multiple of 4 micro-batches"):
         load_recipe("demo", ["train.batch=10", "train.micro_batches=4"])
