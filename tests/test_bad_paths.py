@@ -238,3 +238,44 @@ def test_a_score_that_is_none_of_ours(line, walk):
     (walk / "work" / "score.json").write_text('{"schema": 1}')
     assert "score.json does not hold what kit score --json writes" in line("report --work work --out new.html", 1)
     (walk / "work" / "score.json").unlink()
+
+
+@pytest.mark.parametrize(("sign", "name"), [(";", "semicolons"), ("\t", "tabs")])
+def test_other_signs_than_commas_are_said(line, walk, sign, name):
+    (walk / "other.csv").write_text((walk / "submission.csv").read_text().replace(",", sign))
+    said = f"other.csv: {name} go between its columns, not commas"
+    assert said in line("score other.csv --metadata plates/metadata --ids plates/metadata_test.csv", 1)
+    assert said in line("check other.csv --ids plates/metadata_test.csv", 1)
+    assert said in line("check submission.csv --ids other.csv", 1)
+
+
+def test_a_column_with_a_word_in_it_is_not_left_out_in_silence(walk, monkeypatch, caplog):
+    monkeypatch.chdir(walk)
+    lines = Path("submission.csv").read_text().splitlines()
+    cells = lines[3].split(",")
+    Path("word.csv").write_text("\n".join([*lines[:3], ",".join([cells[0], "abc", *cells[2:]]), *lines[4:]]) + "\n")
+    kit_here("score word.csv --metadata plates/metadata --ids plates/metadata_test.csv --k 1 --cross all")
+    assert "word.csv: left out for their text 1 column: r-intensity_s1_cls_0" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "expected"),
+    [
+        ("MADE-Target_compound_platemap.txt", "A", "ZZ", "MADE-Target_compound_platemap.txt: 'ZZ"),
+        ("MADE-Target_compound_platemap.txt", "A", "9", "is not a well: need a row letter"),
+        ("experiment-metadata.tsv", "\t", ",", "tabs go between its columns"),
+        ("experiment-metadata.tsv", "Cell_type", "Cell", "no column Cell_type"),
+        ("barcode_platemap.csv", ",", ";", "commas go between its columns"),
+    ],
+)
+def test_wrong_tables_of_metadata_are_named(line, walk, tmp_path, name, old, new, expected):
+    metadata = shutil.copytree(walk / "plates" / "metadata", tmp_path / "metadata")
+    text = (metadata / name).read_text()
+    if old == "A":  # the row of the first well
+        head, _, rest = text.partition("\n")
+        (metadata / name).write_text(f"{head}\n{new}{rest[1:]}")
+    else:
+        (metadata / name).write_text(text.replace(old, new))
+    said = line(f"score profiles.parquet --metadata {metadata}", 1)
+    assert expected in said
+    assert name in said

@@ -10,6 +10,7 @@ from kit.errors import KitError, UsageError
 from kit.files import existing_file
 
 _HEAD = 200  # rows
+_OTHERS = {b";": "semicolons", b"\t": "tabs"}
 _START = 4096  # bytes
 _READING = (polars.exceptions.PolarsError, UnicodeDecodeError, OSError)  # OSError: a packed file that ends too early
 _GZIP = b"\x1f\x8b"
@@ -36,17 +37,24 @@ def read_csv(path: Path, is_text: Callable[[str], bool], number: type[pl.DataTyp
 
 
 def text_file(path: Path, called: str | None = None) -> None:
-    """See that a file does not start like a binary one.
+    """See that a file starts like a CSV.
 
     Raises:
-        KitError: it holds a zero byte, as UTF-16 and most binary files do; a packed file is looked into by its reader.
+        KitError: it holds a zero byte, as UTF-16 and most binary files do, or has other signs than commas between its columns.
+            A packed file is looked into by its reader.
     """
     with path.open("rb") as file:
         start = file.read(_START)
-    if b"\0" in start and not start.startswith(_GZIP):
+    if start.startswith(_GZIP):
+        return
+    if b"\0" in start:
         raise KitError(
             f"{called or path} is not a CSV text file: it holds zero bytes (UTF-16, or no text at all); save it as UTF-8"
         )
+    head = start.partition(b"\n")[0]
+    between = next((name for sign, name in _OTHERS.items() if sign in head and b"," not in head), None)
+    if between:
+        raise KitError(f"{called or path}: {between} go between its columns, not commas; save it with commas")
 
 
 def plain_csv(path: Path) -> Path:

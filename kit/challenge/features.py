@@ -1,5 +1,6 @@
 """Feature files of any making -> one table: parquet, CSV, gzipped CSV, or a folder of them."""
 
+import logging
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +14,12 @@ from kit.challenge.csv_files import read_csv
 from kit.challenge.manifest import read_manifest
 from kit.errors import KitError, UsageError
 from kit.files import existing_file
-from kit.images.plates import normalise_well
+from kit.images.names import normalise_wells
 from kit.profiles.table import PLATE, WELL, Profiles, read_facts
+from kit.words import count, some
 
 _MERGE = "; a table of sites becomes one of wells with kit profile"
+log = logging.getLogger(__name__)
 _CHUNK = 512  # columns looked at together
 
 
@@ -66,6 +69,11 @@ def from_frame(
     ]  # fmt: skip
     if not names:
         raise KitError(f"{source} has no numeric feature column beside Metadata_* and the ID")
+    texts = [
+        name for name, kind in frame.schema.items() if kind == pl.String and not name.startswith("Metadata_") and name != id_name
+    ]
+    if texts:
+        log.warning("%s: left out for their text %s: %s", source, count(len(texts), "column"), some(texts))
     who = _who(frame, source, id_name, ids)
     features_FM = np.empty((len(names), len(frame)), dtype=np.float32)
     with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is found below
@@ -183,7 +191,7 @@ def _who(frame: pl.DataFrame, source: str, id_name: str | None, ids: pd.DataFram
         who = frame.select(pl.col(names).cast(pl.String)).to_pandas()
         if who[[PLATE, WELL]].isna().any(axis=None):
             raise KitError(f"{source}: row {int(who[[PLATE, WELL]].isna().any(axis=1).argmax()) + 1} has no {PLATE} or {WELL}")
-        return who.assign(**{WELL: who[WELL].map(normalise_well)})
+        return who.assign(**{WELL: normalise_wells(who[WELL], source)})
     if ids is None or id_name is None:
         need = (
             "--ids, to tell the plate and well of each ID"

@@ -46,7 +46,7 @@ def read_manifest(submission: Path) -> dict[str, Any] | None:
     try:
         return json.loads(path.read_text())
     except ValueError as error:
-        raise KitError(f"{path} is not valid JSON: {error}") from error
+        raise KitError(f"{path} is damaged ({error}); delete it, or export {submission.name} again") from error
 
 
 def sha256(path: Path) -> str:

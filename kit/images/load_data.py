@@ -7,7 +7,7 @@ import pandas as pd
 
 from kit.errors import KitError
 from kit.images.folders import Folder, ImageFile, Reader, is_url, open_file
-from kit.images.names import normalise_well, well_name
+from kit.images.names import normalise_wells, well_name
 
 _NAMES = ("load_data.csv.gz", "load_data.csv")
 _SITE = ("Metadata_Site", "Metadata_FieldID")
@@ -83,8 +83,7 @@ def positions_um(table: pd.DataFrame) -> pd.DataFrame | None:
 
 def _wells(table: pd.DataFrame, path) -> list[str]:
     if "Metadata_Well" in table:
-        names = {text: normalise_well(text) for text in table["Metadata_Well"].unique()}
-        return [names[text] for text in table["Metadata_Well"]]
+        return normalise_wells(table["Metadata_Well"], path)
     if "Metadata_Row" in table and "Metadata_Col" in table:
         rows, cols = _integers(table, "Metadata_Row", path), _integers(table, "Metadata_Col", path)
         return [well_name(row, col) for row, col in zip(rows, cols, strict=True)]

@@ -13,7 +13,7 @@ import pandas as pd
 
 from kit.errors import KitError, UsageError
 from kit.files import existing_folder
-from kit.images.names import normalise_well
+from kit.images.names import normalise_wells
 
 _PLATE_COLUMNS = ("Batch", "Plate_Map_Name", "Assay_Plate_Barcode", "Cell_type")
 _COMPOUND_COLUMNS = ("InChIKey", "pert_iname", "pert_type", "control_type")
@@ -131,7 +131,7 @@ def _check_barcodes(folder: Path, plates: pd.DataFrame) -> None:
 def _read_plate_map(folder: Path, plate_map: str) -> pd.DataFrame:
     path = _find(folder, f"{plate_map}.txt")
     wells = _read_table(path, ("well_position", "broad_sample"))
-    wells["Metadata_Well"] = [normalise_well(well) for well in wells["well_position"]]
+    wells["Metadata_Well"] = normalise_wells(wells["well_position"], path)
     repeated = wells["Metadata_Well"][wells["Metadata_Well"].duplicated()]
     if len(repeated):
         raise KitError(f"{path}: well {repeated.iloc[0]} has more than one row")
@@ -158,5 +158,6 @@ def _read_table(path: Path, needed: tuple[str, ...]) -> pd.DataFrame:
         raise KitError(f"{path} cannot be read as a table: {error}") from error
     missing = [column for column in needed if column not in table]
     if missing:
-        raise KitError(f"{path} has no column {missing[0]}; it has: {', '.join(table)}")
+        between = "" if table.shape[1] > 1 else f"; {'commas' if path.suffix == '.csv' else 'tabs'} go between its columns"
+        raise KitError(f"{path} has no column {missing[0]}; it has: {', '.join(table)}{between}")
     return table

@@ -1,6 +1,7 @@
 """Names of wells and channels as files write them, turned into the one form kit uses."""
 
 import re
+from collections.abc import Iterable
 
 from kit.config import CHANNELS
 from kit.errors import KitError
@@ -18,14 +19,27 @@ def normalise_well(text: str) -> str:
     match = _WELL.fullmatch(str(text))
     if not match:
         raise KitError(f"{text!r} is not a well: need a row letter and a column number, as D08")
-    return well_name(_row_number(match[1].upper()), int(match[2]))
+    row = _row_number(match[1].upper())
+    if row > _ROWS:
+        raise KitError(f"{text!r} is not a well: rows are A to {_row_letters(_ROWS)}")
+    return well_name(row, int(match[2]))
+
+
+def normalise_wells(texts: Iterable[str], source: object) -> list[str]:
+    """Return `normalise_well` of each text; errors name `source`, the file that they come from."""
+    texts = list(texts)
+    try:
+        names = {text: normalise_well(text) for text in dict.fromkeys(texts)}
+    except KitError as error:
+        raise KitError(f"{source}: {error}") from error
+    return [names[text] for text in texts]
 
 
 def well_name(row: int, col: int) -> str:
     """Return the name of the well in `row` and `col`, both counted from 1: (4, 8) is "D08"."""
     if not (1 <= row <= _ROWS and 1 <= col <= 99):
         raise KitError(f"row {row}, column {col} is not a well: rows are 1 to {_ROWS}, columns 1 to 99")
-    return f"{chr(64 + row) if row <= 26 else 'A' + chr(64 + row - 26)}{col:02d}"
+    return f"{_row_letters(row)}{col:02d}"
 
 
 def well_position(well: str) -> tuple[int, int]:
@@ -44,6 +58,10 @@ def order_channels(names) -> tuple[str, ...]:
     names = list(dict.fromkeys(names))
     known = [name for name in CHANNELS if name in names]
     return (*known, *(name for name in names if name not in CHANNELS))
+
+
+def _row_letters(row: int) -> str:
+    return chr(64 + row) if row <= 26 else "A" + chr(64 + row - 26)
 
 
 def _row_number(letters: str) -> int:
