@@ -181,14 +181,18 @@ def _first_leaf(key: str, value: object) -> str:
 
 
 def _meant(name: str, known: tuple[str, ...]) -> str:
-    """Return the known key that was probably meant: of the same last word in any table, else of a similar name."""
-    last = {key: key.rpartition(".")[2] for key in known}
-    word = name.rpartition(".")[2]
-    alike = [key for key in known if last[key] == word]
-    if len(alike) > 1 and "." not in name:
-        return f"; did you mean {' or '.join(alike)}?"
-    similar = [key for key in known if last[key] in difflib.get_close_matches(word, last.values(), n=1)]
-    return nearest(name, known) if not alike and "." in name else nearest(name, alike or similar, cutoff=0)
+    """Return the known key that was probably meant: of the same last word in any table, or of a similar one, its own table first."""
+    table, _, word = name.rpartition(".")
+    parts = {key: key.rpartition(".") for key in known}
+    same = [key for key in known if parts[key][2] == word]
+    if same:
+        return nearest(name, same, cutoff=0) if table or len(same) == 1 else f"; did you mean {' or '.join(same)}?"
+    for keys in ([key for key in known if parts[key][0] == table], known):
+        words = {parts[key][2]: key for key in keys}
+        close = difflib.get_close_matches(word, words, n=1)
+        if close:
+            return f"; did you mean {words[close[0]]}?"
+    return ""
 
 
 def _convert(value, hint, where: str):

@@ -107,6 +107,7 @@ def test_a_wrong_recipe_or_key(work, words, expected):
         ("embbed.batch=8", "unknown key embbed.batch; did you mean embed.batch?"),
         ("chanels=DNA", "unknown key chanels; did you mean channels?"),
         ("qqqq=1", "unknown key qqqq"),
+        ("train.optimizer=sgd", "unknown key train.optimizer"),
         ("views=1", "views is a table, not 1"),
         ("seed=-1", "seed = -1: need 0 or more, below 2**63"),
         ("=3", "--set '=3': need key=value, for example train.lr=1e-4"),

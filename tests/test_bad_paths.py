@@ -30,6 +30,7 @@ def walk(tmp_path_factory) -> Path:
     kit_here("embed --work work --run r --baseline intensity")
     kit_here("profile --work work --run r-intensity --out profiles.parquet")
     kit_here("export profiles.parquet --ids plates/metadata_test.csv --out submission.csv")
+    Path("link.csv").symlink_to("gone.csv")
     Path("submission.csv.gz").write_bytes(gzip.compress(Path("submission.csv").read_bytes()))
     os.chdir(before)
     return folder
@@ -97,6 +98,8 @@ def test_what_is_not_there_is_wrong_usage(line, walk, words):
         ("score profile.parquet --metadata plates/metadata", "did you mean profiles.parquet?"),
         ("check submision.csv --ids plates/metadata_test.csv", "did you mean submission.csv?"),
         ("score nowhere/profiles.parquet --metadata plates/metadata", "there is no folder nowhere"),
+        ("score nonsense --metadata plates/metadata", "nonsense does not exist\n"),
+        ("score link.csv --metadata plates/metadata", "link.csv is a link to what does not exist"),
         ("check plates --ids plates/metadata_test.csv", "plates is a folder"),
         ("embed --work work --run rr", "did you mean r?"),
         ("profile --work work --run r-intensiti --out new.parquet", "did you mean r-intensity?"),
