@@ -181,7 +181,7 @@ def _first_leaf(key: str, value: object) -> str:
 
 
 def _meant(name: str, known: tuple[str, ...]) -> str:
-    """Return the known key that was probably meant: of the same last word in any table, or of a similar one, its own table first."""
+    """Return the known key that was probably meant: with the same last word in any table, else a similar one, near first."""
     table, _, word = name.rpartition(".")
     parts = {key: key.rpartition(".") for key in known}
     same = [key for key in known if parts[key][2] == word]
