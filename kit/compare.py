@@ -95,9 +95,12 @@ def compare(work: Work, recipes: Sequence[str], *, models: Models, out: Path, se
     Raises:
         KitError: the work has no labels to score with.
     """
-    if work.wells["Metadata_broad_sample"].eq("").all():
+    labels = work.wells.get("Metadata_broad_sample")
+    if labels is None or labels.fillna("").eq("").all():
         raise KitError(f"{work.path} has no compound labels to score with; ingest it with --metadata")
     rows, seeds = make_rows(recipes, models, settings, switches), list(seeds)
+    if not seeds:
+        raise UsageError("--seeds 0: need at least 1")
     for row in rows:
         row.configs(0)  # a wrong key is refused before hours of training
     measure = _Measure(work, out)
@@ -117,7 +120,7 @@ class _Measure:
 
     def __init__(self, work: Work, out: Path):
         self.work, self.out = work, out
-        self.results: dict[str, dict] = json.loads(out.read_text()) if out.is_file() else {}
+        self.results = _read_results(out)
 
     def trained(self, row: Row, seed: int) -> None:
         from kit.model.train import train
@@ -160,6 +163,18 @@ class _Measure:
     def _keep(self, key: str, name: str, seed: int | None, trained: bool, scores: dict, **more) -> None:
         self.results[key] = {"name": name, "seed": seed, "trained": trained, "scores": scores, **more}
         write_whole(self.out, json.dumps(self.results, indent=1))
+
+
+def _read_results(out: Path) -> dict[str, dict]:
+    if not out.exists():
+        return {}
+    try:
+        results = json.loads(out.read_text())
+        if all("name" in entry for entry in results.values()):
+            return results
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError, AttributeError, TypeError):
+        pass
+    raise UsageError(f"--out {out} is there and no result of kit compare: give another name")
 
 
 def canonical(config: RunConfig) -> RunConfig:

@@ -1,17 +1,19 @@
 """kit compare: every row trained once per seed, baselines at their best, nothing trained twice."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from kit.compare import POST, make_rows, parse_models, permuted, run_name
+from kit.compare import POST, compare, make_rows, parse_models, permuted, run_name
 from kit.compare_table import table_text
 from kit.config import CHANNELS
-from kit.errors import UsageError
+from kit.errors import KitError, UsageError
 from kit.profiles.table import Profiles
 from tests.commands import SHORT, TINY, kit_command, settings
+from tests.images.made_work import make_work
 
 
 def entry(name, seed, trained, means):
@@ -76,6 +78,20 @@ def test_permuting_wells_stays_within_plates():
     assert sorted(after) == list(range(100))
     assert (after % 2 == np.arange(100) % 2).all()  # even rows are P1
     assert (after != np.arange(100)).mean() > 0.8
+
+
+def test_what_cannot_be_compared_is_refused(tmp_path):
+    work = make_work(tmp_path)
+    models = parse_models("fluorescence")
+    with pytest.raises(KitError, match="no compound labels"):
+        compare(work, ["demo"], models=models, out=tmp_path / "c.json")
+    labelled = SimpleNamespace(path=tmp_path, wells=pd.DataFrame({"Metadata_broad_sample": ["BRD-1"]}))
+    with pytest.raises(UsageError, match="--seeds 0"):
+        compare(labelled, ["demo"], models=models, out=tmp_path / "c.json", seeds=())
+    for text in ("not JSON", "[1]", '{"a": 1}'):
+        (tmp_path / "c.json").write_text(text)
+        with pytest.raises(UsageError, match="no result of kit compare"):
+            compare(labelled, ["demo"], models=models, out=tmp_path / "c.json")
 
 
 @pytest.mark.slow

@@ -93,7 +93,8 @@ def _check_column(column: pl.Series, ids: pl.Series, called: str) -> None:
         row = int(np.argmax(bad.to_numpy()))
         raise KitError(f"{called}: {column.name} of ID {ids[row]} is {texts[row] or 'empty'}, not a number")
     values = column.cast(pl.Float64).to_numpy()  # null -> NaN
-    bad = ~np.isfinite(values)
+    with np.errstate(over="ignore"):
+        bad = ~np.isfinite(values.astype(np.float32))  # the score reads float32, which holds nothing beyond 3.4e38
     if bad.any():
         row = int(bad.argmax())
         raise KitError(

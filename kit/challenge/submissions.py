@@ -13,8 +13,13 @@ def submissions(*, competition: str | None = None, records: Path = RECORDS) -> s
 
     Kaggle is asked for scores; where it cannot be, what the records hold is shown and a line says so.
     """
-    found = [_read(path.parent) for path in sorted(records.glob("*/run.toml"), reverse=True)]
-    if not found:
+    found, damaged = [], ""
+    for path in sorted(records.glob("*/run.toml"), reverse=True):
+        try:
+            found.append(_read(path.parent))
+        except KitError as error:  # one record's damage hides no other
+            damaged += f"\n{error}"
+    if not found and not damaged:
         return f"no submission recorded under {records}/"
     competition = competition or COMPETITION
     try:
@@ -27,7 +32,7 @@ def submissions(*, competition: str | None = None, records: Path = RECORDS) -> s
         public = (own[0].get("publicScore") if own else None) or record.get("public_score") or "-"
         local = f"{100 * record['local']:.1f}" if record["local"] is not None else "-"
         lines.append(f"{record['name']:<48} {local:>6} {'-':>6} {public:>8}  {record['message']}")
-    return "\n".join(lines) + note
+    return "\n".join(lines) + note + damaged
 
 
 def _read(record: Path) -> dict:

@@ -27,6 +27,7 @@ from kit.model.schedules import total_steps
 from kit.model.views import make_view
 from kit.model.views_figure import draw_views_figure
 from kit.progress import progress
+from kit.words import count
 
 ROLES = {"v1": "first", "w": "second", "v2": "second", "local": "local"}
 log = logging.getLogger(__name__)
@@ -44,7 +45,7 @@ class TrainSummary:
 
     def text(self) -> str:
         loss = f", loss {self.last['loss']:.3f}" if "loss" in self.last else ""  # a finished run, resumed, takes no step
-        return f"{self.run}: {self.steps} steps in {self.minutes:.1f} min{loss}; {self.folder}"
+        return f"{self.run}: {count(self.steps, 'step')} in {self.minutes:.1f} min{loss}; {self.folder}"
 
 
 def make_views(batch: CropBatch, learner: Learner, mean_C: Tensor, sd_C: Tensor) -> dict[str, Tensor]:

@@ -82,6 +82,8 @@ def _plain_errors(config: RunConfig, device: torch.device, group: Group) -> Iter
 def _check_folder(folder: Path, run: str, config: RunConfig, *, resume: bool) -> None:
     """Check that a run folder that exists is this run, and may be continued."""
     stored = folder / "run.toml"
+    if not stored.is_file() and (folder / "features").is_dir():
+        raise UsageError(f"{folder} holds the features of a baseline, not a run: choose another --run")
     if stored.is_file():
         if not resume:
             raise UsageError(f"run {run} exists in {folder}; continue it with --resume, or choose another --run")

@@ -128,6 +128,7 @@ def test_nan_in_a_profile_is_named(table, ids, tmp_path):
         (lambda t: pd.concat([t, t.iloc[:1].assign(ID="stranger")]), "'stranger' is not in the ID table"),
         (lambda t: t.assign(b=t["b"].where(t.index != 2)), "b of ID .* is empty"),
         (lambda t: t.assign(b=t["b"].where(t.index != 2, np.inf)), "b of ID .* is inf"),
+        (lambda t: t.assign(b=t["b"].where(t.index != 2, 1e300)), r"b of ID .* is 1e\+300"),
         (lambda t: t.assign(b="word"), "b of ID .* is word, not a number"),
         (lambda t: t.assign(b=""), "b of ID .* is empty; need"),
         (lambda t: t.rename(columns={"ID": "Id"}), "no column ID"),

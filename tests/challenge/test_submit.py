@@ -178,3 +178,12 @@ def test_past_submissions_without_kaggle(submission, tmp_path, kaggle, monkeypat
     table = submissions(records=tmp_path / "records")
     assert "43.2" in table
     assert "no Kaggle credentials" in table
+
+
+def test_a_damaged_record_hides_no_other(submission, tmp_path, kaggle):
+    upload(prepare(submission, "kept"), records=tmp_path / "records")
+    (tmp_path / "records" / "2020-bad").mkdir()
+    (tmp_path / "records" / "2020-bad" / "run.toml").write_text("[submission")
+    table = submissions(records=tmp_path / "records")
+    assert "43.2" in table
+    assert "2020-bad is not a readable record" in table.splitlines()[-1]

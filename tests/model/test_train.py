@@ -148,6 +148,12 @@ def test_a_run_records_how_its_pixels_were_stored_and_refuses_others(tmp_path):
     run_tiny(tmp_path, "stored", train={"max_steps": 1}, resume=True)
 
 
+def test_a_baselines_folder_is_no_run(folder):
+    (folder / "runs" / "whole-random" / "features").mkdir(parents=True)
+    with pytest.raises(UsageError, match="features of a baseline, not a run"):
+        run_tiny(folder, "whole-random", resume=True)
+
+
 def test_a_finished_run_resumed_is_finished(folder):
     before = tensors(folder, "whole")
     assert run_tiny(folder, "whole", resume=True).steps == 40
