@@ -1,5 +1,6 @@
 """The verbs of kit.model and kit.profiles: train, plan, embed, profile."""
 
+import os
 from collections.abc import Iterable
 
 import click
@@ -47,7 +48,8 @@ def train(work, recipe, channels, name, settings, seed, epochs, plates, on_bad, 
     settings = (*settings, *(f"{key}={value}" for key, value in short.items() if value is not None))
     config = _run_config(recipe, channels, settings, seed=seed, plates=words(plates, "--plates"))
     summary = run(kit.open(work), name, config, resume=resume, max_hours=max_hours)
-    click.echo(summary.text())
+    if os.environ.get("RANK", "0") == "0":  # of torchrun's processes one speaks
+        click.echo(summary.text())
 
 
 @click.command()

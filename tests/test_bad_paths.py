@@ -3,6 +3,7 @@
 A path that is not there, a value that cannot be, a file that is another or was cut short.
 """
 
+import contextlib
 import gzip
 import io
 import os
@@ -137,13 +138,15 @@ def test_a_gzipped_submission_is_scored_as_the_plain_one(walk, monkeypatch):
     assert (walk / "submission.csv.json").read_text() == (walk / "submission.csv.gz.json").read_text()
 
 
-@pytest.fixture
+@contextlib.contextmanager
 def full_disk():
-    """No file may grow beyond 256 bytes: writing fails as on a full disk, for root too."""
+    """No file may grow beyond 256 bytes: writing fails as on a full disk, for root too, and for pytest's own log."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (256, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.mark.parametrize(
@@ -154,9 +157,11 @@ def full_disk():
         "report --work work --out new.html",
     ],
 )
-def test_a_full_disk_is_said_of_the_file_that_was_to_be(line, walk, full_disk, words):
+def test_a_full_disk_is_said_of_the_file_that_was_to_be(line, walk, words):
     before = sorted(walk.rglob("*"))
-    assert line(words, 1) == f"kit: no space left for {words.split()[-1]}: free some and run the same command again\n"
+    with full_disk():
+        said = line(words, 1)
+    assert said == f"kit: no space left for {words.split()[-1]}: free some and run the same command again\n"
     assert sorted(walk.rglob("*")) == before
 
 
