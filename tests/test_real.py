@@ -85,7 +85,7 @@ def test_walk_to_a_checked_submission(packed, tmp_path):
     runs = [word for run in groups for word in ("--run", run)]
     done = kit_command("embed", "--work", work, *runs, **ONE_THREAD)
     assert done.stdout.count("8 sites of 4 plates") == 2
-    assert "BR00117006 A01 site 1: Mito, ER" in done.stdout
+    assert "BR00117006 A01 site 1 (Mito, ER)" in done.stdout
     kit_command("profile", "--work", work, *runs, "--merge", "mean", "--out", tmp_path / "profiles.parquet", **ONE_THREAD)
     wells = kit.open(work).wells.query("Metadata_Plate in @COMPOUND_PLATES")[["Metadata_Plate", "Metadata_Well"]]
     ids = wells.iloc[::-1].rename(columns=lambda name: name.removeprefix("Metadata_"))  # an order of their own
