@@ -174,6 +174,7 @@ class BuildExtensions(build_ext):
     """Compiles into a kept object folder; nvcc for .cu files; a failure stops only a build that was told to be strict."""
 
     def run(self):
+        jobs()  # a wrong MAX_JOBS is said also where nothing has to be compiled
         folder = ROOT / "build"
         folder.mkdir(exist_ok=True)
         for name in {"kit.kernels._cpu", "kit.kernels._cuda"} - {ext.name for ext in self.extensions}:
