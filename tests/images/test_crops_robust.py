@@ -163,7 +163,8 @@ INTERRUPTED = """
     with Crops(work, CropsConfig(global_side=14), channels=("Mito", "AGP", "RNA"), batch=8, seed=0) as crops:
         for batch in crops.epoch(0):
             print("ready", flush=True)
-            time.sleep(60)
+            for _ in range(6000):
+                time.sleep(0.01)  # a signal that comes just before a long sleep would be seen only after it
 """
 
 
