@@ -155,6 +155,7 @@ def test_closing_the_loader_ends_an_open_epoch(tmp_path):
 
 INTERRUPTED = """
     import signal, sys, time
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may start background jobs with SIGINT ignored
     from pathlib import Path
     from kit.config import CropsConfig
     from kit.images.crops import Crops
