@@ -166,14 +166,19 @@ class _Measure:
 
 
 def _read_results(out: Path) -> dict[str, dict]:
+    """Return what an earlier call kept in `out`.
+
+    Raises:
+        UsageError: something else lies there.
+    """
     if not out.exists():
         return {}
     try:
         results = json.loads(out.read_text())
-        if all("name" in entry for entry in results.values()):
-            return results
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, AttributeError, TypeError):
-        pass
+    except (OSError, ValueError):  # a folder; no text, no JSON
+        results = None
+    if isinstance(results, dict) and all(isinstance(entry, dict) and "name" in entry for entry in results.values()):
+        return results
     raise UsageError(f"--out {out} is there and no result of kit compare: give another name")
 
 
