@@ -148,10 +148,11 @@ class _Packer:
         kept, begun = [], []
 
         def to_do() -> Iterator[tuple[PlateWork, WellJob]]:
-            for number, barcode in enumerate(chosen):
-                if (self.folder / f"{barcode}.parquet").is_file():
-                    self._pass_over(barcode)
-                    continue
+            complete = [barcode for barcode in chosen if (self.folder / f"{barcode}.parquet").is_file()]
+            for barcode in complete:
+                self._pass_over(barcode)
+            waiting = [barcode for barcode in chosen if barcode not in complete]
+            for number, barcode in enumerate(waiting, start=1):
                 try:
                     plate = self._begin(barcode)
                 except UsageError:
@@ -160,7 +161,7 @@ class _Packer:
                     self.report.failed.append(f"{barcode}: {error}")
                     continue
                 begun.append(plate.images)
-                bar.total = round(sum(begun) + sum(begun) / len(begun) * (len(chosen) - number - 1))  # those to come: as these
+                bar.total = round(sum(begun) + sum(begun) / len(begun) * (len(waiting) - number))  # those to come: as these
                 for job in plate.jobs():
                     record = committed(job)
                     if record is None and not plate.failed:
