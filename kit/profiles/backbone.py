@@ -153,7 +153,6 @@ def published_config(work: "Work", run: str, weights: Path, channels: tuple[str,
         recipe="published", channels=channels, crops=CropsConfig(**whole), model=model,
         embed=EmbedConfig(side=whole["global_side"]), store=work.settings,
     )  # fmt: skip
-    stored.parent.mkdir(parents=True, exist_ok=True)
     write_whole(stored, config_to_toml(config))
     return config
 
