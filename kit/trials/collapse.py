@@ -1,6 +1,6 @@
 """Does the collapse alarm tell sick runs from healthy ones? Whole runs on made plates, two shipped recipes made small.
 
-    python -m kit.trials.collapse [--out DIR] [--seeds 0,1,2,3,4]
+    python -m kit.trials.collapse [--out DIR] [--seeds 5]
 
 For each recipe and seed a healthy run of 500 steps; for each way to collapse, at the first two seeds, a run of 200. An alarm
 is a line in the run's metrics.jsonl, as a user would see it. DIR holds plates and runs; a finished run is read, a stopped one
@@ -10,14 +10,12 @@ resumed. DINO / ln K is the loss of the last lines over that of a network that k
 import argparse
 import math
 import statistics
-import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import kit
 from kit.config import CHANNEL_GROUPS
-from kit.errors import KitError, StoppedInOrder
 from kit.images.ingest import ingest
 from kit.images.phantom import PhantomConfig, make_plates
 from kit.model.collapse import QUIET
@@ -25,6 +23,8 @@ from kit.model.dino import arrange
 from kit.model.metrics import read_metrics
 from kit.model.train import train
 from kit.recipe import load_recipe
+from kit.trials.command import finish, say
+from kit.trials.table import markdown
 
 PLATES = PhantomConfig(plates_per_line=2, wide_plates_per_line=0, compounds=9, dmso_wells=6, side=112)
 STEPS = {"healthy": 500, "sick": 200}
@@ -99,7 +99,7 @@ def run_case(work, recipe: str, case: str, seed: int, settings: Iterable[str] = 
     return Result(recipe, case, seed, read_metrics(work.run_folder(run)), uniform)
 
 
-def run_trial(out: Path, seeds: list[int], *, plates: int, settings: Iterable[str], say: Callable[[str], None]) -> str:
+def run_trial(out: Path, seeds: range, *, plates: int, settings: Iterable[str], say: Callable[[str], None]) -> str:
     """Run every case of every recipe and seed, and return the table and the verdict."""
     work = made_work(out, plates)
     results = []
@@ -111,33 +111,23 @@ def run_trial(out: Path, seeds: list[int], *, plates: int, settings: Iterable[st
     healthy = [result for result in results if result.case == "healthy"]
     sick = [result for result in results if result.case != "healthy"]
     false, told = (sum(bool(result.alarms()) for result in runs) for runs in (healthy, sick))
-    table = [HEAD, ["---"] * len(HEAD), *(result.row() for result in results)]
     verdict = (
         f"{false} false alarms in {len(healthy)} healthy runs of {STEPS['healthy']} steps",
         f"{told} of {len(sick)} collapses told within {STEPS['sick']} steps",
     )
-    return "\n".join([*(f"| {' | '.join(row)} |" for row in table), "", *verdict])
+    return "\n".join([markdown(HEAD, [result.row() for result in results]), "", *verdict])
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m kit.trials.collapse", description="the collapse alarm on whole runs")
     parser.add_argument("--out", type=Path, default=Path("trials") / "collapse")
-    parser.add_argument("--seeds", default="0,1,2,3,4", help="of the runs, comma-separated")
+    parser.add_argument("--seeds", type=int, default=5, help="of the runs, 0 to N - 1")
     parser.add_argument("--plates", type=int, default=0, help="seed of the made plates")
     parser.add_argument(
         "--set", dest="settings", action="append", default=[], metavar="KEY=VALUE", help="laid over every run's own"
     )
     given = parser.parse_args()
-    try:
-        seeds = [int(seed) for seed in given.seeds.split(",")]
-        text = run_trial(
-            given.out, seeds, plates=given.plates, settings=given.settings, say=lambda line: sys.stderr.write(line + "\n")
-        )
-    except StoppedInOrder as stop:
-        sys.exit(f"kit: {stop}")
-    except KitError as error:
-        sys.exit(f"kit: {error}")
-    sys.stdout.write(text + "\n")
+    finish(lambda: run_trial(given.out, range(given.seeds), plates=given.plates, settings=given.settings, say=say))
 
 
 if __name__ == "__main__":

@@ -28,10 +28,15 @@ def run(name: str, purpose: str, default: str, action: Callable[..., str]) -> No
         "--set", dest="settings", action="append", default=[], metavar="KEY=VALUE", help="laid over the trial's own"
     )
     options = parser.parse_args()
+    if options.seeds < 1:
+        parser.error(f"--seeds {options.seeds}: need at least 1")
+    finish(lambda: action(options.folder, options.out, seeds=range(options.seeds), settings=options.settings, say=say))
+
+
+def finish(action: Callable[[], str]) -> None:
+    """Print the text that `action` returns, or its error in one line with kit's exit code."""
     try:
-        if options.seeds < 1:
-            raise UsageError(f"--seeds {options.seeds}: need at least 1")
-        text = action(options.folder, options.out, seeds=range(options.seeds), settings=options.settings, say=_say)
+        text = action()
     except StoppedInOrder as stop:
         _end(str(stop), 75)
     except KitError as error:
@@ -39,7 +44,8 @@ def run(name: str, purpose: str, default: str, action: Callable[..., str]) -> No
     sys.stdout.write(text + "\n")
 
 
-def _say(line: str) -> None:
+def say(line: str) -> None:
+    """Tell how far the trial is."""
     sys.stderr.write(line + "\n")
 
 

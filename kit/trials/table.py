@@ -1,7 +1,7 @@
 """The tables of a trial: mean and spread over seeds of every statistic, under every post-processing."""
 
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -32,7 +32,7 @@ def summary(scores: Scores, chance: dict[str, float], null: dict[str, tuple[floa
             means = {how: statistics.mean(seed[name] for seed in seeds) for how, seeds in posts.items()}
             how = CHOSEN if kind == TRAINED else max(means, key=means.get)
             rows[kind].append(_cell(posts[how], name) + ("" if kind == TRAINED else f", {how}"))
-    return _markdown(["", *names], [[kind, *cells] for kind, cells in rows.items()])
+    return markdown(["", *names], [[kind, *cells] for kind, cells in rows.items()])
 
 
 def everything(scores: Scores, names: list[str]) -> str:
@@ -40,7 +40,7 @@ def everything(scores: Scores, names: list[str]) -> str:
     rows = [
         [kind, how, *(_cell(seeds, name) for name in names)] for kind, posts in scores.items() for how, seeds in posts.items()
     ]
-    return _markdown(["", "post-processing", *names], rows)
+    return markdown(["", "post-processing", *names], rows)
 
 
 def spread(mean: float, sd: float) -> str:
@@ -52,6 +52,7 @@ def _cell(seeds: list[dict[str, float]], name: str) -> str:
     return spread(statistics.mean(values), statistics.stdev(values)) if len(values) > 1 else f"{100 * values[0]:.1f}"
 
 
-def _markdown(head: list[str], rows: list[list[str]]) -> str:
+def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table in Markdown."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
