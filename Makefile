@@ -31,9 +31,9 @@ lint: install
 
 bench: install
 	$(BIN)/python -m kit.kernels.bench
-	$(BIN)/python -m kit.bench_ingest
-	$(BIN)/python -m kit.bench_loader
-	$(BIN)/python -m kit.bench_train
+	$(BIN)/python -m kit.bench.ingest
+	$(BIN)/python -m kit.bench.loader
+	$(BIN)/python -m kit.bench.train
 
 # Does the network learn? Three seeds against random weights and intensity, on made plates: about 25 minutes on 2 cores.
 learn: learn/work/made

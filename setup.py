@@ -31,7 +31,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from setuptools import Extension, setup
+from setuptools import Extension, find_packages, setup
 from setuptools.command.build_ext import build_ext
 from setuptools.errors import BaseError, CCompilerError, CompileError
 
@@ -279,7 +279,7 @@ def extensions() -> list[Extension]:
 
 if __name__ == "__main__":
     setup(
-        packages=["kit", "kit.images", "kit.model", "kit.profiles", "kit.challenge", "kit.trials", "kit.kernels"],
+        packages=[*find_packages(include=["kit", "kit.*"]), "kit.kernels"],
         package_dir={"kit": "kit", "kit.kernels": "kernels"},
         package_data={"kit": ["recipes/*.toml", "challenge/*.j2"]},
         ext_modules=extensions(),

@@ -16,14 +16,14 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 import kit
-from kit.compare_table import NAMES, shown_scores
 from kit.files import whole_file
-from kit.images.ingest import ingest
-from kit.images.phantom import PhantomConfig, make_plates
-from kit.images.phantom_figure import composite, draw_plate_figure, scaled
-from kit.images.store import Work
+from kit.images.ingest.run import ingest
+from kit.images.phantom.figure import composite, draw_plate_figure, scaled
+from kit.images.phantom.plates import PhantomConfig, make_plates
+from kit.images.store.work import Work
 from kit.model.views_figure import draw_views_figure
 from kit.recipe import load_recipe
+from kit.trials.compare_table import NAMES, shown_scores
 
 PICTURES = Path(__file__).parent / "pictures"
 LEARNED = Path(__file__).parent / "results" / "learn.json"

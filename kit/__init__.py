@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from kit.challenge.score import score
-    from kit.images.store import open_work as open
+    from kit.images.store.work import open_work as open
 
 __version__ = "0.1.0"
 __all__ = ["__version__", "open", "score"]
@@ -16,7 +16,7 @@ __all__ = ["__version__", "open", "score"]
 
 def __getattr__(name: str):
     if name == "open":
-        from kit.images.store import open_work
+        from kit.images.store.work import open_work
 
         return open_work
     if name == "score":

@@ -15,11 +15,11 @@ from kit.challenge.score import score, write_scores
 from kit.challenge.score_text import score_table
 from kit.config import CHANNEL_GROUPS
 from kit.errors import UsageError
-from kit.images.ingest import ingest
+from kit.images.ingest.run import ingest
 from kit.images.metadata import read_metadata
-from kit.images.phantom import PhantomConfig, make_plates
-from kit.images.phantom_figure import draw_plate_figure
-from kit.images.store import Work
+from kit.images.phantom.figure import draw_plate_figure
+from kit.images.phantom.plates import PhantomConfig, make_plates
+from kit.images.store.work import Work
 from kit.profiles.embed import embed
 from kit.profiles.profile import merge_runs, post_process, profile
 from kit.profiles.table import read_profiles, write_profiles

@@ -69,7 +69,7 @@ def _modules() -> dict[str, str]:
 
 
 def _operations() -> dict[str, str]:
-    from kit.images.tiff import decoder
+    from kit.images.source.tiff import decoder
 
     name, reason = decoder()
     rows = {"TIFF decoder": f"{name}: {reason}"}

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from kit.cli import main
+from kit.cli.main import main
 
 TINY = ("plates_per_line=2", "wide_plates_per_line=1", "compounds=4", "dmso_wells=3", "side=112", "missing_wells=0.1")
 SHORT = ("train.max_steps=4", "train.batch=8", "train.warmup_steps=1", "crops.global_side=56", "crops.global_area=[0.2,0.4]",
@@ -17,7 +17,7 @@ SHORT = ("train.max_steps=4", "train.batch=8", "train.warmup_steps=1", "crops.gl
 def kit_command(*words: object, code: int = 0, cwd: Path | None = None, **variables: str) -> subprocess.CompletedProcess:
     """Run `kit ...` as a user would, and see that it ends with `code`."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "KIT_QUIET": "1", **variables}
-    command = [sys.executable, "-c", "from kit.cli import main; main()", *map(str, words)]
+    command = [sys.executable, "-c", "from kit.cli.main import main; main()", *map(str, words)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd, env=environment)
     assert done.returncode == code, f"kit {' '.join(map(str, words))}: exit {done.returncode}\n{done.stdout}{done.stderr}"
     return done

@@ -59,12 +59,12 @@ def test_imports_point_upstream():
 
 
 def test_the_check_can_fail():
-    assert LAYERS.index(layer("kit.challenge.score")) > LAYERS.index(layer("kit.images.store"))
-    assert layer("kit.cli") == "top"
+    assert LAYERS.index(layer("kit.challenge.score")) > LAYERS.index(layer("kit.images.store.work"))
+    assert layer("kit.cli.main") == "top"
     assert layer("kit.errors") == "ground"
 
 
-WITHOUT_TORCH = ["kit", "kit.cli", "kit.images.store", "kit.images.ingest", "kit.profiles.profile", "kit.challenge.export",
+WITHOUT_TORCH = ["kit", "kit.cli.main", "kit.images.store.work", "kit.images.ingest.run", "kit.profiles.profile", "kit.challenge.export",
                  "kit.challenge.check", "kit.challenge.score", "kit.challenge.submit", "kit.doctor"]  # fmt: skip
 
 
@@ -76,6 +76,6 @@ def test_works_without_torch(module):
 
 
 def test_help_is_quick_and_imports_nothing_heavy():
-    code = "import sys, kit.cli; print([m for m in ('torch', 'pandas', 'matplotlib', 'sklearn') if m in sys.modules])"
+    code = "import sys, kit.cli.main; print([m for m in ('torch', 'pandas', 'matplotlib', 'sklearn') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

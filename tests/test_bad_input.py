@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from kit.errors import UsageError
-from kit.images.phantom_config import PhantomConfig
-from kit.images.source import choose_plates
+from kit.images.phantom.config import PhantomConfig
+from kit.images.source.source import choose_plates
 from kit.recipe import config_from_settings, load_recipe
 from tests.commands import TINY, kit_command, settings
 

@@ -21,7 +21,7 @@ from kit.profiles.table import PLATE, SITE, WELL, open_parquet
 from kit.recipe import load_config
 
 if TYPE_CHECKING:
-    from kit.images.store import Work
+    from kit.images.store.work import Work
 
 _NAMES = ["->".join(direction) for direction in DIRECTIONS]
 _MAPS_A_ROW = 4

@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 
 from kit.config import RunConfig
-from kit.images.tiles import whole_sites
+from kit.images.crops.whole_sites import whole_sites
 from kit.model.views import normalise_site
 from kit.model.vit import Vit
 

@@ -1,239 +1,237 @@
-"""One training step: teacher, student, losses, backwards, clipping, AdamW, moving average.
+"""One process's stay at a run: from the newest checkpoint to the end, or to the moment it is told to stop."""
 
-B samples of this rank, P student passes, I masked passes, N patches, D embedding.
-
-With micro-batches the backbone first runs without gradients to collect every token; the losses then see the whole batch at
-once and give the gradient of each token; the backbone runs again, micro-batch by micro-batch, and carries those gradients
-back. So Sinkhorn, centring, KoLeo and batch normalisation are those of the whole batch, at the price of one more forward pass.
-"""
-
-import contextlib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+import json
+import logging
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from kit.config import RunConfig
+from kit.errors import KitError, StoppedInOrder
+from kit.files import write_whole
+from kit.images.crops.loader import CropBatch, Crops
+from kit.model.checkpoint import Place, best_step, drop_old, newest_checkpoint, put_tensors, save_checkpoint
 from kit.model.clock import Clock
-from kit.model.dino import Arrangement, Centres, Losses, Network, StepTokens, Targets, arrange, compute_losses, make_targets
-from kit.model.distributed import ONE, Group
-from kit.model.draws import Draws, draw_step
-from kit.model.optim import clip, make_optimiser, move_teacher, set_values
-from kit.model.schedules import Schedules, Values
+from kit.model.collapse import Alarm, read_signs
+from kit.model.dino import seeded_network
+from kit.model.distributed import Group
+from kit.model.knn import choose_wells, validate
+from kit.model.metrics import Metrics, memory_gb
+from kit.model.official import put_weights, read_weights
+from kit.model.schedules import total_steps
+from kit.model.step import Learner, StepReport, learn, make_learner, precision
+from kit.model.views import make_view
+from kit.model.views_figure import draw_views_figure
+from kit.progress import progress
+from kit.words import count
 
-
-@dataclass
-class Learner:
-    """Everything a step changes, and what it needs to know."""
-
-    config: RunConfig
-    student: Network
-    teacher: Network
-    optimiser: torch.optim.Optimizer
-    scaler: torch.amp.GradScaler
-    centres: Centres
-    schedules: Schedules
-    arrangement: Arrangement
-    group: Group = ONE
-    autocast: torch.dtype | None = None
-
-    @property
-    def device(self) -> torch.device:
-        return self.student.backbone.cls_token.device
-
-
-def make_learner(
-    config: RunConfig,
-    student: Network,
-    teacher: Network,
-    *,
-    steps: int,
-    steps_per_epoch: int,
-    group: Group = ONE,
-    autocast: torch.dtype | None = None,
-) -> Learner:
-    """Return a Learner at its first step: the teacher equal to the student and without gradients."""
-    teacher.load_state_dict(student.state_dict())
-    teacher.requires_grad_(False)
-    for head in (student.dino_head, student.patch_head, teacher.dino_head, teacher.patch_head):
-        head.join(group)
-    student.backbone.checkpoint_activations = config.train.checkpoint_activations
-    if config.train.compile:
-        for block in (*student.backbone.blocks, *teacher.backbone.blocks):
-            block.compile()
-    token = student.backbone.cls_token
-    zero_K = torch.zeros(config.loss.prototypes, device=token.device, dtype=torch.promote_types(token.dtype, torch.float32))
-    return Learner(
-        config=config,
-        student=student,
-        teacher=teacher,
-        optimiser=make_optimiser(student.parts(), config.train),
-        scaler=torch.amp.GradScaler(token.device.type, enabled=autocast == torch.float16),
-        centres=Centres(zero_K, zero_K.clone()),
-        schedules=Schedules(config.train, config.loss, steps=steps, steps_per_epoch=steps_per_epoch),
-        arrangement=arrange(config.loss, config.crops.local_crops),
-        group=group,
-        autocast=autocast,
-    )
-
-
-def precision(config: RunConfig, device: torch.device) -> torch.dtype | None:
-    """Return the dtype of mixed precision on a device; None for plain float32."""
-    name = config.train.precision
-    if name == "auto":
-        name = "fp32" if device.type == "cpu" else "bf16" if torch.cuda.is_bf16_supported() else "fp16"
-    return {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[name]
+ROLES = {"v1": "first", "w": "second", "v2": "second", "local": "local"}
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class StepReport:
-    """What a step did."""
+class TrainSummary:
+    """What a finished training did."""
 
-    parts: dict[str, Tensor]  # losses by name, global
-    norms: dict[str, Tensor]  # gradient norm per module before clipping; empty if skipped
-    values: Values
-    skipped: bool  # the loss or a gradient was not finite: nothing was changed
-    rescaled: bool  # skipped because fp16 overflowed and the scaler lowers its scale: ordinary, above all at the start
-    targets: Targets
-    teacher_cls_PBD: Tensor
+    run: str
+    folder: Path
+    steps: int
+    minutes: float
+    last: dict = field(default_factory=dict)  # the last line of losses in metrics.jsonl
 
-
-def learn(learner: Learner, views: Mapping[str, Tensor], step: int, clock: Clock | None = None) -> StepReport:
-    """Take one step on a batch and return what it did; a non-finite loss or gradient changes nothing.
-
-    Args:
-        views: `v1`, `w`, `v2` as the arrangement needs, float [B, C, P, P], normalised; `local` [B * L, C, p, p], sample-major.
-        step: counted from 0; with the seed of the configuration it fixes every draw.
-    """
-    clock = clock or Clock()
-    config, group = learner.config, learner.group
-    values = learner.schedules.at(step)
-    set_values(learner.optimiser, values)
-    learner.optimiser.zero_grad(set_to_none=True)
-    B = len(views[learner.arrangement.views[0]])
-    draws = draw_step(config, learner.arrangement, B, step=step, group=group, device=learner.device)
-    with _autocast(learner):
-        with clock.section("teacher"):
-            tokens = _teacher_tokens(learner, views, draws)
-            targets = make_targets(learner.teacher, tokens, learner.centres, config.loss, values.teacher_temperature, group)
-        losses = _backwards(learner, views, draws, targets, values, clock)
-    scale = learner.scaler.get_scale()
-    with clock.section("optimiser"):
-        norms = _apply(learner, losses, values)
-    if norms is not None and targets.cls_mean_K is not None:
-        learner.centres.move(targets.cls_mean_K, targets.patch_mean_K, config.loss.centre_momentum)
-    rescaled = norms is None and scale > 1 and bool(torch.isfinite(losses.parts["loss"]))
-    return StepReport(losses.parts, norms or {}, values, norms is None, rescaled, targets, tokens.cls_PBD)
+    def text(self) -> str:
+        loss = f", loss {self.last['loss']:.3f}" if "loss" in self.last else ""  # a finished run, resumed, takes no step
+        return f"{self.run}: {count(self.steps, 'step')} in {self.minutes:.1f} min{loss}; {self.folder}"
 
 
-def _autocast(learner: Learner) -> contextlib.AbstractContextManager:
-    if learner.autocast is None:
-        return contextlib.nullcontext()
-    return torch.autocast(learner.device.type, dtype=learner.autocast)
+def make_views(batch: CropBatch, learner: Learner, mean_C: Tensor, sd_C: Tensor) -> dict[str, Tensor]:
+    """Return the views of a batch that its loss needs, float32 and normalised."""
+    config = learner.config
+    names = learner.arrangement.views + (("local",) if config.crops.local_crops else ())
+    views = {}
+    for name in names:
+        crops = batch.groups[name]
+        views[name] = make_view(
+            crops.pixels_BCPP, crops.sums_BC, crops.sample_B, config.views,
+            seed=config.seed, role=ROLES[name], channels=config.channels, mean_C=mean_C, sd_C=sd_C,
+        )  # fmt: skip
+    return views
 
 
-def _micro_batches(learner: Learner, samples: int) -> Iterator[slice]:
-    size = -(-samples // learner.config.train.micro_batches)
-    for start in range(0, samples, size):
-        yield slice(start, min(start + size, samples))
+class Session:
+    """Trains, logs, watches and saves."""
 
-
-@torch.no_grad()
-def _teacher_tokens(learner: Learner, views: Mapping[str, Tensor], draws: Draws) -> StepTokens:
-    arrangement = learner.arrangement
-    cls, masked = [], []
-    for part in _micro_batches(learner, draws.samples):
-        stacked = torch.cat([views[view][part] for view in arrangement.teacher])
-        tokens = learner.teacher.backbone(stacked)
-        b = part.stop - part.start
-        cls.append(tokens.cls_BD.unflatten(0, (-1, b)))
-        patch_VBND = tokens.patch_BND.unflatten(0, (-1, b))
-        masked += [patch_VBND[term.teacher].flatten(0, 1)[draws.places(i, part)] for i, term in enumerate(arrangement.ibot)]
-    return StepTokens(torch.cat(cls, dim=1), torch.cat(masked))
-
-
-def _student_tokens(learner: Learner, views: Mapping[str, Tensor], draws: Draws, part: slice) -> StepTokens:
-    arrangement, backbone = learner.arrangement, learner.student.backbone
-    b = part.stop - part.start
-    stacked = torch.cat([views[step.view][part] for step in arrangement.student])
-    tokens = backbone(stacked, draws.mask(part), draws.kept(part, local=False))
-    patch_PBND = tokens.patch_BND.unflatten(0, (-1, b))
-    masked = [patch_PBND[term.student].flatten(0, 1)[draws.places(i, part)] for i, term in enumerate(arrangement.ibot)]
-    local_LBD = None
-    if arrangement.local:
-        crops = len(views["local"]) // draws.samples
-        small = views["local"][part.start * crops : part.stop * crops]
-        local_LBD = backbone(small, None, draws.kept(part, local=True)).cls_BD.unflatten(0, (b, crops)).transpose(0, 1)
-    return StepTokens(tokens.cls_BD.unflatten(0, (-1, b)), torch.cat(masked), local_LBD)
-
-
-def _join(pieces: list[StepTokens]) -> StepTokens:
-    local = None if pieces[0].local_LBD is None else torch.cat([piece.local_LBD for piece in pieces], dim=1)
-    cls_PBD = torch.cat([piece.cls_PBD for piece in pieces], dim=1)
-    return StepTokens(cls_PBD, torch.cat([piece.masked_RD for piece in pieces]), local)
-
-
-def _backwards(
-    learner: Learner, views: Mapping[str, Tensor], draws: Draws, targets: Targets, values: Values, clock: Clock
-) -> Losses:
-    """Run the student and leave its gradients on the parameters."""
-    parts = list(_micro_batches(learner, draws.samples))
-    whole = len(parts) == 1
-    with clock.section("student"), contextlib.nullcontext() if whole else torch.no_grad():
-        tokens = _join([_student_tokens(learner, views, draws, part) for part in parts])
-    if not whole:
-        leaves = [leaf for leaf in (tokens.cls_PBD, tokens.masked_RD, tokens.local_LBD) if leaf is not None]
-        for leaf in leaves:
-            leaf.requires_grad_()
-    with clock.section("losses"):
-        losses = compute_losses(
-            learner.student,
-            tokens,
-            targets,
-            draws.weights(learner.arrangement, parts, learner.group.world).to(tokens.masked_RD.dtype),
-            learner.arrangement,
-            learner.config.loss,
-            teacher_temperature=values.teacher_temperature,
-            samples=draws.samples * learner.group.world,
-            group=learner.group,
-            dtype=learner.autocast,
+    def __init__(self, name: str, work, config: RunConfig, crops: Crops, group: Group, device: torch.device):
+        self.name, self.work, self.folder = name, work, work.run_folder(name)
+        self.config, self.crops, self.group = config, crops, group
+        mean_C, sd_C = work.channel_stats(config.channels)
+        self.mean_C, self.sd_C = (torch.as_tensor(values, dtype=torch.float32, device=device) for values in (mean_C, sd_C))
+        self.steps = total_steps(config.train, crops.steps_per_epoch)
+        self.learner = self._make_learner(device)
+        self.place = Place(0, 0, 0, 0.0)
+        self.alarm = Alarm(self.learner.schedules.warmup)
+        self.collapsed: list[str] = []
+        self.bad = 0
+        self.validation = (
+            choose_wells(work, config, config.plates or None) if config.train.knn_epochs and group.rank == 0 else None
         )
-    with clock.section("student"):
-        learner.scaler.scale(losses.total).backward()
-        if not whole:
-            _carry_back(learner, views, draws, tokens, parts)
-    return losses
+        found = newest_checkpoint(self.folder / "checkpoints")
+        if found:
+            record, tensors = found
+            put_tensors(self.learner, tensors)
+            self.learner.scaler.load_state_dict(record["scaler"])
+            self.place = Place(**record["place"])
+        self.started, self.saved, self.earlier = time.monotonic(), time.monotonic(), self.place.minutes
+        self.clock = Clock()
+        self.metrics = Metrics(self.folder, step=self.place.step, tensorboard=config.train.tensorboard) if self.first else None
 
+    def _make_learner(self, device: torch.device) -> Learner:
+        config = self.config
+        networks = [seeded_network(config.model, config.loss, len(config.channels), config.seed).to(device) for _ in range(2)]
+        if config.model.weights:
+            path = Path(config.model.weights)
+            put_weights(networks[0].backbone, read_weights(path), path)
+        per_epoch, autocast = self.crops.steps_per_epoch, precision(config, device)
+        return make_learner(config, *networks, steps=self.steps, steps_per_epoch=per_epoch, group=self.group, autocast=autocast)
 
-def _carry_back(learner: Learner, views: Mapping[str, Tensor], draws: Draws, whole: StepTokens, parts: list[slice]) -> None:
-    """Run the student again, one micro-batch at a time, and send the gradients of its tokens back through it."""
-    start = 0
-    for part in parts:
-        tokens = _student_tokens(learner, views, draws, part)
-        rows = slice(start, start + len(tokens.masked_RD))
-        start = rows.stop
-        pairs = [(tokens.cls_PBD, whole.cls_PBD.grad[:, part])]
-        if whole.masked_RD.grad is not None:
-            pairs.append((tokens.masked_RD, whole.masked_RD.grad[rows]))
-        if whole.local_LBD is not None:
-            pairs.append((tokens.local_LBD, whole.local_LBD.grad[:, part]))
-        torch.autograd.backward([token for token, _ in pairs], [grad for _, grad in pairs])
+    @property
+    def first(self) -> bool:
+        """Whether this process is the one that writes."""
+        return self.group.rank == 0
 
+    def minutes(self) -> float:
+        return self.earlier + (time.monotonic() - self.started) / 60
 
-def _apply(learner: Learner, losses: Losses, values: Values) -> dict[str, Tensor] | None:
-    """Clip, step and move the teacher; None if something was not finite and nothing was changed."""
-    parameters = list(learner.student.parameters())
-    learner.group.sum_gradients(parameters)
-    learner.scaler.unscale_(learner.optimiser)
-    norms = clip(learner.student.parts(), learner.config.train.clip)
-    finite = torch.isfinite(torch.stack([losses.total.detach(), *norms.values()])).all()
-    if learner.group.max((~finite).float()).item():
-        if learner.scaler.is_enabled():
-            learner.scaler.update()
-        learner.optimiser.zero_grad(set_to_none=True)
-        return None
-    learner.scaler.step(learner.optimiser)
-    learner.scaler.update()
-    move_teacher(learner.teacher, learner.student, values.momentum)
-    return norms
+    def run(self, stopping: list[str], max_hours: float | None) -> TrainSummary:
+        """Train to the end; `stopping` is looked at after every step."""
+        line: dict = {}
+        bar = progress(total=self.steps, label=f"train {self.name}", unit="step")
+        bar.update(self.place.step)
+        try:
+            for batch in self._batches():
+                with self.clock.section("views"):
+                    views = make_views(batch, self.learner, self.mean_C, self.sd_C)
+                report = learn(self.learner, views, self.place.step, self.clock)
+                self.place = Place(self.place.step + 1, batch.epoch, batch.position, self.minutes())
+                bar.update()
+                failed = report.skipped and not report.rescaled
+                if failed:
+                    self._count_bad(report, batch)
+                elif self.place.step % self.config.train.log_steps == 0 or self.place.step == self.steps:
+                    line = self._log(report)
+                    bar.set_postfix(loss=f"{line['loss']:.3f}", sites=f"{line['sites_per_s']:.1f}/s",
+                                    wait=f"{line['data_share']:.0%}", gb=f"{line['memory_gb']:.1f}")  # fmt: skip
+                self.bad = self.bad + 1 if failed else 0
+                self._save_or_stop(stopping, max_hours)
+        finally:
+            bar.close()
+            if self.metrics:
+                self.metrics.close()
+        return TrainSummary(self.name, self.folder, self.place.step, self.minutes(), line)
+
+    def _batches(self) -> Iterator[CropBatch]:
+        """Yield batches from the run's place to its last step; waiting for them is timed as `data`."""
+        epoch, position = self.place.epoch, self.place.position
+        left = self.steps - self.place.step
+        while left > 0:
+            source = self.crops.epoch(epoch, start=position)
+            try:
+                while left > 0:
+                    with self.clock.section("data"):
+                        batch = next(source, None)
+                    if batch is None:
+                        break
+                    left -= 1
+                    yield batch
+            finally:
+                source.close()
+            epoch, position = epoch + 1, 0
+
+    def _count_bad(self, report: StepReport, batch: CropBatch) -> None:
+        """Note a step that was skipped because something was not finite; too many in a row stop the run."""
+        who = ", ".join(f"{row[0]} {row[1]} site {row[2]}" for row in batch.who[:8])
+        what = ", ".join(f"{name} {float(value):g}" for name, value in report.parts.items())
+        log.warning("step %d is not finite and was skipped (%s)", self.place.step, what)
+        if self.metrics:
+            self.metrics.write(self.place.step, {"event": "skipped", "who": [list(row) for row in batch.who]})
+        if self.bad + 1 >= self.config.train.bad_steps:
+            raise KitError(
+                f"{self.bad + 1} steps in a row were not finite, the last at step {self.place.step} ({what}) with {who}; "
+                "lower train.lr, or set train.precision = fp32"
+            )
+
+    def _log(self, report: StepReport) -> dict:
+        """Write the metrics of a step and look for signs of collapse; return the metrics."""
+        seconds = self.clock.take()
+        whole = max(sum(seconds.values()), 1e-9)
+        signs = read_signs(report.targets, report.teacher_cls_PBD[0], report.values.teacher_temperature)
+        steps = self.place.step % self.config.train.log_steps or self.config.train.log_steps
+        line = {
+            **{name: float(value) for name, value in report.parts.items()},
+            "grad_norm": {name: float(value) for name, value in report.norms.items()},
+            "signs": signs._asdict(),
+            **report.values._asdict(),
+            "minutes": self.minutes(),
+            "seconds": seconds,
+            "data_share": seconds.get("data", 0.0) / whole,
+            "sites_per_s": steps * self.config.train.batch / whole,
+            "memory_gb": memory_gb(self.learner.device),
+            "sites_skipped": self.crops.skipped,
+        }
+        if self.metrics:
+            self.metrics.write(self.place.step, line)
+        for alarm in self.alarm.read(self.place.step, signs):
+            self.collapsed.append(alarm)
+            log.warning("%s", alarm)
+            if self.metrics:
+                self.metrics.write(self.place.step, {"event": "collapse", "what": alarm})
+        return line
+
+    def _validate(self) -> bool:
+        """Every train.knn_epochs: k-NN over the validation wells and a figure of views; return whether it was the best so far."""
+        every = round(self.config.train.knn_epochs * self.crops.steps_per_epoch)
+        if self.validation is None or (self.place.step % max(every, 1) and self.place.step < self.steps):
+            return False
+        with self.clock.section("validation"):
+            backbone, statistics = self.learner.teacher.backbone, (self.mean_C, self.sd_C)
+            score = validate(backbone, self.work, self.validation, self.config, *statistics, self.learner.autocast)
+        facts = {"accuracy": score, "chance": self.validation.chance, "wells": len(self.validation.wells)}
+        self.metrics.write(self.place.step, {"event": "knn", **facts})
+        figure = self.folder / "figures" / f"views_{self.place.step:08d}.png"
+        figure.parent.mkdir(exist_ok=True)
+        draw_views_figure(self.work, self.config.views, figure, seed=self.place.step, channels=self.config.channels)
+        best = self.folder / "checkpoints" / "best.json"
+        before = json.loads(best.read_text())["score"] if best_step(best.parent) >= 0 else -1.0
+        if score > before:
+            write_whole(best, json.dumps({"step": self.place.step, "score": score}) + "\n")
+        return score > before
+
+    def _save_or_stop(self, stopping: list[str], max_hours: float | None) -> None:
+        """Save when it is time, at the end, after the best validation, and before stopping."""
+        best = self._validate() if self.first else False
+        done = self.place.step == self.steps
+        late = max_hours is not None and time.monotonic() - self.started >= max_hours * 3600
+        due = best or time.monotonic() - self.saved >= self.config.train.save_minutes * 60
+        failed = bool(self.collapsed) and self.config.train.on_collapse == "stop"
+        flags = torch.tensor([bool(stopping), late, due, failed], dtype=torch.float32, device=self.learner.device)
+        told, late, due, failed = (bool(flag) for flag in self.group.max(flags).tolist())
+        if not (done or told or late or due or failed):
+            return
+        if self.first:
+            extra = {"mean": self.mean_C.tolist(), "sd": self.sd_C.tolist()}
+            save_checkpoint(self.folder / "checkpoints", self.learner, self.place, extra)
+            drop_old(self.folder / "checkpoints", self.config.train.keep)
+        self.group.barrier()
+        self.saved = time.monotonic()
+        if failed:
+            raise KitError("; ".join(self.collapsed) or "another process found the run collapsed")
+        if (told or late) and not done:
+            reason = "SIGTERM" if told else f"--max-hours {max_hours:g}"
+            raise StoppedInOrder(
+                f"{reason}: stopped after step {self.place.step} of {self.steps}, everything saved; "
+                "the same command line with --resume goes on"
+            )

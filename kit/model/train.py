@@ -1,4 +1,4 @@
-"""Train a run. Everything a run is lies in WORK/runs/RUN; the step itself is in loop.py, the loop in session.py."""
+"""Train a run. Everything a run is lies in WORK/runs/RUN; the step itself is in step.py, the loop in loop.py."""
 
 import os
 import signal
@@ -12,10 +12,10 @@ import torch
 from kit.config import RunConfig
 from kit.errors import KitError, UsageError
 from kit.files import write_whole
-from kit.images.crops import Crops
+from kit.images.crops.loader import Crops
 from kit.model.distributed import Group, join_group
+from kit.model.loop import Session, TrainSummary
 from kit.model.plan import out_of_memory
-from kit.model.session import Session, TrainSummary
 from kit.recipe import changed_keys, config_to_toml, load_config
 
 __all__ = ["TrainSummary", "train"]

@@ -9,7 +9,7 @@ import torch
 from kit.config import ViewsConfig
 from kit.errors import KitError
 from kit.files import whole_file
-from kit.images.store import Work
+from kit.images.store.work import Work
 from kit.kernels.elastic_warp import elastic_warp
 from kit.model import views
 

@@ -18,10 +18,10 @@ from torch import Tensor
 from kit.config import CropsConfig, EmbedConfig, RunConfig, StoreConfig
 from kit.errors import UsageError
 from kit.files import write_whole
-from kit.images.tiles import whole_sites
+from kit.images.crops.whole_sites import whole_sites
 from kit.model.checkpoint import is_checkpoint, load_backbone
-from kit.model.loop import precision
 from kit.model.official import model_of, official_backbone, read_weights
+from kit.model.step import precision
 from kit.model.views import normalise_site
 from kit.model.vit import Vit, seeded_vit
 from kit.profiles.runs import run_config
@@ -29,7 +29,7 @@ from kit.profiles.table import PLATE, SITE, WELL
 from kit.recipe import config_to_dict, config_to_toml
 
 if TYPE_CHECKING:
-    from kit.images.store import Work
+    from kit.images.store.work import Work
 
 _READERS = 2  # threads that unpack the next batch while this one is computed
 

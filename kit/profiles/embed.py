@@ -22,7 +22,7 @@ from kit.progress import progress
 from kit.words import count, some
 
 if TYPE_CHECKING:
-    from kit.images.store import Work
+    from kit.images.store.work import Work
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from kit.profiles.wells import merge_sites, place_sites
 from kit.profiles.whiten import whiten as whiten_on_controls
 
 if TYPE_CHECKING:
-    from kit.images.store import Work
+    from kit.images.store.work import Work
 
 log = logging.getLogger(__name__)
 

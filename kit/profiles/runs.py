@@ -9,7 +9,7 @@ from kit.recipe import load_config
 from kit.words import nearest, some
 
 if TYPE_CHECKING:
-    from kit.images.store import Work
+    from kit.images.store.work import Work
 
 
 def run_config(work: "Work", run: str) -> RunConfig:

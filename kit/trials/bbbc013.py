@@ -17,7 +17,7 @@ import pandas as pd
 import kit
 from kit.errors import KitError
 from kit.files import write_whole
-from kit.images.ingest import ingest
+from kit.images.ingest.run import ingest
 from kit.recipe import load_recipe
 from kit.trials import doses
 from kit.trials.command import run

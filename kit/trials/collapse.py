@@ -16,8 +16,8 @@ from pathlib import Path
 
 import kit
 from kit.config import CHANNEL_GROUPS
-from kit.images.ingest import ingest
-from kit.images.phantom import PhantomConfig, make_plates
+from kit.images.ingest.run import ingest
+from kit.images.phantom.plates import PhantomConfig, make_plates
 from kit.model.collapse import QUIET
 from kit.model.dino import arrange
 from kit.model.metrics import read_metrics

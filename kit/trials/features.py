@@ -4,11 +4,11 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from kit.compare import run_name
 from kit.config import RunConfig
-from kit.images.store import Work
+from kit.images.store.work import Work
 from kit.profiles.embed import embed
 from kit.profiles.table import PLATE, SITE, WELL
+from kit.trials.compare import run_name
 
 TRAINED = "trained"
 KEY = [PLATE, WELL, SITE]

@@ -19,8 +19,8 @@ import kit
 from kit.config import CHANNELS, RunConfig
 from kit.errors import KitError
 from kit.files import write_whole
-from kit.images.ingest import ingest
-from kit.images.store import Work
+from kit.images.ingest.run import ingest
+from kit.images.store.work import Work
 from kit.recipe import load_recipe
 from kit.trials.command import run
 from kit.trials.features import TRAINED, feature_sets

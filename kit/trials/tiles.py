@@ -9,7 +9,7 @@ import tifffile
 from kit.errors import KitError
 from kit.files import write_whole
 from kit.images.names import well_name
-from kit.images.store import Work
+from kit.images.store.work import Work
 
 TRAIN, HELD_OUT = "train", "held-out"
 

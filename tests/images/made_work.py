@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 
 from kit.config import StoreConfig
-from kit.images.codecs import find_codec, pack
-from kit.images.container import Container
-from kit.images.shards import write_shard
-from kit.images.store import Work, open_work, write_settings
+from kit.images.store.codecs import find_codec, pack
+from kit.images.store.container import Container
+from kit.images.store.shards import write_shard
+from kit.images.store.work import Work, open_work, write_settings
 
 CHANNELS = ("Mito", "AGP", "RNA")
 

@@ -5,8 +5,7 @@ import torch
 from kit.kernels.elastic_warp import ELASTIC, Warp, elastic_lattice, rotation
 from kit.kernels.microscope_noise import Noise
 from kit.kernels.view import Jitter, Normalise, view, view_reference
-
-from ..tolerances import FLIPS_FUSED_VIEW, FLIPS_SAME_INPUT, TOLERANCE
+from tests.tolerances import FLIPS_FUSED_VIEW, FLIPS_SAME_INPUT, TOLERANCE
 
 CASES = ("as it is", "jitter", "affine", "warp", "noise", "many photons", "mixed noise", "all", "all, dataset", "all, crop")
 

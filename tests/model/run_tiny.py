@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from kit.images.store import open_work
+from kit.images.store.work import open_work
 from kit.model.train import TrainSummary, train
 from tests.model.tiny import CHANNELS, tiny_config
 

@@ -5,7 +5,7 @@ import torch
 
 from kit.model.collapse import Alarm, Signs, read_signs
 from kit.model.dino import Targets, seeded_network
-from kit.model.loop import learn, make_learner
+from kit.model.step import learn, make_learner
 from tests.model.pictures import draw_views, picture_config
 
 TWO_VIEWS = {"local_aggregation": False, "same_view_weight": 1.0}

@@ -12,8 +12,8 @@ import torch.multiprocessing as mp
 
 from kit.errors import UsageError
 from kit.model.distributed import ONE, Group, join_group
-from kit.model.loop import learn
 from kit.model.metrics import read_metrics
+from kit.model.step import learn
 from tests.images.made_work import make_work
 from tests.model.run_tiny import run_tiny
 from tests.model.tiny import as_double, assert_near, random_views, tiny_config, tiny_learner

@@ -10,9 +10,9 @@ from kit.config import CHANNELS, ModelConfig
 from kit.errors import UsageError
 from kit.model.cost import forward_flops, masked_rows, step_flops, step_memory, ways_to_fit
 from kit.model.dino import seeded_network
-from kit.model.loop import learn, make_learner
 from kit.model.losses import prototype_loss, sinkhorn_bias
 from kit.model.plan import plan
+from kit.model.step import learn, make_learner
 from kit.recipe import load_recipe
 from tests.model.tiny import assert_near
 

@@ -8,7 +8,7 @@ import torch
 
 from kit.model.dino import arrange
 from kit.model.draws import draw_step
-from kit.model.loop import learn
+from kit.model.step import learn
 from tests.model.tiny import as_double, as_numpy, assert_near, random_views, stirred_network, tiny_config, tiny_learner
 from tests.oracle import dinov2_numpy, dinov2_torch
 

@@ -13,9 +13,9 @@ import pytest
 import torch
 from safetensors.torch import load
 
-import kit.model.session
+import kit.model.loop
 from kit.errors import KitError, StoppedInOrder, UsageError
-from kit.images.store import write_settings
+from kit.images.store.work import write_settings
 from kit.model.checkpoint import drop_old, load_backbone, newest_checkpoint, read_checkpoint
 from kit.model.metrics import read_metrics
 from kit.recipe import load_config
@@ -212,7 +212,7 @@ def test_too_little_memory_says_what_to_change(folder, monkeypatch):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     with monkeypatch.context() as patch:
-        patch.setattr(kit.model.session, "learn", full)
+        patch.setattr(kit.model.loop, "learn", full)
         with pytest.raises(
             KitError, match=r"out of memory at train\.batch = 6: a step plans .* try --set train\.checkpoint_activations=true"
         ):
@@ -222,7 +222,7 @@ def test_too_little_memory_says_what_to_change(folder, monkeypatch):
 
 
 def test_a_collapse_stops_the_run_if_asked_to(folder, monkeypatch):
-    monkeypatch.setattr(kit.model.session.Alarm, "read", lambda self, step, signs: ["collapse"] if step == 12 else [])
+    monkeypatch.setattr(kit.model.loop.Alarm, "read", lambda self, step, signs: ["collapse"] if step == 12 else [])
     with pytest.raises(KitError, match="collapse"):
         run_tiny(folder, "stopped", train={"on_collapse": "stop"})
     record, _ = newest_checkpoint(folder / "runs" / "stopped" / "checkpoints")
@@ -232,7 +232,7 @@ def test_a_collapse_stops_the_run_if_asked_to(folder, monkeypatch):
 
 
 def test_losses_that_are_not_finite_are_skipped_then_stop_with_the_samples_named(folder, monkeypatch, caplog):
-    real, bad = kit.model.session.make_views, set()
+    real, bad = kit.model.loop.make_views, set()
 
     def poisoned(batch, learner, *statistics):
         views = real(batch, learner, *statistics)
@@ -240,7 +240,7 @@ def test_losses_that_are_not_finite_are_skipped_then_stop_with_the_samples_named
             views["v1"][0, 0, 0, 0] = float("inf")
         return views
 
-    monkeypatch.setattr(kit.model.session, "make_views", poisoned)
+    monkeypatch.setattr(kit.model.loop, "make_views", poisoned)
     with pytest.raises(KitError, match=r"5 steps in a row were not finite, the last at step 11 .* with P[12] A\d\d site \d"):
         run_tiny(folder, "poisoned")
     assert caplog.text.count("is not finite and was skipped") == 6

@@ -9,7 +9,7 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
-import kit.model.session
+import kit.model.loop
 from tests.images.made_work import made_site, make_work
 from tests.model.run_tiny import run_tiny
 from tests.model.tiny import as_numpy
@@ -27,7 +27,7 @@ DRAWN = {}
 def watch(work, run: str, patch: pytest.MonkeyPatch, **changes) -> list[dict]:
     """Train a few steps and return of each: who was in it, the views, the student before it and the KoLeo loss it reported."""
     steps: list[dict] = []
-    make, learn = kit.model.session.make_views, kit.model.session.learn
+    make, learn = kit.model.loop.make_views, kit.model.loop.learn
 
     def making(batch, *rest):
         views = make(batch, *rest)
@@ -40,8 +40,8 @@ def watch(work, run: str, patch: pytest.MonkeyPatch, **changes) -> list[dict]:
         steps[-1]["koleo"] = float(report.parts["koleo"])
         return report
 
-    patch.setattr(kit.model.session, "make_views", making)
-    patch.setattr(kit.model.session, "learn", learning)
+    patch.setattr(kit.model.loop, "make_views", making)
+    patch.setattr(kit.model.loop, "learn", learning)
     run_tiny(work, run, train={"max_steps": STEPS, "batch": BATCH}, model={"drop_path": 0.0}, **changes)
     return steps
 

@@ -13,7 +13,7 @@ import torch
 import kit
 from kit.config import EmbedConfig, ModelConfig
 from kit.errors import KitError, UsageError
-from kit.images.store import write_settings
+from kit.images.store.work import write_settings
 from kit.model.checkpoint import Place, load_backbone, save_checkpoint
 from kit.model.official import official_backbone
 from kit.model.vit import seeded_vit

@@ -1,0 +1,1 @@
+"""What the kit costs, against what a user would take instead."""

@@ -1,0 +1,231 @@
+"""The loader against what one would write with torch's DataLoader: crops a second from the store, and the tile op alone.
+
+Run it as `python -m kit.bench.loader`. One plate of TIFFs is made and ingested in a temporary folder; every contender then
+delivers three crops a sample (two of one site, one of another site of its well), five channels of 1080 px to 518 px, uint8.
+"""
+
+import multiprocessing
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import tifffile
+import torch
+import torch.nn.functional as F
+from torch.utils.data import DataLoader, Dataset
+
+from kit.config import CHANNELS, CropsConfig
+from kit.images.crops.boxes import draw_crops
+from kit.images.crops.loader import Crops
+from kit.images.crops.sampling import WHO, Sampling, sites_to_draw
+from kit.images.ingest.run import ingest
+from kit.images.store.work import Work, open_work
+from kit.kernels.tile import tile
+
+PLATE, SIDE, WELLS, SITES = "BENCH", 1080, 8, 2
+CONFIG = CropsConfig(global_side=518)
+STAINS = CHANNELS[:5]
+THREADS = 2
+ROUNDS, BATCHES = 3, 9
+
+
+def write_plate(folder: Path) -> None:
+    """Write WELLS x SITES x 5 LZW TIFFs with the counts, the noise and the hot pixels of a real plate."""
+    rng = np.random.default_rng(0)
+    images = folder / f"{PLATE}__2020-01-01T00_00_00-Measurement1" / "Images"
+    images.mkdir(parents=True)
+    for well in range(WELLS):
+        for site in range(SITES):
+            for channel in range(len(STAINS)):
+                name = f"r01c{well + 1:02d}f{site + 1:02d}p01-ch{channel + 1}sk1fk1fl1.tiff"
+                tifffile.imwrite(images / name, _image(rng), compression="lzw", rowsperstrip=SIDE)
+
+
+def _image(rng: np.random.Generator) -> np.ndarray:
+    coarse = torch.from_numpy(rng.random((1, 1, SIDE // 15, SIDE // 15), dtype=np.float32))
+    cells = F.interpolate(coarse, (SIDE, SIDE), mode="bicubic").clamp(0, 1)[0, 0].numpy() ** 4
+    counts = rng.poisson(300 + 9000 * cells)
+    counts[tuple(rng.integers(0, SIDE, (2, 3)))] = 40_000
+    return counts.astype(np.uint16)
+
+
+class Samples(Dataset):
+    """Sites and boxes drawn in advance, read by `read(who)` and cropped by torch, as a DataLoader's workers do."""
+
+    def __init__(self, work: Work, read: Callable[[tuple], np.ndarray], batches: int):
+        sampling = Sampling(sites_to_draw(work, CONFIG, STAINS), CONFIG, batch=WELLS, seed=0)
+        who = list(sampling.sites[WHO].itertuples(index=False, name=None))
+        self.read, self.items = read, []
+        for step in range(batches):
+            draw = sampling.draw(step, 0)
+            views = [draw_crops(CONFIG, name, 0, WELLS, (SIDE, SIDE), 0, step, 0)[0] for name in ("v1", "w", "v2")]
+            self.items += [(who[a], who[b], *boxes) for a, b, *boxes in zip(draw.first_B, draw.second_B, *views, strict=True)]
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, index: int) -> list[torch.Tensor]:
+        first, second, *boxes = self.items[index]
+        sites = [torch.from_numpy(self.read(who)) for who in (first, second)]
+        return [torch_crop(sites[i], box) for i, box in zip((0, 0, 1), boxes, strict=True)]
+
+
+def torch_crop(site_CHW: torch.Tensor, box) -> torch.Tensor:
+    """Crop and resize with torch, channels as a batch: of its layouts the fastest here for five channels of uint8."""
+    top, left, height, width = (int(value) for value in box)
+    crop = site_CHW[:, None, top : top + height, left : left + width]
+    return F.interpolate(crop, (CONFIG.global_side, CONFIG.global_side), mode="bilinear", antialias=True)[:, 0]
+
+
+def read_tiffs(folder: Path) -> Callable[[tuple], np.ndarray]:
+    """Return a reader of one site from its TIFFs: decode, then min-max to 8 bits."""
+
+    def read(who: tuple) -> np.ndarray:
+        _, well, site = who
+        name = f"r01c{int(well[1:]):02d}f{site:02d}p01-ch{{}}sk1fk1fl1.tiff"
+        (images,) = folder.glob(f"{PLATE}__*/Images")
+        counts = [tifffile.imread(images / name.format(channel + 1)).astype(np.float32) for channel in range(len(STAINS))]
+        return np.stack([((c - c.min()) / np.ptp(c) * 255).astype(np.uint8) for c in counts])
+
+    return read
+
+
+def kit_batches(work: Work) -> Iterator:
+    with Crops(work, CONFIG, channels=STAINS, batch=WELLS, seed=0, threads=THREADS) as crops:
+        for epoch in range(10_000):
+            yield from crops.epoch(epoch)
+
+
+def torch_batches(samples: Samples) -> Iterator:
+    loader = DataLoader(samples, batch_size=WELLS, num_workers=THREADS, persistent_workers=True, prefetch_factor=2)
+    while True:
+        yield from loader
+
+
+def race(batches: Iterator) -> tuple[float, float]:
+    """Return crops a second and CPU milliseconds a crop over BATCHES batches, the workers already running."""
+    for _ in range(3):
+        next(batches)
+    start, cpu = time.perf_counter(), cpu_seconds()
+    for _ in range(BATCHES):
+        next(batches)
+    crops = BATCHES * WELLS * 3
+    return crops / (time.perf_counter() - start), (cpu_seconds() - cpu) / crops * 1e3
+
+
+def cpu_seconds() -> float:
+    """Return the CPU time of this process and of the workers it has now: it says more than the clock on a busy machine."""
+    total = time.process_time()
+    for child in multiprocessing.active_children():
+        fields = Path(f"/proc/{child.pid}/stat").read_text().rpartition(")")[2].split()
+        total += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return total
+
+
+def race_loaders(folder: Path) -> list[str]:
+    """Race the loaders in turns and return the lines of the table."""
+    write_plate(folder / "plates")
+    ingest(folder / "plates", folder / "work")
+    work = open_work(folder / "work")
+    read_store = lambda who: work.read_site(*who, channels=STAINS)  # noqa: E731
+    contenders = {
+        "kit": lambda: kit_batches(work),
+        "(a) DataLoader, tifffile, torch": lambda: torch_batches(Samples(work, read_tiffs(folder / "plates"), BATCHES + 3)),
+        "(b) DataLoader, store by numpy, torch": lambda: torch_batches(Samples(work, read_store, BATCHES + 3)),
+    }
+    rates = {name: [] for name in contenders}
+    for _ in range(ROUNDS):
+        for name, start in contenders.items():
+            batches = start()
+            rates[name].append(race(batches))
+            batches.close()
+    best = {name: tuple(map(statistics.median, zip(*values, strict=True))) for name, values in rates.items()}
+    stored = sum(path.stat().st_size for path in (folder / "work" / "plates").rglob("0")) / (WELLS * SITES * len(STAINS))
+    lines = [f"loader: crops/s of 518 px x 5, {THREADS} threads or workers, {stored / 1e3:.0f} kB a stored image"]
+    fastest, least = best["kit"]
+    return lines + [
+        f"  {name:40}{rate:8.0f}, {cpu:5.1f} CPU ms a crop   kit is {fastest / rate:.2f} x, by CPU time {cpu / least:.2f} x"
+        for name, (rate, cpu) in best.items()
+    ]
+
+
+def race_tile(side: int, area: tuple[float, float]) -> list[str]:
+    """Race the tile op against torch on 64 crops and return the lines of the table."""
+    sites = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (16, 5, SIDE, SIDE), dtype=np.uint8))
+    config = CropsConfig(global_side=side, global_area=area)
+    box, flip, turn = (torch.from_numpy(a) for a in draw_crops(config, "v1", 0, 64, (SIDE, SIDE), 0, 0, 0))
+    site = torch.arange(64) % 16
+    boxes = [(sites[i], *b) for i, b in zip(site.tolist(), box.tolist(), strict=True)]
+
+    def whole(s, y, x, h, w):
+        return F.interpolate(s[None, :, y : y + h, x : x + w], (side, side), mode="bilinear", antialias=True)
+
+    def last(s, y, x, h, w):
+        crop = s[None, :, y : y + h, x : x + w].contiguous(memory_format=torch.channels_last)
+        return F.interpolate(crop, (side, side), mode="bilinear", antialias=True)
+
+    def apart(s, y, x, h, w):
+        return F.interpolate(s[:, None, y : y + h, x : x + w], (side, side), mode="bilinear", antialias=True)
+
+    contenders = {
+        "kit, mirrored and turned": lambda: tile(sites, site, box, flip, turn, side=side),
+        "kit": lambda: tile(sites, site, box, side=side),
+        "torch, [1, C, h, w]": lambda: [whole(*b) for b in boxes],
+        "torch, channels last": lambda: [last(*b) for b in boxes],
+        "torch, [C, 1, h, w]": lambda: [apart(*b) for b in boxes],
+    }
+    times = {name: [] for name in contenders}
+    for _ in range(5):
+        for name, run in contenders.items():
+            start = time.perf_counter()
+            run()
+            times[name].append(time.perf_counter() - start)
+    took = {name: statistics.median(values[1:]) * 1e3 for name, values in times.items()}
+    fastest = min(value for name, value in took.items() if name.startswith("torch"))
+    lines = [f"tile: ms for 64 crops of {side} px x 5 from {SIDE} px sites, {torch.get_num_threads()} threads"]
+    return lines + [f"  {name:40}{value:8.1f}  {fastest / value:.2f} x torch's best" for name, value in took.items()]
+
+
+def race_gpu(side: int, area: tuple[float, float]) -> list[str]:
+    """Return the tile op's bytes a second on the GPU as a share of a measured copy within its memory."""
+    sites = torch.randint(0, 256, (16, 5, SIDE, SIDE), dtype=torch.uint8, device="cuda")
+    config = CropsConfig(global_side=side, global_area=area)
+    box, flip, turn = (torch.from_numpy(a) for a in draw_crops(config, "v1", 0, 64, (SIDE, SIDE), 0, 0, 0))
+    site, out = torch.arange(64) % 16, torch.empty(64, 5, side, side, dtype=torch.uint8, device="cuda")
+    source, target = (torch.empty(2**30, dtype=torch.uint8, device="cuda") for _ in range(2))
+    copied = 2 * source.numel() / _gpu_seconds(lambda: target.copy_(source))
+    moved = 5 * (box[:, 2] * box[:, 3]).sum().item() + out.numel()
+    rate = moved / _gpu_seconds(lambda: tile(sites, site, box, flip, turn, side=side, out_BCPP=out))
+    name = torch.cuda.get_device_name()
+    return [f"tile on {name}: 64 crops of {side} px x 5, {rate / 1e9:.0f} GB/s, {100 * rate / copied:.0f} % of a device copy"]
+
+
+def _gpu_seconds(run: Callable[[], object]) -> float:
+    """Return the median time of a call on the GPU."""
+    times = []
+    for _ in range(30):
+        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        start.record()
+        run()
+        end.record()
+        end.synchronize()
+        times.append(start.elapsed_time(end) / 1e3)
+    return statistics.median(times[5:])
+
+
+def main() -> None:
+    torch.set_num_threads(THREADS)
+    with tempfile.TemporaryDirectory() as folder:
+        lines = [*race_tile(518, (0.32, 1.0)), *race_tile(98, (0.05, 0.32)), *race_loaders(Path(folder))]
+    if torch.cuda.is_available():
+        lines += [*race_gpu(518, (0.32, 1.0)), *race_gpu(98, (0.05, 0.32))]
+    sys.stdout.write("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,176 @@
+"""The store against its alternatives on the same pixels: bytes, files, and the time to read five channels or a crop of them.
+
+Times are of one process's CPU, so that they mean the same on a busy machine; files come from the page cache.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import imagecodecs
+import numpy as np
+import zarr
+from zarr.codecs import BloscCodec, ZstdCodec
+
+from kit.bench.ingest import Row
+from kit.images.ingest.run import ingest
+from kit.images.store.codecs import CODECS, pack, unpack_into
+from kit.images.store.levels import read_levels
+from kit.images.store.work import Work, open_work
+
+CHANNELS = 5  # of a site that are read
+CROP = 518  # pixels
+FULL_PLATE = 384 * 9  # sites
+
+
+@dataclass(frozen=True)
+class Rival:
+    """Bytes per site, files per plate of 384 wells x 9 sites, and how site `i` and a crop of it are read."""
+
+    name: str
+    bytes_per_site: float
+    files: int
+    read: Callable[[int], np.ndarray]
+    crop: Callable[[int], np.ndarray]
+
+
+def store_rows(sites: list[list[Path]], scratch: Path) -> Iterator[Row]:
+    """Yield codecs, then containers."""
+    lzw = sum(path.stat().st_size for site in sites for path in site) / len(sites)
+    yield Row("one-strip LZW TIFF", lzw / 1e6, "MB/site")
+    pixels = [np.stack([read_levels(path.read_bytes())[0] for path in site]) for site in sites]
+    yield from codec_rows(pixels, lzw)
+    work = _ingest(sites, scratch)
+    for rival in rivals(pixels, work, scratch):
+        for number, site in enumerate(pixels[:2]):
+            np.testing.assert_array_equal(rival.read(number), site[:CHANNELS])
+            np.testing.assert_array_equal(rival.crop(number), site[:CHANNELS, 300 : 300 + CROP, 200 : 200 + CROP])
+        yield Row(f"{rival.name}: stored", rival.bytes_per_site / 1e6, "MB/site", f"{rival.files} files a plate")
+        for what, action in ((f"{CHANNELS} channels", rival.read), (f"a {CROP} px crop of them", rival.crop)):
+            yield Row(
+                f"{rival.name}: {what}", cpu_ms(lambda action=action: [action(n) for n in range(len(pixels))]) / len(pixels), "ms"
+            )
+
+
+def codec_rows(pixels: list[np.ndarray], lzw: float) -> Iterator[Row]:
+    """Yield bytes, encode and decode time of a site's eight images per codec; those of the store first."""
+    out = np.empty((1080, 1080), np.uint8)
+    trials = {
+        name: (lambda image, c=codec: pack(image, c), lambda data, c=codec: unpack_into(out, data, c))
+        for name, codec in CODECS.items()
+    }
+    size = 1080 * 1080
+    for level in (1, 6, 9, 15):
+        trials[f"(zstd level {level})"] = (
+            lambda image, level=level: imagecodecs.zstd_encode(image.ravel(), level=level),
+            lambda data: imagecodecs.zstd_decode(data, out=size),
+        )
+    trials["(blosc, bitshuffle, zstd)"] = (
+        lambda image: imagecodecs.blosc_encode(
+            image.ravel(), level=5, compressor="zstd", shuffle="bit", typesize=1, numthreads=1
+        ),
+        lambda data: imagecodecs.blosc_decode(data, numthreads=1),
+    )
+    trials["(HTJ2K)"] = (lambda image: imagecodecs.htj2k_encode(image, reversible=True), imagecodecs.htj2k_decode)
+    trials["(deflate)"] = (
+        lambda image: imagecodecs.deflate_encode(image.ravel(), level=6),
+        lambda data: imagecodecs.deflate_decode(data, out=size),
+    )
+    for effort in (1, 2):
+        trials[f"(JPEG XL effort {effort})"] = (
+            lambda image, effort=effort: imagecodecs.jpegxl_encode(image, lossless=True, effort=effort, numthreads=1),
+            lambda data: imagecodecs.jpegxl_decode(data, numthreads=1),
+        )
+    for name, (encode, decode) in trials.items():
+        packed = [[bytes(encode(np.ascontiguousarray(image))) for image in site] for site in pixels]
+        stored = sum(len(data) for site in packed for data in site) / len(pixels)
+        yield Row(f"codec {name}: stored", stored / 1e6, "MB/site", f"1/{lzw / stored:.2f} of LZW")
+        images = [np.ascontiguousarray(image) for image in pixels[0]]
+        yield Row(f"codec {name}: encode", cpu_ms(lambda e=encode, i=images: [e(image) for image in i], 2), "ms/site")
+        yield Row(f"codec {name}: decode", cpu_ms(lambda d=decode, p=packed[0]: [d(data) for data in p], 3), "ms/site")
+
+
+def rivals(pixels: list[np.ndarray], work: Work, scratch: Path) -> Iterator[Rival]:
+    """Yield the store, read by kit and by zarr-python, and other layouts of the same images."""
+    plate, wells = work.plates[0], [str(well) for well in work.wells["Metadata_Well"]]
+    names = work.channels[:CHANNELS]
+    folder = work.path / "plates" / f"{plate}.zarr"
+    stored = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / len(pixels)
+    window = slice(300, 300 + CROP), slice(200, 200 + CROP)
+    read = {number: (lambda n=number: work.read_site(plate, wells[n], 1, names)) for number in range(len(wells))}
+    yield Rival(
+        "shard a well, chunk an image (the store, by kit)", stored, 386, lambda n: read[n](), lambda n: read[n]()[:, *window]
+    )
+    array = zarr.open(folder, mode="r")["pixels"]
+    yield Rival(
+        "the same by zarr-python", stored, 386, lambda n: array[n, 0, :CHANNELS], lambda n: array[n, 0, :CHANNELS, *window]
+    )
+    layouts = {
+        "shard a well, chunk a site": {"chunks": (1, 1, 8, 1080, 1080), "shards": (1, 1, 8, 1080, 1080)},
+        "shard a well, chunk a 270 px tile": {"chunks": (1, 1, 1, 270, 270), "shards": (1, 1, 8, 1080, 1080)},
+        "no shards, chunk an image": {"chunks": (1, 1, 1, 1080, 1080)},
+        "shard a well, blosc bitshuffle": {
+            "chunks": (1, 1, 1, 1080, 1080),
+            "shards": (1, 1, 8, 1080, 1080),
+            "compressors": BloscCodec(cname="zstd", shuffle="bitshuffle"),
+        },
+    }
+    for name, layout in layouts.items():
+        path = scratch / name.replace(" ", "-")
+        made = zarr.create_array(
+            path, shape=(len(pixels), 1, 8, 1080, 1080), dtype="u1", **{"compressors": ZstdCodec(level=3), **layout}
+        )
+        made[:] = np.stack(pixels)[:, None]
+        files = [file for file in path.rglob("*") if file.is_file()]
+        size = sum(file.stat().st_size for file in files) / len(pixels)
+        count = 385 if "shards" in layout else FULL_PLATE * 8 + 1
+        yield Rival(
+            f"{name} (zarr-python)",
+            size,
+            count,
+            lambda n, a=made: a[n, 0, :CHANNELS],
+            lambda n, a=made: a[n, 0, :CHANNELS, *window],
+        )
+    raw = np.lib.format.open_memmap(scratch / "raw.npy", "w+", np.uint8, (len(pixels), 8, 1080, 1080))
+    raw[:] = pixels
+    yield Rival(
+        "uncompressed .npy, mapped",
+        8 * 1080 * 1080,
+        1,
+        lambda n: raw[n, :CHANNELS].copy(),
+        lambda n: raw[n, :CHANNELS, *window].copy(),
+    )
+    yield from _tensorstore(folder, stored, window)
+
+
+def _tensorstore(folder: Path, stored: float, window) -> Iterator[Rival]:
+    """Yield the store as TensorStore reads it, where that is installed."""
+    try:
+        import tensorstore
+    except ImportError:
+        return
+    spec = {"driver": "zarr3", "kvstore": {"driver": "file", "path": str(folder / "pixels")}}
+    array = tensorstore.open(spec, open=True, read=True).result()
+    yield Rival(
+        "the store, by TensorStore",
+        stored,
+        386,
+        lambda n: array[n, 0, :CHANNELS].read().result(),
+        lambda n: array[n, 0, :CHANNELS, *window].read().result(),
+    )
+
+
+def cpu_ms(action: Callable[[], object], repeats: int = 4) -> float:
+    """Return the least CPU milliseconds of this process, all its threads, that some runs took."""
+    times = []
+    for _ in range(repeats):
+        started = time.process_time()
+        action()
+        times.append(time.process_time() - started)
+    return min(times) * 1e3
+
+
+def _ingest(sites: list[list[Path]], scratch: Path) -> Work:
+    ingest(sites[0][0].parents[2], scratch / "store")
+    return open_work(scratch / "store")

@@ -1,0 +1,107 @@
+"""The verbs of kit.challenge: export, check, score, report, submit, submissions."""
+
+import sys
+
+import click
+
+import kit
+from kit.cli.options import OUT_FILE, PATH
+from kit.errors import UsageError
+
+
+@click.command()
+@click.argument("profiles", type=PATH)
+@click.option("--ids", type=PATH, required=True, help="The challenge's metadata_test.csv.")
+@click.option("--out", type=OUT_FILE, required=True)
+@click.option("--id-column")
+@click.option("--plate-column")
+@click.option("--well-column")
+def export(profiles, ids, out, **columns):
+    """Write the challenge CSV: every ID once, in the order of --ids."""
+    from kit.challenge.export import export as run
+
+    click.echo(run(profiles, ids, out, **columns).text())
+
+
+@click.command()
+@click.argument("submission", type=PATH)
+@click.option("--ids", type=PATH, required=True)
+def check(submission, ids):
+    """Check a challenge CSV against the ID table."""
+    from kit.challenge.check import check as run
+
+    click.echo(run(submission, ids).text())
+
+
+@click.command()
+@click.argument("files", type=PATH, nargs=-1, required=True)
+@click.option("--metadata", type=PATH, required=True)
+@click.option("--ids", type=PATH, help="metadata_test.csv: which wells count, and the plate and well of each ID.")
+@click.option("--k", default=5, show_default=True)
+@click.option("--metric", type=click.Choice(["cosine", "euclidean"]), default="cosine", show_default=True)
+@click.option("--label", type=click.Choice(["broad_sample", "pert_iname", "inchikey"]), default="broad_sample", show_default=True)
+@click.option("--ties", type=click.Choice(["sklearn", "nearest"]), default="sklearn", show_default=True)
+@click.option("--cross", type=click.Choice(["holdout", "all"]), default="holdout", show_default=True)
+@click.option("--folds", default=5, show_default=True)
+@click.option("--seeds", default=1, show_default=True, help="Number of ways to deal plates into folds.")
+@click.option("--json", "json_path", type=OUT_FILE, help="Write score.json here.")
+def score(files, metadata, ids, json_path, **options):
+    """Score features by k-NN within and across cell lines, folds by plate."""
+    from kit.challenge.score import score_files, scores_text, write_scores
+
+    scores = score_files(files, metadata, ids=ids, **options)
+    click.echo(scores_text(scores))
+    if json_path:
+        write_scores(scores, json_path)
+        click.echo(json_path)
+
+
+@click.command()
+@click.option("--work", type=PATH, required=True)
+@click.option("--out", type=OUT_FILE, required=True)
+def report(work, out):
+    """Write a page about a work folder: plates, runs, scores."""
+    from kit.challenge.report import report as run
+
+    click.echo(run(kit.open(work), out))
+
+
+@click.command()
+@click.argument("submission", type=PATH)
+@click.option("--message", required=True)
+@click.option("--competition", default=None, metavar="SLUG")
+@click.option("--yes", is_flag=True, help="Do not ask before uploading.")
+@click.option("--wait", is_flag=True, help="Wait for the public score.")
+def submit(submission, message, competition, yes, wait):
+    """Upload a submission with the kaggle package, and keep a record of it."""
+    from kit.challenge.submit import prepare, upload
+
+    plan = prepare(submission, message, competition=competition)
+    for warning in plan.warnings:
+        click.echo(f"warning: {warning}", err=True)
+    if yes or _agreed(plan.question()):
+        click.echo(upload(plan, wait=wait).text())
+    else:
+        click.echo("not uploaded")
+
+
+def _agreed(question: str) -> bool:
+    try:
+        return click.confirm(question, err=True)
+    except click.Abort:
+        if sys.stdin.isatty():
+            raise
+        click.echo(err=True)
+        raise UsageError("not uploaded: there is nobody to ask; --yes uploads without asking") from None
+
+
+@click.command()
+@click.option("--competition", default=None, metavar="SLUG")
+def submissions(competition):
+    """Past uploads with their local and public scores."""
+    from kit.challenge.submissions import submissions as run
+
+    click.echo(run(competition=competition))
+
+
+VERBS = (export, check, score, report, submit, submissions)

@@ -1,0 +1,72 @@
+"""The verbs of kit.images: phantom, ingest, views."""
+
+import click
+
+import kit
+from kit.cli.options import PATH, PICTURE, words
+from kit.errors import KitError
+from kit.recipe import config_from_settings, load_recipe
+
+
+@click.command()
+@click.argument("out", type=PATH)
+@click.option("--seed", default=0, show_default=True, help="Everything made follows from it.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="A parameter of the plates, e.g. compounds=6.")
+@click.option("--jobs", type=int, default=None, help="Processes; default: one per core.")
+@click.option("--picture", type=PICTURE, default=None, help="Also draw the plates into this PNG.")
+def phantom(out, seed, settings, jobs, picture):
+    """Make plates with known answers, in the very files the microscope writes."""
+    from kit.images.phantom.plates import PhantomConfig, make_plates
+
+    made = make_plates(out, config_from_settings(PhantomConfig, settings, seed=seed), jobs=jobs)
+    click.echo(made.text())
+    if picture:
+        from kit.images.phantom.figure import draw_plate_figure
+
+        draw_plate_figure(out, picture)
+        click.echo(f"picture: {picture}")
+
+
+@click.command()
+@click.argument("source")
+@click.option("--metadata", type=PATH, help="Folder with the official metadata tables.")
+@click.option("--work", type=PATH, required=True, help="The work folder; made if absent.")
+@click.option("--plates", help="Barcodes, comma-separated; default: all that are found.")
+@click.option("--jobs", type=int, default=None, help="Threads; default: one per core.")
+@click.option("--load-data", help="Folder or URL with <plate>/load_data.csv(.gz).")
+@click.option("--layout", type=PATH, help="CSV with the stage position of each field.")
+@click.option("--scale", type=click.Choice(["image", "plate-percentile"]), default="image", show_default=True)
+@click.option("--bits", type=click.Choice(["8", "16"]), default="8", show_default=True)
+@click.option("--size", type=int, default=None, help="Store sites at this side, pixels, by area averaging.")
+@click.option("--codec", default=None, help="Name of the store's codec.")
+@click.option("--dry-run", is_flag=True, help="Say what would be done, write nothing.")
+@click.option("--verify", is_flag=True, help="Read the whole store again against its checksums.")
+@click.option("--strict", is_flag=True, help="Stop at the first bad file.")
+@click.option("--max-bad", type=float, default=0.1, show_default=True, help="A plate with a larger share of bad images fails.")
+@click.option("--illum", help="Folder with <plate>/<plate>_Illum<Channel>.npy to divide by before scaling.")
+@click.option("--dask", metavar="ADDRESS", help="Address of a Dask scheduler whose workers do the packing.")
+def ingest(source, metadata, work, plates, bits, **options):
+    """Pack plates of microscope TIFFs into the 8-bit store."""
+    from kit.images.ingest.run import ingest as run
+
+    report = run(source, work, metadata=metadata, plates=words(plates, "--plates"), bits=int(bits), **options)
+    click.echo(report.text())
+    if report.failed:
+        more = f" (and {len(report.failed) - 1} more, see above)" if len(report.failed) > 1 else ""
+        raise KitError(f"failed: {report.failed[0]}{more}")
+
+
+@click.command()
+@click.argument("work", type=PATH)
+@click.option("--out", type=PICTURE, required=True, help="A PNG.")
+@click.option("--recipe", default="sslprofiler-local", show_default=True)
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE")
+def views(work, out, recipe, settings):
+    """Draw sites of a work folder under each augmentation."""
+    from kit.model.views_figure import draw_views_figure
+
+    draw_views_figure(kit.open(work), load_recipe(recipe, settings).views, out)
+    click.echo(out)
+
+
+VERBS = (phantom, ingest, views)

@@ -1,0 +1,124 @@
+"""The command line: one function per verb that parses, calls and reports. Heavy imports wait until a verb needs them.
+
+Here: the entry point, and the verbs that span the walk; the others are in images, model and challenge beside it.
+"""
+
+import json
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+
+import click
+
+import kit
+from kit.cli import challenge, images, model
+from kit.cli.options import PATH
+from kit.errors import KitError, StoppedInOrder, UsageError
+from kit.files import is_full
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(kit.__version__)
+def cli():
+    """From Cell Painting plates to a scored submission of the Cell Line Transferability challenge.
+
+    Exit codes: 0 done; 1 failed; 2 wrong usage or configuration; 75 stopped in order, run the same line again; 130 interrupted.
+    """
+
+
+@cli.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def doctor(as_json):
+    """Versions, devices, compiled modules, and which backend each operation would use, with the reason."""
+    from kit.doctor import examine, to_text
+
+    found = examine()
+    click.echo(json.dumps(found, indent=2) if as_json else to_text(found))
+
+
+@cli.command()
+@click.option("--out", type=PATH, default=Path("demo"), show_default=True)
+@click.option("--seed", default=0, show_default=True)
+def demo(out, seed):
+    """The whole walk on made plates: make, ingest, train, embed, profile, export, score."""
+    from kit.demo import run_demo
+
+    click.echo(run_demo(out, seed=seed, say=click.echo))
+
+
+@cli.command()
+@click.option("--work", type=PATH, required=True)
+@click.option("--recipe", "recipes", multiple=True, required=True)
+@click.option("--channels", default="fluorescence", show_default=True, help="One network for each group between +.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Laid over every recipe.")
+@click.option(
+    "--switch",
+    "switches",
+    multiple=True,
+    metavar="'KEY=VALUE ...'",
+    help="One more row with only this changed; channels=A+B too.",
+)
+@click.option("--seeds", default=3, show_default=True)
+@click.option("--baselines", is_flag=True, help="Also random weights and intensity statistics.")
+@click.option("--out", type=PATH, required=True, help="A JSON file; a finished row is not trained again.")
+def compare(work, recipes, channels, settings, switches, seeds, baselines, out):
+    """Train recipes or switches on the same plates, seeds and budget, and score them side by side."""
+    from kit.trials.compare import compare as run
+    from kit.trials.compare import parse_models
+
+    table = run(kit.open(work), recipes, models=parse_models(channels), settings=settings, switches=switches,
+                seeds=range(seeds), baselines=baselines, out=out)  # fmt: skip
+    click.echo(table)
+
+
+for verbs in (images.VERBS, model.VERBS, challenge.VERBS):
+    for verb in verbs:
+        cli.add_command(verb)
+
+
+def _stop_in_order(signum, frame):
+    raise StoppedInOrder("stopped by SIGTERM; run the same command line again to go on")
+
+
+def main() -> None:
+    """Entry point: turn every expected failure into one line and its exit code."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that spin while waiting starve a shared machine
+    logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
+    signal.signal(signal.SIGTERM, _stop_in_order)
+    try:
+        cli.main(standalone_mode=False)
+    except click.exceptions.Exit as ended:
+        sys.exit(ended.exit_code)
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.UsageError as error:
+        verb = " ".join(word for word in sys.argv[1:2] if word in cli.commands)
+        _fail(f"{error.format_message().rstrip('.')} (kit {verb} --help shows what there is)", 2)
+    except click.ClickException as error:
+        _fail(error.format_message(), error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        _fail("interrupted", 130)
+    except StoppedInOrder as stop:
+        _fail(str(stop), 75)
+    except UsageError as error:
+        _fail(str(error), 2, error)
+    except KitError as error:
+        _fail(str(error), 1, error)
+    except OSError as error:
+        _fail(_in_words(error), 1, error)
+
+
+def _in_words(error: OSError) -> str:
+    if is_full(error) and error.filename:
+        return f"no space left for {error.filename}: free some and run the same command again"
+    return f"{error.strerror or error}: {error.filename}" if error.filename else str(error)
+
+
+def _fail(message: str, code: int, error: BaseException | None = None) -> None:
+    if error is not None and os.environ.get("KIT_DEBUG"):
+        raise error
+    click.echo(f"kit: {' '.join(message.split())}", err=True)
+    sys.exit(code)

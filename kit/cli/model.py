@@ -1,0 +1,110 @@
+"""The verbs of kit.model and kit.profiles: train, plan, embed, profile."""
+
+import os
+from collections.abc import Iterable
+
+import click
+
+import kit
+from kit.cli.options import OUT_FILE, PATH, more_than_zero, words
+from kit.config import CHANNELS, RunConfig, channel_names
+from kit.errors import UsageError
+from kit.files import existing_file
+from kit.recipe import load_recipe
+from kit.words import nearest
+
+
+def _run_config(recipe: str, channels: str | None, settings: Iterable[str], **values) -> RunConfig:
+    config = load_recipe(recipe, settings, channels=channel_names(channels) if channels is not None else None, **values)
+    if config.model.weights:
+        existing_file(config.model.weights, "model.weights is a file of weights to start from")
+    return config
+
+
+@click.command()
+@click.option("--work", type=PATH, required=True)
+@click.option("--recipe", default="sslprofiler-local", show_default=True, help="A name, or a .toml file.")
+@click.option("--channels", help="fluorescence, brightfield, all, or names, comma-separated.")
+@click.option("--run", "name", required=True, help="Name of the run.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change one value, e.g. train.lr=1e-4.")
+@click.option("--seed", type=int, default=None)
+@click.option("--epochs", type=float, default=None, help="Short for --set train.epochs=N; crops.epoch says what an epoch is.")
+@click.option("--plates", help="Train on these plates only.")
+@click.option(
+    "--on-bad", type=click.Choice(["fail", "skip"]), help="A damaged image in the store; short for --set crops.on_bad=."
+)
+@click.option("--resume", is_flag=True, help="Continue the run, or start it if absent.")
+@click.option(
+    "--max-hours",
+    type=float,
+    callback=more_than_zero,
+    help="Save everything and exit with 75 after this long; it is looked at between steps.",
+)
+def train(work, recipe, channels, name, settings, seed, epochs, plates, on_bad, resume, max_hours):
+    """Train one model from the sites of a work folder."""
+    from kit.model.train import train as run
+
+    short = {"train.epochs": epochs, "crops.on_bad": on_bad}
+    settings = (*settings, *(f"{key}={value}" for key, value in short.items() if value is not None))
+    config = _run_config(recipe, channels, settings, seed=seed, plates=words(plates, "--plates"))
+    summary = run(kit.open(work), name, config, resume=resume, max_hours=max_hours)
+    if os.environ.get("RANK", "0") == "0":  # of torchrun's processes one speaks
+        click.echo(summary.text())
+
+
+@click.command()
+@click.option("--recipe", default="sslprofiler-local", show_default=True)
+@click.option("--machine", type=click.Choice(["here", "kaggle-2xt4", "h200"]), default="here", show_default=True)
+@click.option("--channels", help="As in kit train.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE")
+@click.option("--work", type=PATH)
+def plan(recipe, machine, channels, settings, work):
+    """Steps, hours, memory and the number of 12-hour runs that a recipe takes."""
+    from kit.model.plan import plan as run
+
+    config, opened = _run_config(recipe, channels, settings), kit.open(work) if work else None
+    there = opened.channels if opened else CHANNELS
+    unknown = [name for name in config.channels if name not in there]
+    if unknown:
+        raise UsageError(
+            f"{work or 'CPJUMP1'} has no channel {unknown[0]}{nearest(unknown[0], there)}; it has {', '.join(there)}"
+        )
+    click.echo(run(config, machine, work=opened))
+
+
+@click.command()
+@click.option("--work", type=PATH, required=True)
+@click.option("--run", "runs", multiple=True, required=True)
+@click.option("--weights", type=PATH, help="A checkpoint instead of the run's last, or a published DINOv2 file.")
+@click.option("--channels", help="As in kit train; for a published file whose run does not exist yet.")
+@click.option("--baseline", type=click.Choice(["random", "intensity"]), help="Write RUN-random or RUN-intensity instead.")
+def embed(work, runs, weights, channels, baseline):
+    """Turn every site into a feature vector with a trained backbone."""
+    from kit.profiles.embed import embed as run
+
+    opened, names = kit.open(work), channel_names(channels) if channels is not None else ()
+    for name in runs:
+        click.echo(run(opened, name, weights=weights, baseline=baseline, channels=names).text())
+
+
+@click.command()
+@click.option("--work", type=PATH, required=True)
+@click.option("--run", "runs", multiple=True, required=True, help="One or more runs; their features are concatenated.")
+@click.option("--out", type=OUT_FILE, required=True, help="A .parquet file.")
+@click.option("--parts", default="cls,patch", show_default=True)
+@click.option("--sites", type=click.Choice(["position", "area", "bilinear", "corners"]), default="position", show_default=True)
+@click.option("--order", type=click.Choice(["file", "position"]), default="file", show_default=True)
+@click.option("--merge", type=click.Choice(["concat", "mean"]), default="concat", show_default=True)
+@click.option("--normalize", type=click.Choice(["none", "centre", "mad"]), default="none", show_default=True)
+@click.option("--whiten", type=click.Choice(["none", "sphere", "tvn"]), default="none", show_default=True)
+@click.option("--align", type=float, default=None, help="Weight kept of a well's own vector, 0 to 1; uses well position.")
+@click.option("--l2", is_flag=True, help="Scale every well's vector to length 1.")
+def profile(work, runs, out, parts, **options):
+    """Merge the sites of every well into one vector, with the post-processing asked for."""
+    from kit.profiles.profile import profile as run
+
+    profiles = run(kit.open(work), runs, out, parts=words(parts, "--parts"), **options)
+    click.echo(f"{out}: {profiles.text()}")
+
+
+VERBS = (train, plan, embed, profile)

@@ -1,0 +1,1 @@
+"""The tiling loader: packed sites in, crops out."""

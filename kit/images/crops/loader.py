@@ -1,0 +1,294 @@
+"""The tiling loader: packed sites in, groups of crops on the device out, read and decoded while the last batch is at work.
+
+B samples of this rank, C channels, P crop side. One thread drives an epoch: it hands sites to a pool of decoding threads,
+fills a ring of host buffers, and tiles each buffer as soon as it is full. What a batch holds follows from
+(seed, epoch, step) alone, so threads, ranks and the place of a resume change no bit of it.
+"""
+
+import contextlib
+import itertools
+import logging
+import queue
+import threading
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from kit.config import CropsConfig
+from kit.errors import KitError, UsageError
+from kit.images.crops.boxes import VIEWS, draw_crops
+from kit.images.crops.reader import BadSite, SiteReader
+from kit.images.crops.ring import Ring
+from kit.images.crops.sampling import WHO, Draw, Sampling, sites_to_draw
+from kit.kernels.tile import tile
+
+RING = 3  # host buffers: one being filled, one full, one being tiled
+BUFFER_BYTES = 96 * 2**20  # of one host buffer; a batch goes through in parts of this size
+PREFETCH = 2  # finished batches waiting
+log = logging.getLogger(__name__)
+IDS_PER_SAMPLE = 1024  # crops of one sample get different ids as long as there are no more than this
+
+
+class Who(NamedTuple):
+    """Where one sample comes from."""
+
+    plate: str
+    well: str
+    site: int
+    second_site: int  # that of v2; the same as `site` if the well has no other or crops.second_site is off
+
+
+@dataclass(frozen=True)
+class CropGroup:
+    """One crop of every sample, or L crops of every sample, sample-major."""
+
+    pixels_BCPP: torch.Tensor  # uint8
+    sums_BC: torch.Tensor  # int64: the sum of each channel of the crop
+    sample_B: torch.Tensor  # int64 on the CPU: names the crop in the whole run; noise and warp are drawn by it
+
+
+@dataclass(frozen=True)
+class CropBatch:
+    """One rank's share of a global batch."""
+
+    groups: dict[str, CropGroup]  # v1, w: two crops of one site; v2: of another site of its well; local
+    who: list[Who]
+    epoch: int
+    position: int  # resume with `epoch(epoch, start=position)` after this batch
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Samples `rows` of this rank's share of a batch, on their way through one host buffer."""
+
+    step: int
+    draw: Draw
+    rows: range
+    buffer: int  # which of the ring
+    reads: list[Future]  # each gives the sample's rows: first and second site
+
+
+class Crops:
+    """Batches of crops of the sites of a work folder.
+
+    An epoch is `steps_per_epoch` batches; the samples left over, fewer than a batch, are dropped. Ranks take equal,
+    disjoint slices of every global batch.
+
+    Args:
+        work: an open work folder.
+        config: table [crops].
+        channels: the channels to read, in this order.
+        batch: samples of a global batch, over all ranks.
+        seed: of the run.
+        plates: the plates to draw from; default: all.
+        rank, world: this process and how many there are.
+        device: where the crops go.
+        threads: decoding threads.
+
+    Raises:
+        UsageError: fewer wells than the batch, a batch that the ranks cannot share equally, an unknown plate.
+        KitError: no site has the channels.
+    """
+
+    def __init__(self, work, config: CropsConfig, *, channels: tuple[str, ...], batch: int, seed: int, plates=None,
+                 rank: int = 0, world: int = 1, device: str | torch.device = "cpu", threads: int = 2):  # fmt: skip
+        if batch % world:
+            raise UsageError(f"train.batch = {batch} cannot be shared by {world} processes; make it a multiple of {world}")
+        self._work, self._config, self._channels, self._seed = work, config, tuple(channels), seed
+        self._sampling = Sampling(sites_to_draw(work, config, self._channels, plates), config, batch=batch, seed=seed)
+        self._who = list(self._sampling.sites[WHO].itertuples(index=False, name=None))
+        self._device, self._threads = torch.device(device), max(1, threads)
+        self._slots = range(rank * batch // world, (rank + 1) * batch // world)
+        self._copies = {"v1": 1, "w": 1, **({"v2": 1} if config.second_site else {})}
+        if config.local_crops:
+            self._copies["local"] = config.local_crops
+        self._in_use = threading.Lock()
+        self._running: tuple[threading.Event, threading.Thread] | None = None
+        self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="crops-read")
+        self._reader = SiteReader(work, self._channels, sorted({plate for plate, _, _ in self._who}))
+        self._sites_each = 1 + config.second_site
+        site_bytes = len(self._channels) * self._reader.size[0] * self._reader.size[1]
+        self._rows = max(1, min(len(self._slots), BUFFER_BYTES // (self._sites_each * site_bytes)))
+        shape = (self._rows, self._sites_each, len(self._channels), *self._reader.size)
+        self._ring = Ring(RING, shape, self._device)
+        self._bad: set[str] = set()
+        self._bad_lock = threading.Lock()
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches in an epoch."""
+        return self._sampling.steps
+
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[CropBatch]:
+        """Yield the batches of an epoch from the one at position `start` on, prepared ahead by a thread of their own."""
+        if not self._in_use.acquire(blocking=False):
+            raise ValueError("a loader gives one epoch at a time: close the other iterator first")
+        ready: queue.Queue = queue.Queue(maxsize=PREFETCH)
+        stop = threading.Event()
+        driver = threading.Thread(target=self._drive, args=(epoch, start, ready, stop), name="crops-drive", daemon=True)
+        self._running = stop, driver
+        try:
+            driver.start()
+            while not stop.is_set() and (item := ready.get()) is not None:
+                if isinstance(item, Exception):
+                    raise item
+                batch, done = item
+                self._ring.hand_over(done, [t for group in batch.groups.values() for t in (group.pixels_BCPP, group.sums_BC)])
+                yield batch
+        finally:
+            stop.set()
+            driver.join()
+            self._in_use.release()
+
+    @property
+    def skipped(self) -> int:
+        """Images that could not be read and were replaced (crops.on_bad = skip)."""
+        return len(self._bad)
+
+    def close(self) -> None:
+        """End all threads and free the buffers; an epoch that is still open gives nothing more."""
+        if self._running:
+            stop, driver = self._running
+            stop.set()
+            driver.join()
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._ring = None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def _drive(self, epoch: int, start: int, ready: queue.Queue, stop: threading.Event) -> None:
+        """Put every batch, then None, or the error that ended the epoch, into `ready`."""
+        with contextlib.closing(_ahead(self._parts(epoch, start), RING)) as parts:
+            last = None
+            try:
+                for batch in self._batches(parts, epoch):
+                    if not _put(ready, batch, stop):
+                        return
+            except Exception as error:  # noqa: BLE001 handed to the thread that asked, which raises it
+                last = error
+        _put(ready, last, stop)
+
+    def _batches(self, parts: Iterator[_Part], epoch: int) -> Iterator[tuple]:
+        """Yield every batch with the event after which its tensors are filled."""
+        for part in parts:
+            if part.rows.start == 0:
+                who = []
+                id_B = torch.from_numpy(part.draw.id_B[self._slots])
+                with self._ring.on_stream():
+                    groups = {name: self._empty_group(name, copies, id_B) for name, copies in self._copies.items()}
+            who += [Who(*self._who[first], self._who[second][2]) for first, second in (read.result() for read in part.reads)]
+            with self._ring.on_stream():
+                sites_SCHW = self._ring.upload(part.buffer, len(part.rows))
+                for name, group in groups.items():
+                    self._tile_part(part, sites_SCHW, name, group, epoch)
+            if part.rows.stop == len(self._slots):
+                yield CropBatch(groups, who, epoch, part.step + 1), self._ring.mark()
+
+    def _parts(self, epoch: int, start: int) -> Iterator[_Part]:
+        """Yield the parts of every batch; their reads are handed to the pool as they are asked for."""
+        buffers = itertools.cycle(range(RING))
+        for step in range(start, self.steps_per_epoch):
+            draw = self._sampling.draw(epoch, step)
+            for first in range(0, len(self._slots), self._rows):
+                rows = range(first, min(first + self._rows, len(self._slots)))
+                buffer = next(buffers)
+                sites_RVCHW = self._ring.wait(buffer).numpy()
+                reads = [self._pool.submit(self._fill, sites_RVCHW[i], draw, self._slots[row]) for i, row in enumerate(rows)]
+                yield _Part(step, draw, rows, buffer, reads)
+
+    def _fill(self, sites_VCHW: np.ndarray, draw: Draw, slot: int) -> tuple[int, int]:
+        """Read one sample and return the rows of its two sites; what cannot be read is replaced if crops.on_bad says so."""
+        first, second = int(draw.first_B[slot]), int(draw.second_B[slot])
+        taken = self._read_one(sites_VCHW[0], [first, *draw.spare[slot]])
+        if self._sites_each == 1:
+            return taken, taken
+        well = self._who[taken][:2]
+        others = [row for row in (second, *draw.spare[slot]) if self._who[row][:2] == well and row != taken]
+        return taken, self._read_one(sites_VCHW[1], [*others, taken] if second != first else [taken])
+
+    def _read_one(self, site_CHW: np.ndarray, candidates: list[int]) -> int:
+        """Read the first of the rows that is readable, and return it; with crops.on_bad = fail there is only the first."""
+        last = None
+        for row in dict.fromkeys(int(row) for row in candidates):
+            try:
+                self._reader.read(*self._who[row], site_CHW)
+                return row
+            except BadSite as error:
+                if self._config.on_bad == "fail":
+                    raise KitError(f"{error}; repair it, or go on without it: crops.on_bad = skip") from error
+                self._note(error)
+                last = error
+        raise KitError(f"{last}; no readable site is left to take its place")
+
+    def _note(self, error: BadSite) -> None:
+        with self._bad_lock:
+            if str(error) not in self._bad:
+                self._bad.add(str(error))
+                log.warning("skipped %s (%d so far)", error, len(self._bad))
+
+    def _empty_group(self, name: str, copies: int, id_B: torch.Tensor) -> CropGroup:
+        side = self._config.local_side if name == "local" else self._config.global_side
+        crops, channels = len(id_B) * copies, len(self._channels)
+        return CropGroup(
+            pixels_BCPP=torch.empty(crops, channels, side, side, dtype=torch.uint8, device=self._device),
+            sums_BC=torch.empty(crops, channels, dtype=torch.int64, device=self._device),
+            sample_B=(id_B[:, None] * IDS_PER_SAMPLE + VIEWS[name] + torch.arange(copies)).flatten(),
+        )
+
+    def _tile_part(self, part: _Part, sites_SCHW: torch.Tensor, name: str, group: CropGroup, epoch: int) -> None:
+        """Cut this group's crops of the part's samples into their places."""
+        copies, views = self._copies[name], self._sites_each
+        draws = [self._draw_crops(name, copy, epoch, part.step) for copy in range(copies)]
+        box_B4, flip_B, turn_B = (
+            torch.from_numpy(np.stack(arrays, axis=1)[part.rows].reshape(len(part.rows) * copies, *arrays[0].shape[1:]))
+            for arrays in zip(*draws, strict=True)
+        )
+        site_B = torch.arange(len(part.rows)).repeat_interleave(copies) * views + (views - 1 if name == "v2" else 0)
+        place = slice(part.rows.start * copies, part.rows.stop * copies)
+        _, group.sums_BC[place] = tile(
+            sites_SCHW, site_B, box_B4, flip_B, turn_B,
+            side=group.pixels_BCPP.shape[-1], out_BCPP=group.pixels_BCPP[place], threads=self._threads,
+        )  # fmt: skip
+
+    def _draw_crops(self, name: str, copy: int, epoch: int, step: int) -> tuple[np.ndarray, ...]:
+        arrays = draw_crops(self._config, name, copy, self._sampling.batch, self._reader.size, self._seed, epoch, step)
+        return tuple(array[self._slots] for array in arrays)
+
+
+def _ahead(parts: Iterator[_Part], count: int) -> Iterator[_Part]:
+    """Keep `count` parts being read, the one given out included; at the end no read is left running."""
+    waiting: deque[_Part] = deque()
+    try:
+        for part in parts:
+            waiting.append(part)
+            if len(waiting) == count:
+                yield waiting[0]
+                waiting.popleft()
+        while waiting:
+            yield waiting[0]
+            waiting.popleft()
+    finally:
+        reads = [read for part in waiting for read in part.reads]
+        for read in reads:
+            read.cancel()
+        wait(reads)
+
+
+def _put(ready: queue.Queue, item: object, stop: threading.Event) -> bool:
+    """Put an item, unless nobody wants it any more."""
+    while not stop.is_set():
+        try:
+            ready.put(item, timeout=0.1)
+            return True
+        except queue.Full:
+            continue
+    return False

@@ -1,0 +1,74 @@
+"""Reads stored sites for the loader: only the channels asked for, straight from the shards into a given buffer.
+
+An image is one chunk of its well's shard, so a channel that is not wanted is never touched. C channels, H W site pixels.
+"""
+
+import errno
+
+import numpy as np
+
+from kit.errors import KitError
+from kit.images.store.codecs import unpack
+from kit.images.store.shards import Shard
+
+_DAMAGE = (errno.EIO, errno.EINVAL)  # what a failing disk and a nonsensical place in a file answer
+
+
+class BadSite(KitError):
+    """One image cannot be read; the message names plate, well, site and channel."""
+
+
+class SiteReader:
+    """Reads sites of an open work folder. Safe to share between threads; keeps no file open.
+
+    Raises:
+        KitError: the plates' sites differ in size.
+    """
+
+    def __init__(self, work, channels: tuple[str, ...], plates):
+        self._work, self._channels = work, channels
+        sizes = {plate: (work.container(plate).height, work.container(plate).width) for plate in plates}
+        first, size = next(iter(sizes.items()))
+        other = next((plate for plate in sizes if sizes[plate] != size), None)
+        if other:
+            raise KitError(
+                f"sites of {first} are {size[0]} x {size[1]} px, those of {other} {sizes[other][0]} x {sizes[other][1]}; "
+                "train on plates of one size, or ingest them with the same --size"
+            )
+        self.size = size
+
+    def read(self, plate: str, well: str, site: int, out_CHW: np.ndarray) -> None:
+        """Fill `out_CHW`, uint8, with one site.
+
+        Raises:
+            BadSite: an image is damaged or missing.
+            KitError: the store is gone, or the system refuses to read it.
+        """
+        try:
+            container = self._work.container(plate)
+            shard = Shard(container.shard(well), container.chunks)
+            for channel, image_HW in zip(self._channels, out_CHW, strict=True):
+                image_HW[:] = self._image(container, shard, plate, well, site, channel)
+        except FileNotFoundError as error:
+            if not (self._work.path / "store.toml").is_file():
+                raise KitError(f"the store {self._work.path} is gone: it was removed or unmounted while it was read") from error
+            raise BadSite(f"plate {plate} well {well} site {site}: {error.filename} is missing") from error
+        except OSError as error:
+            if error.errno not in _DAMAGE:
+                raise KitError(f"cannot read plate {plate} well {well}: {error}") from error
+            raise BadSite(f"plate {plate} well {well} site {site}: {error}") from error
+        except KitError as error:
+            if isinstance(error, BadSite):
+                raise
+            raise BadSite(f"plate {plate} well {well} site {site}: {error}") from error
+
+    def _image(self, container, shard: Shard, plate: str, well: str, site: int, channel: str) -> np.ndarray:
+        chunk = container.chunk(site, channel)
+        try:
+            if not shard.has(chunk):
+                raise KitError("it is not in the store")
+            if self._work.settings.bits != 8:  # counts: the work folder knows how to scale them
+                return self._work.read_site(plate, well, site, [channel])[0]
+            return unpack(shard.read(chunk), container.codec, self.size, container.dtype)
+        except (KitError, RuntimeError, ValueError) as error:
+            raise BadSite(f"plate {plate} well {well} site {site} {channel} in {shard.path}: {error}") from error

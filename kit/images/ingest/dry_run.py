@@ -1,0 +1,139 @@
+"""--dry-run: what an ingest would find and make, and how long it would take. Nothing is written."""
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from kit.config import StoreConfig
+from kit.errors import KitError, UsageError
+from kit.images.ingest.labels import relabel
+from kit.images.ingest.plate import PlateWork, plan_plate
+from kit.images.ingest.report import megabytes
+from kit.images.ingest.well import scaled
+from kit.images.metadata import Metadata
+from kit.images.source.folders import Reader
+from kit.images.source.grid import draw_grid
+from kit.images.source.locate import Locator
+from kit.images.source.positions import Positions
+from kit.images.source.source import Source
+from kit.images.source.tiff import BadImage
+from kit.images.store.codecs import pack
+from kit.words import count, some
+
+_SAMPLE = 24  # images per plate that are read, scaled and encoded to estimate bytes and time
+
+
+@dataclass
+class PlannedPlate:
+    """One plate as it would be packed."""
+
+    work: PlateWork
+    positions: Positions
+    unlabelled: str
+    complete: bool  # packed already
+    relabel: bool  # and its labels would be brought up to date
+    bytes_in: int
+    bytes_out: int
+    seconds: float  # of one thread
+
+    def text(self) -> str:
+        """Return some lines for people."""
+        plate, container = self.work.plate, self.work.container
+        per_well = sorted({sum(1 for well, _ in plate.images if well == name) for name in plate.wells})
+        sites = f"{' or '.join(map(str, per_well))} site{'' if per_well == [1] else 's'} a well"
+        images = f"{count(self.work.images, 'image')} of {count(len(plate.channels), 'channel')}"
+        stored = f" to be stored at {container.height} x {container.width}" if container.image_shape != self.work.shape else ""
+        lines = [
+            f"{plate.barcode}: {count(len(plate.wells), 'well')}, {sites}, {images}, "
+            f"{self.work.shape[0]} x {self.work.shape[1]} pixels{stored}",
+            f"  {megabytes(self.bytes_in)} in, about {megabytes(self.bytes_out)} out",
+        ]
+        if self.complete:
+            lines.append("  complete already" + ("; its table would get the labels of --metadata" if self.relabel else ""))
+        if self.unlabelled:
+            lines.append(f"  without labels: {self.unlabelled}")
+        missing = [f"{well} site {site}" for well, site in plate.missing_sites()]
+        lacking = [f"{well} site {site} {channel}" for well, site, channel in plate.missing_channels()]
+        lines += [
+            f"  {count(len(items), what)} missing: {some(items)}"
+            for what, items in (("site", missing), ("image", lacking))
+            if items
+        ]
+        lines.append(f"  positions: {self.positions.source}")
+        lines.append(draw_grid({site: self.positions.of(plate.wells[0], site) for site in plate.fields} if self._known() else {}))
+        return "\n".join(lines)
+
+    def _known(self) -> bool:
+        return self.positions.source != "none"
+
+
+@dataclass
+class DryRun:
+    """What an ingest would do."""
+
+    jobs: int
+    plates: list[PlannedPlate] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+
+    def text(self) -> str:
+        """Return the plan for people."""
+        open_plates = [plate for plate in self.plates if not plate.complete]
+        total_in, total_out = (sum(getattr(plate, key) for plate in open_plates) for key in ("bytes_in", "bytes_out"))
+        seconds = sum(plate.seconds for plate in open_plates) / self.jobs
+        lines = [plate.text() for plate in self.plates] + self.failed
+        lines.append(
+            f"{count(len(open_plates), 'plate')} to pack: {megabytes(total_in)} in, about {megabytes(total_out)} out, "
+            f"about {_duration(seconds)} with {count(self.jobs, 'thread')}; nothing was written"
+        )
+        return "\n".join(lines)
+
+
+def dry_run(
+    chosen: list[str], folder: Path, settings: StoreConfig, metadata: Metadata | None, source: Source, locator: Locator,
+    reader: Reader, illum: Path | None, jobs: int,
+) -> DryRun:  # fmt: skip
+    """Plan every plate from its listing and a sample of its images."""
+    plan = DryRun(jobs)
+    for barcode in chosen:
+        try:
+            work = plan_plate(source.plate(barcode), folder, settings, reader, illum)
+            bytes_in, bytes_out, seconds = _estimate(work, reader)
+        except UsageError:
+            raise
+        except KitError as error:
+            plan.failed.append(f"{barcode}: {error}")
+            continue
+        passes = 2 if settings.scale == "plate-percentile" else 1
+        unlabelled = metadata.why_unlabelled(barcode) if metadata else "no --metadata"
+        table = folder / f"{barcode}.parquet"
+        complete = table.is_file()
+        relabelled = complete and relabel(table, metadata, write=False)
+        positions = locator.locate(work.plate)
+        plan.plates.append(PlannedPlate(work, positions, unlabelled, complete, relabelled, bytes_in, bytes_out, seconds * passes))
+    return plan
+
+
+def _estimate(work: PlateWork, reader: Reader) -> tuple[int, int, float]:
+    """Return bytes in, bytes out and one thread's seconds for the plate, from images spread over it."""
+    images = [(job, channel, file) for job in work.jobs() for _, channel, file in job.in_order()]
+    sample = images[:: max(len(images) // _SAMPLE, 1)]
+    read = encoded = done = 0
+    started = time.perf_counter()
+    for job, channel, file in sample:
+        try:
+            data = reader(file)
+            pixels, _, _ = scaled(data, job, channel)
+        except (BadImage, FileNotFoundError):
+            continue
+        read, encoded, done = read + len(data), encoded + len(pack(pixels, work.container.codec)), done + 1
+    if not done:
+        raise KitError(f"none of {count(len(sample), 'image')} tried can be read")
+    known = sum(max(file.size, 0) for _, _, file in images)
+    seconds = (time.perf_counter() - started) / done
+    return known or read * len(images) // done, encoded * len(images) // done, seconds * len(images)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,32 @@
+"""The labels of plates that are packed already: brought up to date in the plate's table, while its pixels stay as they are."""
+
+from pathlib import Path
+
+from kit.images.metadata import Metadata
+from kit.images.store.tables import add_metadata, read_record, read_table, write_table
+
+
+def relabel(path: Path, metadata: Metadata | None, *, write: bool = True) -> bool:
+    """Give a complete plate's table the labels of `metadata` where it has others or none; return whether it changed.
+
+    The table is written whole, so a kill leaves the old one or the new one. Without metadata, or where they do not know the
+    plate's wells, it stays as it is.
+
+    Args:
+        path: WORK/plates/<barcode>.parquet.
+        write: False: only say what would change.
+    """
+    if metadata is None or not metadata.is_labelled(path.stem):
+        return False
+    before = read_table(path)
+    after = add_metadata(before, path.stem, metadata)
+    if after.equals(before):
+        return False
+    if write:
+        write_table(path, after, {**read_record(path), "unlabelled": ""})
+    return True
+
+
+def why_unlabelled(path: Path) -> str:
+    """Return why a complete plate's table has no labels, as it was when it was packed; empty where it has them."""
+    return read_record(path)["unlabelled"]

@@ -1,0 +1,65 @@
+"""What stands around an ingest: one at a time per store, one choice of settings, and errors of the disk in plain words."""
+
+import contextlib
+from dataclasses import asdict
+from pathlib import Path
+
+import filelock
+
+from kit.config import StoreConfig
+from kit.errors import KitError, UsageError
+from kit.files import is_full
+from kit.images.store.work import read_settings, write_settings
+
+
+@contextlib.contextmanager
+def only_one(work: Path):
+    """Hold the store's lock.
+
+    Raises:
+        KitError: another ingest holds it.
+    """
+    work.mkdir(parents=True, exist_ok=True)
+    lock = filelock.FileLock(work / ".ingest.lock")
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout as error:
+        raise KitError(f"another kit ingest is writing to {work}: wait for it, or use another --work") from error
+    try:
+        for part in (*work.glob(".*.part"), *work.glob("plates/.*.part")):
+            part.unlink()  # of a killed ingest: none is at work now
+        yield
+    finally:
+        lock.release()
+
+
+@contextlib.contextmanager
+def disk_errors(work: Path):
+    """Turn what the operating system has against writing the store into one line."""
+    try:
+        yield
+    except OSError as error:
+        if is_full(error):
+            raise KitError(f"no space left for {work}: free some and run the same command again; it goes on from here") from error
+        raise KitError(f"{error.filename or work}: {error.strerror or error}") from error
+
+
+def agree(work: Path, settings: StoreConfig) -> None:
+    """Record the settings in a new store.
+
+    Raises:
+        UsageError: the store was made with others.
+    """
+    there = read_settings(work)
+    if there is None:
+        write_settings(work, settings)
+    elif there != settings:
+        unlike = next(key for key in asdict(there) if getattr(there, key) != getattr(settings, key))
+        before, now = (_as_option(unlike, getattr(which, unlike)) for which in (there, settings))
+        raise UsageError(f"{work} was made {before}, not {now}: give the same, or another --work")
+
+
+def _as_option(key: str, value: object) -> str:
+    if key == "illumination":
+        return "with --illum" if value else "without --illum"
+    return f"with --{key} {value}" if value else f"without --{key}"

@@ -1,0 +1,130 @@
+"""A plate on its way into the store: what it will hold, its wells as jobs, what has become of them, and its completion."""
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from kit.config import StoreConfig
+from kit.errors import KitError
+from kit.images.ingest.prepare import find_illumination, read_illumination, shrunken_shape
+from kit.images.ingest.quality import add_quality
+from kit.images.ingest.report import PlateReport
+from kit.images.ingest.well import WellJob, WellRecord, probe
+from kit.images.metadata import Metadata
+from kit.images.source.folders import Reader
+from kit.images.source.plates import Plate
+from kit.images.source.positions import Positions
+from kit.images.store.codecs import find_codec
+from kit.images.store.container import Container, open_container
+from kit.images.store.tables import add_metadata, level_sums, sites_table, write_table
+from kit.words import count
+
+MADE_BY = "kit ingest"
+
+
+@dataclass
+class PlateWork:
+    """A plate being packed into `folder`, WORK/plates."""
+
+    plate: Plate
+    folder: Path
+    settings: StoreConfig
+    container: Container
+    shape: tuple[int, int]  # of the images as they come
+    illumination: dict[str, Path]
+    positions: Positions = field(default_factory=Positions)
+    ranges: dict[str, tuple[int, int]] = field(default_factory=dict)
+    records: dict[str, WellRecord] = field(default_factory=dict)
+    kept: int = 0  # images of wells that an earlier ingest had committed
+    failed: str = ""
+
+    @property
+    def progress_folder(self) -> Path:
+        """Where the records of committed wells lie until the plate is complete."""
+        return self.folder / f"{self.plate.barcode}.progress"
+
+    @property
+    def images(self) -> int:
+        """Images of the plate."""
+        return sum(len(files) for files in self.plate.images.values())
+
+    def jobs(self) -> Iterator[WellJob]:
+        """Yield every well."""
+        wells: dict[str, dict] = {well: {} for well in self.container.wells}
+        for (well, site), files in self.plate.images.items():
+            wells[well].update({(site, channel): file for channel, file in files.items()})
+        for well, images in wells.items():
+            record = self.progress_folder / f"{well}.json"
+            yield WellJob(well, images, self.container, self.settings, self.shape, record, self.ranges, self.illumination)
+
+    def take(self, record: WellRecord, bad_share: float, strict: bool) -> None:
+        """Note what became of a well.
+
+        Raises:
+            KitError: `strict`, and an image is bad.
+        """
+        self.records[record.well] = record
+        bad = [item for record in self.records.values() for item in record.bad]
+        if strict and bad:
+            raise KitError(f"{bad[0]['path']}: {bad[0]['reason']} (--strict)")
+        if len(bad) > bad_share * self.images:
+            example = f"{bad[0]['path']} ({bad[0]['reason']})"
+            self.failed = f"more than {bad_share:.0%} of its {count(self.images, 'image')} are bad, for example {example}"
+
+    def is_done(self) -> bool:
+        """Return whether every well is committed."""
+        return len(self.records) == len(self.container.wells)
+
+    def complete(self, metadata: Metadata | None, source: str) -> PlateReport:
+        """Write the plate's table, which makes it part of the store; the report names files from `source` on."""
+        barcode, records = self.plate.barcode, [self.records[well] for well in self.container.wells]
+        table = sites_table(barcode, records, self.container.channels, self.positions)
+        if table.empty:
+            raise KitError(f"{barcode}: none of its {count(self.images, 'image')} could be read")
+        table = add_quality(table, self.container.channels, self.container.height * self.container.width)
+        table = add_metadata(table, barcode, metadata)
+        report = PlateReport.of(self.plate, self.positions, records, table, metadata, kept=self.kept, source=source)
+        record = {"plate": barcode, "levels": level_sums(records), "illumination": sorted(self.illumination), **report.record()}
+        write_table(self.folder / f"{barcode}.parquet", table, record)
+        shutil.rmtree(self.progress_folder)
+        return report
+
+
+def begin_plate(plate: Plate, folder: Path, settings: StoreConfig, reader: Reader, illum: Path | None) -> PlateWork:
+    """Lay out the plate's container, or find it as an earlier ingest began it.
+
+    Raises:
+        KitError: it was begun with other images, or none can be read.
+    """
+    work = plan_plate(plate, folder, settings, reader, illum)
+    container = work.container
+    for place in (container.folder, work.progress_folder):
+        for part in place.rglob(".*.part"):
+            part.unlink()  # of a killed ingest; the store's lock says that none is at work
+    if (container.folder / "pixels" / "zarr.json").is_file() and open_container(container.folder) != container:
+        raise KitError(f"it was begun with other images; delete {container.folder} to start it again")
+    container.write({"plate": plate.barcode, "made_by": MADE_BY})
+    return work
+
+
+def tidy(folder: Path, barcode: str) -> None:
+    """Remove what an ingest killed at the very end of a plate left beside the complete plate."""
+    shutil.rmtree(folder / f"{barcode}.progress", ignore_errors=True)
+
+
+def plan_plate(plate: Plate, folder: Path, settings: StoreConfig, reader: Reader, illum: Path | None) -> PlateWork:
+    """Say what the plate's container will hold; nothing is written."""
+    shape = probe(plate.files(), reader)
+    dtype = np.dtype(np.uint8 if settings.bits == 8 else np.uint16)
+    size = shrunken_shape(*shape, settings.size)
+    codec = find_codec(settings.codec)
+    container = Container(
+        folder / f"{plate.barcode}.zarr", plate.wells, plate.fields, plate.channels, *size, dtype=dtype, codec=codec
+    )
+    illumination = find_illumination(illum, plate.barcode, plate.channels) if illum else {}
+    for path in illumination.values():
+        read_illumination(path, shape)  # a function that cannot be used is known before the first image
+    return PlateWork(plate, folder, settings, container, shape, illumination)

@@ -1,0 +1,187 @@
+"""What an ingest did, in words: per plate what was found, what lacked, what was set aside."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+
+from kit.config import CHANNELS
+from kit.images.ingest.quality import BLURRED
+from kit.images.ingest.well import WellRecord
+from kit.images.metadata import Metadata
+from kit.images.source.plates import Plate
+from kit.images.source.positions import Positions
+from kit.words import count, some
+
+FEW_LEVELS = 32  # grey levels between percentiles 0.5 and 99.5 below which a channel is warned of
+
+
+@dataclass
+class PlateReport:
+    """One packed plate."""
+
+    barcode: str
+    wells: int
+    sites: int
+    images: int
+    kept: int  # images that an earlier ingest had packed
+    channels: tuple[str, ...]
+    position_source: str
+    unlabelled: str  # why, where it is
+    missing_wells: list[str]
+    missing_sites: list[str]
+    missing_channels: list[str]
+    bad: list[dict]
+    gone: list[str]  # paths that were listed and not there
+    doubts: list[str]
+    ignored: int
+    bytes_in: int
+    bytes_out: int
+    levels: dict[str, int]  # channel -> median grey levels in use
+    saturated: dict[str, int]  # channel -> pixels
+    constant: int  # images of one value, stored as zeros
+    empty: list[str]  # sites without cells, by their contrast
+    blurred: list[str]  # sites far less sharp than the plate
+    source: str  # the folder from which on files are named in words
+
+    @classmethod
+    def of(
+        cls,
+        plate: Plate,
+        positions: Positions,
+        records: list[WellRecord],
+        table: pd.DataFrame,
+        metadata: Metadata | None,
+        kept: int,
+        source: str,
+    ):
+        """Summarise a plate from its listing, its records and its table."""
+        channels = [channel for channel in plate.channels if f"{channel}_levels" in table]
+        labelled = metadata is not None and metadata.is_labelled(plate.barcode)
+        expected = set(metadata.wells(plate.barcode)["Metadata_Well"]) if labelled else set()
+        images = [image for record in records for image in record.images]
+        return cls(
+            barcode=plate.barcode,
+            wells=table["Metadata_Well"].nunique(),
+            sites=len(table),
+            images=len(images),
+            kept=kept,
+            channels=plate.channels,
+            position_source=positions.source,
+            unlabelled="" if labelled else (metadata.why_unlabelled(plate.barcode) if metadata else "no --metadata"),
+            missing_wells=sorted(expected - set(plate.wells)),
+            missing_sites=[f"{well} site {site}" for well, site in plate.missing_sites()],
+            missing_channels=[f"{well} site {site} {channel}" for well, site, channel in plate.missing_channels()],
+            bad=[bad for record in records for bad in record.bad],
+            gone=[path for record in records for path in record.missing],
+            doubts=[path for record in records for path in record.doubts],
+            ignored=len(plate.ignored),
+            bytes_in=sum(record.bytes_in for record in records),
+            bytes_out=sum(record.bytes_out for record in records),
+            levels={channel: int(table[f"{channel}_levels"].median()) for channel in channels},
+            saturated={channel: int(table[f"{channel}_saturated"].sum()) for channel in channels},
+            constant=sum(image["least"] == image["most"] for image in images),
+            empty=_sites(table[table["empty"]]),
+            blurred=_sites(table[(table["focus"] < BLURRED) & ~table["empty"]]),
+            source=source,
+        )
+
+    def record(self) -> dict:
+        """Return what is kept of it in the plate's table file."""
+        return {key: getattr(self, key) for key in ("position_source", "unlabelled", "bad", "doubts", "bytes_in", "bytes_out")}
+
+    def text(self) -> str:
+        """Return some lines for people."""
+        lines = [
+            f"{self.barcode}: {count(self.wells, 'well')}, {count(self.sites, 'site')}, {count(self.images, 'image')} of "
+            f"{count(len(self.channels), 'channel')}; "
+            f"{megabytes(self.bytes_in)} of TIFF became {megabytes(self.bytes_out)}; positions: {self.position_source}"
+        ]
+        if self.kept:
+            lines.append(f"  of these, {count(self.kept, 'image')} had been packed by an earlier run")
+        if self.unlabelled:
+            lines.append(f"  without labels: {self.unlabelled}")
+        lacking = [name for name in CHANNELS if name not in self.channels]
+        if len(lacking) < len(CHANNELS) and lacking:
+            lines.append(f"  incomplete: no images of {', '.join(lacking)}")
+        for what, items in (
+            ("well* of the plate map without images", self.missing_wells),
+            ("site* missing", self.missing_sites),
+            ("image* missing", self.missing_channels),
+            ("image* listed but not there", [self._within(path) for path in self.gone]),
+            ("bad image* set aside", [f"{self._within(bad['path'])} ({bad['reason']})" for bad in self.bad]),
+            ("site* looking empty", self.empty),
+            (f"site* with less than {BLURRED:.0%} of the plate's usual sharpness", self.blurred),
+            ("image* with SMin/SMaxSampleValue that do not fit the pixels", [self._within(path) for path in self.doubts]),
+        ):
+            if items:
+                lines.append(f"  {len(items)} {what.replace('*', '' if len(items) == 1 else 's')}: {some(items)}")
+        if self.ignored:
+            lines.append(f"  ignored {count(self.ignored, 'TIFF')} of other planes, times or names")
+        if self.constant:
+            lines.append(f"  stored as zeros {count(self.constant, 'image')} of a single value")
+        lines.append("  grey levels in use (median): " + ", ".join(f"{name} {levels}" for name, levels in self.levels.items()))
+        few = [name for name, levels in self.levels.items() if levels < FEW_LEVELS]
+        if few:
+            lines.append(f"  warning: fewer than {FEW_LEVELS} grey levels in {', '.join(few)}: hot pixels stretch the scale")
+        saturated = {name: count for name, count in self.saturated.items() if count}
+        if saturated:
+            lines.append("  saturated pixels: " + ", ".join(f"{name} {count}" for name, count in saturated.items()))
+        return "\n".join(lines)
+
+    def _within(self, path: str) -> str:
+        return path.removeprefix(self.source.rstrip("/") + "/")
+
+
+def _sites(rows: pd.DataFrame) -> list[str]:
+    return [f"{well} site {site}" for well, site in zip(rows["Metadata_Well"], rows["Metadata_Site"], strict=True)]
+
+
+@dataclass
+class IngestReport:
+    """All of an ingest."""
+
+    work: Path
+    plates: list[PlateReport] = field(default_factory=list)
+    already: list[str] = field(default_factory=list)  # complete before
+    relabelled: list[str] = field(default_factory=list)  # of these, given other labels now
+    unlabelled: list[str] = field(default_factory=list)  # of these, still without labels
+    failed: list[str] = field(default_factory=list)  # "<plate>: <reason>"
+    verified: int = 0  # images that --verify read again
+    damaged: list[str] = field(default_factory=list)  # of these
+    seconds: float = 0.0
+
+    def finish(self) -> "IngestReport":
+        """Return the report with its plates in order."""
+        self.plates.sort(key=lambda plate: plate.barcode)
+        return self
+
+    def text(self) -> str:
+        """Return the report for people."""
+        lines = [plate.text() for plate in self.plates]
+        if self.already:
+            lines.append(f"complete already: {', '.join(self.already)}")
+        if self.relabelled:
+            lines.append(f"labels brought up to date, pixels left as they are: {', '.join(self.relabelled)}")
+        if self.unlabelled:
+            lines.append(
+                f"without labels: {', '.join(self.unlabelled)}; the same command with --metadata that has them adds them to the "
+                "plates' tables and packs nothing again"
+            )
+        lines += [f"{failure}; not packed" for failure in self.failed]
+        if self.verified:
+            lines.append(f"verified: {count(self.verified, 'image')} read again, {len(self.damaged)} damaged")
+        images, mb = sum(p.images - p.kept for p in self.plates), sum(p.bytes_in for p in self.plates) / 1e6
+        if self.plates:
+            lines.append(
+                f"{count(images, 'image')} in {self.seconds:.1f} s ({images / max(self.seconds, 1e-9):.0f} images/s, {mb:.0f} MB)"
+            )
+        return "\n".join(lines)
+
+
+def megabytes(size: int) -> str:
+    """Return a number of bytes in the unit that suits it."""
+    for unit, least in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6)):
+        if size >= least:
+            return f"{size / least:.1f} {unit}"
+    return f"{size / 1e3:.1f} kB"

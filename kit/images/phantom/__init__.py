@@ -1,0 +1,1 @@
+"""Made plates with known answers, in the microscope's own file format."""

@@ -1,0 +1,241 @@
+"""Folders of files, local or behind any URL that fsspec knows (s3://, gs://, https:// ...): list them, read from them."""
+
+import functools
+import io
+import os
+import random
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from kit.errors import KitError, UsageError
+from kit.images.source.tiff import BadImage
+
+TRIES = 8
+_FIRST_WAIT = 0.25  # seconds; doubled from try to try
+_REQUESTS = 64  # in flight per process, over all wells at work
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFile:
+    """One file: a path or URL, its size in bytes where a listing gave it (else -1)."""
+
+    path: str
+    size: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A name in a folder."""
+
+    name: str
+    path: str
+    is_folder: bool
+    size: int
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A local folder or a URL prefix."""
+
+    path: str
+
+    @property
+    def name(self) -> str:
+        """The last part of the path."""
+        return Path(self.path).resolve().name if not is_url(self.path) else self.path.rstrip("/").rpartition("/")[2]
+
+    @property
+    def parent(self) -> "Folder":
+        """The folder above."""
+        if is_url(self.path):
+            return Folder(self.path.rstrip("/").rpartition("/")[0])
+        return Folder(str(Path(self.path).resolve().parent))
+
+    def __truediv__(self, name: str) -> "Folder":
+        return Folder(f"{self.path.rstrip('/')}/{name}")
+
+    def entries(self) -> list[Entry]:
+        """Return what is in it, by name; nothing where it does not exist."""
+        return list_url(self.path) if is_url(self.path) else _list_local(self.path)
+
+    def has_folder(self, name: str) -> bool:
+        """Return whether a folder of that name is in it."""
+        if not is_url(self.path):
+            return (Path(self.path) / name).is_dir()
+        return any(entry.name == name and entry.is_folder for entry in self.entries())
+
+    def file(self, name: str) -> ImageFile | None:
+        """Return the file of that name, or None."""
+        if not is_url(self.path):
+            path = Path(self.path) / name
+            return ImageFile(str(path), path.stat().st_size) if path.is_file() else None
+        found = next((entry for entry in self.entries() if entry.name == name and not entry.is_folder), None)
+        return found and ImageFile(found.path, found.size)
+
+
+@dataclass
+class Reader:
+    """Reads whole files, remote ones with many requests in flight and again when the connection fails."""
+
+    ahead: int = 16  # remote files asked for before they are needed, per stream
+    _pool: ThreadPoolExecutor | None = field(default=None, repr=False, compare=False)
+
+    def __call__(self, file: ImageFile) -> bytes:
+        """Return the file's bytes.
+
+        Raises:
+            FileNotFoundError: it is not there.
+            BadImage: it cannot be read, or has another size than its listing says.
+            KitError: the server does not answer, or refuses.
+        """
+        if is_url(file.path):
+            return _read_url(file)
+        try:
+            return Path(file.path).read_bytes()
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise BadImage(f"cannot be read: {error.strerror or error}") from error
+
+    def stream(self, files: Iterable[ImageFile]) -> Iterator[tuple[ImageFile, bytes | Exception]]:
+        """Yield each file with its bytes, or with the FileNotFoundError or BadImage that reading it gave, in order."""
+        coming = deque()
+        for file in files:
+            if not is_url(file.path):
+                yield file, self._attempt(file)
+                continue
+            coming.append((file, self._threads().submit(self._attempt, file)))
+            if len(coming) > self.ahead:
+                first, future = coming.popleft()
+                yield first, future.result()
+        for first, future in coming:
+            yield first, future.result()
+
+    def _attempt(self, file: ImageFile) -> bytes | Exception:
+        try:
+            return self(file)
+        except (FileNotFoundError, BadImage) as error:
+            return error
+
+    def _threads(self) -> ThreadPoolExecutor:
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(_REQUESTS, thread_name_prefix="fetch")
+        return self._pool
+
+    def __getstate__(self):
+        return {"ahead": self.ahead, "_pool": None}
+
+
+def is_url(path: str) -> bool:
+    """Return whether the path is a URL for fsspec."""
+    return "://" in str(path)
+
+
+def open_file(reader: Reader, file: ImageFile):
+    """Return a local file open for reading, or a remote one in memory: for tables and XML."""
+    return io.BytesIO(reader(file)) if is_url(file.path) else Path(file.path).open("rb")
+
+
+def _list_local(path: str) -> list[Entry]:
+    if not Path(path).is_dir():
+        return []
+    with os.scandir(path) as found:
+        entries = [Entry(e.name, e.path, e.is_dir(), 0 if e.is_dir() else e.stat().st_size) for e in found]
+    return sorted(entries, key=lambda entry: entry.name)
+
+
+@functools.lru_cache(maxsize=256)
+def list_url(url: str) -> list[Entry]:
+    """Return what lies under a URL, by name; asked once per process."""
+    system, path, scheme = _system(url)
+    try:
+        found = _again(lambda: system.ls(path, detail=True), url)
+    except FileNotFoundError:
+        return []
+    entries = []
+    for item in found:
+        name = item["name"].rstrip("/").rpartition("/")[2]
+        if item["name"].rstrip("/") != path.rstrip("/"):
+            full = item["name"] if is_url(item["name"]) else f"{scheme}://{item['name']}"
+            entries.append(Entry(name, full, item["type"] == "directory", int(item.get("size") or 0)))
+    return sorted(entries, key=lambda entry: entry.name)
+
+
+def _read_url(file: ImageFile) -> bytes:
+    system, path, _ = _system(file.path)
+
+    def fetch():
+        data = system.cat_file(path)
+        if file.size >= 0 and len(data) != file.size:
+            raise _WrongSize(f"{len(data)} of {file.size} bytes")
+        return data
+
+    try:
+        return _again(fetch, file.path)
+    except _WrongSize as error:
+        raise BadImage(f"the server sent {error}, {TRIES} times") from error
+
+
+class _WrongSize(OSError):
+    """The bytes that came are not as many as were listed."""
+
+
+def _again(action, url: str):
+    """Do it, up to TRIES times with growing pauses; a missing key and a refusal are answers, not failures."""
+    for attempt in range(TRIES):
+        try:
+            return action()
+        except FileNotFoundError:
+            raise
+        except PermissionError as error:
+            raise KitError(f"{url}: the server refuses access ({error})") from error
+        except _transient() as error:
+            if attempt + 1 < TRIES:
+                time.sleep(_FIRST_WAIT * 2**attempt * random.uniform(0.5, 1.5))
+                continue
+            if isinstance(error, _WrongSize):
+                raise
+            raise KitError(f"{url}: no answer after {TRIES} tries ({error}); run the same command again to go on") from error
+    raise AssertionError("unreachable")
+
+
+@functools.cache
+def _transient() -> tuple[type[Exception], ...]:
+    """What a bad connection or an ailing server raises, in the libraries that are there."""
+    kinds: list[type[Exception]] = [OSError, TimeoutError, EOFError]
+    for module, name in (
+        ("botocore.exceptions", "BotoCoreError"),
+        ("botocore.exceptions", "ClientError"),
+        ("aiohttp", "ClientError"),
+    ):
+        try:
+            kinds.append(getattr(__import__(module, fromlist=[name]), name))
+        except ImportError:
+            continue
+    return tuple(kinds)
+
+
+def _system(url: str):
+    """Return the file system of a URL, the path within it and the scheme. s3 is read anonymously unless fsspec is configured."""
+    try:
+        import fsspec
+    except ImportError as error:
+        raise UsageError(f"{url}: reading from URLs needs fsspec: pip install kit[s3]") from error
+    scheme = url.partition("://")[0]
+    try:
+        system, path = fsspec.core.url_to_fs(url, **(_s3_options(fsspec.config.conf.get("s3", {})) if scheme == "s3" else {}))
+    except (ImportError, ValueError) as error:
+        raise UsageError(f"{url}: {error}") from error
+    if scheme == "s3":
+        system.retries = 1  # kit tries again itself, with its own pauses and its own word at the end
+    return system, path, scheme
+
+
+def _s3_options(configured: dict) -> dict:
+    """Anonymous, one try per request, a connection for each: unless fsspec's configuration says otherwise."""
+    network = {"retries": {"total_max_attempts": 1}, "connect_timeout": 15, "read_timeout": 60, "max_pool_connections": _REQUESTS}
+    return {"anon": True, "config_kwargs": network} | configured

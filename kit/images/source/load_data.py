@@ -1,0 +1,98 @@
+"""load_data.csv(.gz): one row per site, FileName_ and PathName_ of every channel, Metadata_ columns; positions in metres."""
+
+import zlib
+from pathlib import Path
+
+import pandas as pd
+
+from kit.errors import KitError
+from kit.images.names import normalise_wells, well_name
+from kit.images.source.folders import Folder, ImageFile, Reader, is_url, open_file
+
+_NAMES = ("load_data.csv.gz", "load_data.csv")
+_SITE = ("Metadata_Site", "Metadata_FieldID")
+
+
+def find_load_data(folders: list[Folder], barcode: str) -> ImageFile | None:
+    """Return the first load_data file that may speak of the plate: in its own folder first, then one for many plates."""
+    for folder in folders:
+        own = [folder / entry.name for entry in folder.entries() if entry.is_folder and entry.name.split("__")[0] == barcode]
+        for place in (*own, folder / "load_data" / barcode, folder, folder / "load_data"):
+            found = next((file for name in _NAMES if (file := place.file(name))), None)
+            if found:
+                return found
+    return None
+
+
+def read_load_data(file: ImageFile, reader: Reader) -> pd.DataFrame:
+    """Return the table as text, with three columns added: plate ("" where it has none), well, site (int).
+
+    Raises:
+        KitError: not a table, or it says neither well nor row and column, or no site.
+    """
+    compression = "gzip" if file.path.endswith(".gz") else None
+    try:
+        with open_file(reader, file) as text:
+            table = pd.read_csv(text, dtype=str, keep_default_na=False, compression=compression)
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, EOFError, OSError, zlib.error) as error:
+        raise KitError(f"{file.path} cannot be read as a table: {error}") from error
+    site = next((column for column in _SITE if column in table), None)
+    if site is None:
+        raise KitError(f"{file.path} has no column {' or '.join(_SITE)}")
+    table["plate"] = table.get("Metadata_Plate", "")
+    table["well"] = _wells(table, file.path)
+    table["site"] = _integers(table, site, file.path)
+    return table
+
+
+def images_of(table: pd.DataFrame, file: ImageFile) -> dict[tuple[str, int], dict[str, ImageFile]]:
+    """Return (well, site) -> channel -> file of the rows of one plate, from FileName_ and PathName_ (or URL_) columns.
+
+    Paths that are not absolute start at the table's own folder. "Orig" before a channel's name is dropped.
+
+    Raises:
+        KitError: no column names files.
+    """
+    columns = [c for c in table if c.startswith(("FileName_", "URL_")) and not c.partition("_")[2].startswith("Illum")]
+    channels = {column.partition("_")[2]: column for column in sorted(columns, reverse=True)}  # FileName_ wins over URL_
+    if not channels:
+        raise KitError(f"{file.path} has no column FileName_<channel>")
+    here = Folder(file.path).parent
+    images: dict[tuple[str, int], dict[str, ImageFile]] = {}
+    for row in table.to_dict("records"):
+        files = images.setdefault((row["well"], row["site"]), {})
+        for name, column in channels.items():
+            if row[column]:
+                folder = "" if column.startswith("URL_") else row.get(f"PathName_{name}", "")
+                files[name.removeprefix("Orig")] = ImageFile(_join(here, folder, row[column]))
+    return images
+
+
+def _join(here: Folder, folder: str, name: str) -> str:
+    path = f"{folder.rstrip('/')}/{name}" if folder else name
+    return path if is_url(path) or Path(path).is_absolute() else (here / path).path
+
+
+def positions_um(table: pd.DataFrame) -> pd.DataFrame | None:
+    """Return x_um and y_um of each row (NaN where empty), or None where the table has no positions."""
+    if "Metadata_PositionX" not in table or "Metadata_PositionY" not in table:
+        return None
+    metres = table[["Metadata_PositionX", "Metadata_PositionY"]].apply(pd.to_numeric, errors="coerce")
+    return (metres * 1e6).set_axis(["x_um", "y_um"], axis=1)
+
+
+def _wells(table: pd.DataFrame, path) -> list[str]:
+    if "Metadata_Well" in table:
+        return normalise_wells(table["Metadata_Well"], path)
+    if "Metadata_Row" in table and "Metadata_Col" in table:
+        rows, cols = _integers(table, "Metadata_Row", path), _integers(table, "Metadata_Col", path)
+        return [well_name(row, col) for row, col in zip(rows, cols, strict=True)]
+    raise KitError(f"{path} has no column Metadata_Well (nor Metadata_Row and Metadata_Col)")
+
+
+def _integers(table: pd.DataFrame, column: str, path) -> pd.Series:
+    numbers = pd.to_numeric(table[column], errors="coerce")
+    bad = numbers.isna() | (numbers != numbers.round())
+    if bad.any():
+        raise KitError(f"{path}, row {int(bad.idxmax()) + 2}: {column} is {table[column][bad.idxmax()]!r}, not a whole number")
+    return numbers.astype(int)

@@ -1,0 +1,94 @@
+"""Find where the sites of a plate lie, asking every source in turn."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from kit.errors import KitError
+from kit.images.metadata import Metadata
+from kit.images.source.folders import Folder, ImageFile, Reader, is_url, open_file
+from kit.images.source.plates import Plate
+from kit.images.source.positions import (
+    Positions,
+    from_index,
+    from_layout_file,
+    from_load_data,
+    from_other_plates,
+    from_table,
+    from_tag,
+    index_beside,
+)
+from kit.images.source.source import Source
+from kit.images.source.tiff import BadImage, read_acquisition_xml
+
+_REMOTE_TAGS = 16  # images to fetch in search of a tag: behind a URL, each is a download
+
+
+@dataclass
+class Locator:
+    """Knows the folders and plates that may hold positions; remembers what each plate's own sources said."""
+
+    source: Source
+    reader: Reader
+    folders: list[Folder]  # where load_data may lie
+    metadata: Metadata | None
+    layout: Path | None = None
+
+    def __post_init__(self):
+        self._own: dict[str, Positions | None] = {}
+
+    def locate(self, plate: Plate) -> Positions:
+        """Return the positions of the plate's sites; their source is "none" where nothing speaks of them."""
+        sites = list(plate.images)
+        found = self._own_positions(plate.barcode, plate)
+        if found is None and self.layout is not None:
+            found = from_layout_file(self.layout, plate.barcode)
+            found = found if found and found.speak_of(sites) else None
+        return found or from_other_plates(sites, self._relatives(plate.barcode)) or Positions()
+
+    def _own_positions(self, barcode: str, plate: Plate | None = None) -> Positions | None:
+        if barcode not in self._own:
+            plate = plate or self.source.plate(barcode)
+            answers = (found for found in self._answers(plate) if found and found.speak_of(plate.images))
+            self._own[barcode] = next(answers, None)
+        return self._own[barcode]
+
+    def _answers(self, plate: Plate) -> Iterator[Positions | None]:
+        rows = self.source.table(plate.barcode)
+        if rows is not None:
+            yield from_table(rows, plate.barcode)
+        yield from_load_data(self.folders, plate.barcode, self.reader)
+        index = index_beside(Folder(plate.folder))
+        if index:
+            yield from_index(index, self.reader)
+        yield from_tag(self._tags(plate.files()))
+
+    def _relatives(self, barcode: str) -> dict[str, Callable[[], Positions | None]]:
+        """The other plates of the batch with the same plate map; without metadata, of the same source."""
+
+        def kind(plate: str):
+            of_plate = self.metadata.of_plate(plate) if self.metadata else {}
+            return of_plate.get("Metadata_Batch"), of_plate.get("Metadata_Plate_Map_Name")
+
+        if self.metadata and not self.metadata.is_known(barcode):
+            return {}
+        alike = [other for other in self.source.plates if other != barcode and kind(other) == kind(barcode)]
+        return {other: lambda other=other: self._quiet(other) for other in alike}
+
+    def _quiet(self, barcode: str) -> Positions | None:
+        try:
+            return self._own_positions(barcode)
+        except KitError:
+            return None  # another plate's damaged index is reported when that plate is ingested
+
+    def _tags(self, files: list[ImageFile]) -> Iterator[bytes]:
+        for number, file in enumerate(files):
+            if number == _REMOTE_TAGS and is_url(file.path):
+                return
+            try:
+                with open_file(self.reader, file) as data:
+                    xml = read_acquisition_xml(data)
+            except (BadImage, OSError):
+                continue
+            if xml:
+                yield xml

@@ -1,0 +1,1 @@
+"""The packed plates: pixels, tables, and how both are read."""

@@ -1,0 +1,103 @@
+"""The container of one plate: WORK/plates/<barcode>.zarr, a Zarr v3 group with the array `pixels` [wells, fields, C, H, W].
+
+A shard is one well, a chunk one image, so a site's channels are read without touching its neighbours and a plate is some
+hundreds of files. The metadata is written here, plain JSON of the Zarr v3 specification; any Zarr v3 library opens it.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from kit.errors import KitError
+from kit.files import write_whole
+from kit.images.store.codecs import Codec, find_codec
+
+
+@dataclass(frozen=True)
+class Container:
+    """What a plate's array holds along each axis, and how one image is encoded."""
+
+    folder: Path  # <barcode>.zarr
+    wells: tuple[str, ...]
+    fields: tuple[int, ...]
+    channels: tuple[str, ...]
+    height: int
+    width: int
+    dtype: np.dtype
+    codec: Codec
+
+    @property
+    def image_shape(self) -> tuple[int, int]:
+        """Height and width of an image as it is stored."""
+        return self.height, self.width
+
+    @property
+    def chunks(self) -> int:
+        """Images a full well holds."""
+        return len(self.fields) * len(self.channels)
+
+    def shard(self, well: str) -> Path:
+        """Return the file of a well."""
+        return self.folder / "pixels" / "c" / str(self.wells.index(well)) / "0" / "0" / "0" / "0"
+
+    def chunk(self, site: int, channel: str) -> int:
+        """Return the place of an image in its well's shard."""
+        return self.fields.index(site) * len(self.channels) + self.channels.index(channel)
+
+    def write(self, attributes: dict) -> None:
+        """Write the Zarr metadata; `attributes` are free text for people and other tools."""
+        names = {
+            "wells": list(self.wells),
+            "fields": list(self.fields),
+            "channels": list(self.channels),
+            "codec": self.codec.name,
+        }
+        group = {"zarr_format": 3, "node_type": "group", "attributes": attributes}
+        write_whole(self.folder / "zarr.json", json.dumps(group, indent=1))
+        write_whole(self.folder / "pixels" / "zarr.json", json.dumps(self._array_metadata(names), indent=1))
+
+    def _array_metadata(self, attributes: dict) -> dict:
+        image = [self.height, self.width]
+        little = {"name": "bytes", "configuration": {"endian": "little"}}
+        sharding = {
+            "chunk_shape": [1, 1, 1, *image],
+            "codecs": [*self.codec.chain, {"name": "crc32c"}],
+            "index_codecs": [little, {"name": "crc32c"}],
+            "index_location": "end",
+        }
+        return {
+            "zarr_format": 3,
+            "node_type": "array",
+            "shape": [len(self.wells), len(self.fields), len(self.channels), *image],
+            "data_type": self.dtype.name,
+            "chunk_grid": {
+                "name": "regular",
+                "configuration": {"chunk_shape": [1, len(self.fields), len(self.channels), *image]},
+            },
+            "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
+            "fill_value": 0,
+            "codecs": [{"name": "sharding_indexed", "configuration": sharding}],
+            "attributes": attributes,
+            "dimension_names": ["well", "field", "channel", "y", "x"],
+            "storage_transformers": [],
+        }
+
+
+def open_container(folder: Path) -> Container:
+    """Return the container that lies in `folder`.
+
+    Raises:
+        KitError: it has no readable metadata.
+    """
+    path = folder / "pixels" / "zarr.json"
+    try:
+        array = json.loads(path.read_text())
+        names = array["attributes"]
+        height, width = array["shape"][-2:]
+        wells, fields, channels = (tuple(names[key]) for key in ("wells", "fields", "channels"))
+        codec = find_codec(names["codec"])
+    except (OSError, json.JSONDecodeError, KeyError, TypeError) as error:
+        raise KitError(f"{path} is not readable ({error}); delete {folder.name} and ingest the plate again") from error
+    return Container(folder, wells, fields, channels, height, width, np.dtype(array["data_type"]), codec)

@@ -1,0 +1,227 @@
+"""A work folder: the packed plates and their tables, read by site.
+
+WORK/store.toml                 how pixels were scaled and encoded, one choice for the whole store
+WORK/plates/<barcode>.zarr      pixels; see container.py
+WORK/plates/<barcode>.parquet   one row per site; written last, so its presence means that the plate is complete
+WORK/runs/RUN/                  what was made of them
+"""
+
+import functools
+import re
+import tomllib
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import tomli_w
+
+from kit.config import StoreConfig
+from kit.errors import KitError, UsageError
+from kit.files import write_whole
+from kit.images.names import normalise_well, order_channels
+from kit.images.store.codecs import find_codec, unpack_into
+from kit.images.store.container import Container, open_container
+from kit.images.store.levels import to_level
+from kit.images.store.shards import Shard
+from kit.images.store.tables import read_record, read_table
+from kit.words import nearest, some
+
+SCHEMA = 1
+_OPEN_SHARDS = 64
+_RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+def read_settings(path: Path) -> StoreConfig | None:
+    """Return the settings of the store in the work folder `path`, or None where it has none yet.
+
+    Raises:
+        KitError: store.toml is damaged or of another version.
+    """
+    file = Path(path) / "store.toml"
+    if not file.is_file():
+        return None
+    try:
+        table = tomllib.loads(file.read_text())
+        schema = table.pop("schema")
+        if schema != SCHEMA:
+            raise KitError(f"{file}: schema {schema}; this version of kit reads {SCHEMA}")
+        settings = StoreConfig(**table)
+        find_codec(settings.codec)
+        return settings
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+        raise KitError(f"{file} is not readable: {error}") from error
+
+
+def write_settings(path: Path, settings: StoreConfig) -> None:
+    """Write store.toml."""
+    write_whole(Path(path) / "store.toml", tomli_w.dumps({"schema": SCHEMA, **asdict(settings)}))
+
+
+def open_work(path: str | Path) -> "Work":
+    """Open a work folder for reading.
+
+    Raises:
+        UsageError: it holds no store.
+    """
+    path = Path(path)
+    settings = read_settings(path)
+    if settings is None:
+        raise UsageError(f"{path} holds no store (no store.toml): make one with kit ingest SOURCE --metadata DIR --work {path}")
+    return Work(path, settings)
+
+
+class Work:
+    """The packed plates of a work folder. Plates count once they are complete."""
+
+    def __init__(self, path: Path, settings: StoreConfig):
+        self.path = path
+        self.settings = settings
+        self.plates: list[str] = sorted(file.stem for file in (path / "plates").glob("*.parquet"))
+        self._shard = functools.lru_cache(maxsize=_OPEN_SHARDS)(self._open_shard)
+
+    def __reduce__(self):
+        return open_work, (self.path,)  # another process opens its own files
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """The channels of any plate, in kit's order."""
+        return order_channels(channel for plate in self.plates for channel in self.container(plate).channels)
+
+    @functools.cached_property
+    def sites(self) -> pd.DataFrame:
+        """One row per site: where it lies, its channels, counts and quality, and the metadata of its well."""
+        tables = [read_table(self._table_path(plate)) for plate in self.plates]
+        if not tables:
+            return pd.DataFrame(columns=["Metadata_Plate", "Metadata_Well", "Metadata_Site"])
+        sites = pd.concat(tables, ignore_index=True)
+        if "Metadata_is_control" in sites:  # a plate without labels has no control we know of
+            sites["Metadata_is_control"] = sites["Metadata_is_control"].eq(True)
+        return sites
+
+    @functools.cached_property
+    def wells(self) -> pd.DataFrame:
+        """One row per well that has a site: its metadata and `n_sites`."""
+        columns = [column for column in self.sites if column.startswith("Metadata_") and column != "Metadata_Site"]
+        key = ["Metadata_Plate", "Metadata_Well"]
+        wells = self.sites[columns].drop_duplicates(key).reset_index(drop=True)
+        counts = self.sites.groupby(key, sort=False).size().rename("n_sites").reset_index()
+        return wells.merge(counts, on=key, how="left")
+
+    @functools.cached_property
+    def _rows(self) -> dict[tuple[str, str, int], int]:
+        columns = ("Metadata_Plate", "Metadata_Well", "Metadata_Site")
+        return {key: row for row, key in enumerate(zip(*(self.sites[column] for column in columns), strict=True))}
+
+    @functools.cache  # noqa: B019 - a Work lives as long as its process
+    def container(self, plate: str) -> Container:
+        """Return the plate's container.
+
+        Raises:
+            UsageError: the store has no such plate.
+        """
+        if plate not in self.plates:
+            there = f"{nearest(plate, self.plates)}; it has {some(self.plates) or 'none'}"
+            raise UsageError(f"{self.path} has no plate {plate}{there}")
+        return open_container(self.path / "plates" / f"{plate}.zarr")
+
+    def site_channels(self, plate: str, well: str, site: int) -> tuple[str, ...]:
+        """Return the channels that the site has."""
+        return tuple(self._row(plate, well, site)["channels"].split(","))
+
+    def read_site(self, plate: str, well: str, site: int, channels=None) -> np.ndarray:
+        """Return one site, uint8 [C, H, W]: all the plate's channels in kit's order, or those named.
+
+        Raises:
+            UsageError: no such plate, or a channel that the plate has in no site.
+            KitError: no such well or site, or the site lacks a channel; the message names them.
+        """
+        container = self.container(plate)
+        well, site = normalise_well(well), int(site)
+        if (plate, well, site) not in self._rows:
+            raise KitError(f"plate {plate} has no site {site} in well {well}")
+        wanted = tuple(container.channels if channels is None else channels)
+        unknown = [name for name in wanted if name not in container.channels]
+        if unknown:
+            there = f"{nearest(unknown[0], container.channels)}; it has {', '.join(container.channels)}"
+            raise UsageError(f"plate {plate} has no channel {unknown[0]}{there}")
+        shard = self._shard(plate, well)
+        lacking = [name for name in wanted if not shard.has(container.chunk(site, name))]
+        if lacking:
+            raise KitError(f"{plate} {well} site {site} has no {', '.join(lacking)}; read what is there with channels=[...]")
+        site_CHW = np.empty((len(wanted), *container.image_shape), np.uint8)
+        for name, image_HW in zip(wanted, site_CHW, strict=True):
+            if self.settings.bits == 8:
+                self.read_stored(plate, well, site, name, shard, image_HW)
+            else:
+                row = self._row(plate, well, site)
+                counts = self.read_stored(plate, well, site, name, shard)
+                image_HW[:] = to_level(counts, int(row[f"{name}_black"]), int(row[f"{name}_white"]))
+        return site_CHW
+
+    def read_counts(self, plate: str, well: str, site: int, channel: str) -> np.ndarray:
+        """Return one image as it is stored, uint8 levels or uint16 counts [H, W]."""
+        well = normalise_well(well)
+        return self.read_stored(plate, well, int(site), channel, self._shard(plate, well))
+
+    def read_stored(self, plate: str, well: str, site: int, channel: str, shard: Shard, out_HW=None) -> np.ndarray:
+        """The same from the well's open shard, into `out_HW` where it is given.
+
+        Raises:
+            KitError: the stored bytes are damaged; the message names image and file.
+        """
+        container = self.container(plate)
+        out_HW = np.empty(container.image_shape, container.dtype) if out_HW is None else out_HW
+        try:
+            unpack_into(out_HW, shard.read(container.chunk(site, channel)), container.codec)
+        except (KitError, OSError) as error:
+            raise KitError(f"plate {plate} well {well} site {site} {channel} in {shard.path}: {error}") from error
+        return out_HW
+
+    def channel_stats(self, channels, plates=None) -> tuple[np.ndarray, np.ndarray]:
+        """Return mean and standard deviation of the channels' levels / 255, float64 [C], over all stored sites, from exact sums.
+
+        Raises:
+            KitError: no site has the channel.
+        """
+        means, deviations = [], []
+        totals = [self._plate_record(plate)["levels"] for plate in (self.plates if plates is None else plates)]
+        for channel in channels:
+            n, total, squares = (
+                sum(record[channel][key] for record in totals if channel in record) for key in ("n", "sum", "sumsq")
+            )
+            if not n:
+                raise KitError(f"{self.path}: no site has the channel {channel}; there are {', '.join(self.channels)}")
+            means.append(total / n / 255)
+            deviations.append((n * squares - total * total) ** 0.5 / n / 255)
+        return np.array(means), np.array(deviations)
+
+    def run_folder(self, run: str) -> Path:
+        """Return WORK/runs/RUN; a name that would leave the folder is refused."""
+        if not _RUN_NAME.fullmatch(run):
+            raise UsageError(f"--run {run!r}: a run is a name of letters, digits, dot, dash and underscore")
+        return self.path / "runs" / run
+
+    def features(self, run: str) -> pd.DataFrame:
+        """Return the features of a run, one row per site.
+
+        Raises:
+            KitError: nothing was embedded with it.
+        """
+        files = sorted((self.run_folder(run) / "features").glob("*.parquet"))
+        if not files:
+            raise KitError(f"run {run} has no features: run kit embed --work {self.path} --run {run}")
+        return pd.concat([pd.read_parquet(file) for file in files], ignore_index=True)
+
+    def _row(self, plate: str, well: str, site: int) -> pd.Series:
+        return self.sites.iloc[self._rows[plate, normalise_well(well), int(site)]]
+
+    def _open_shard(self, plate: str, well: str) -> Shard:
+        container = self.container(plate)
+        return Shard(container.shard(well), container.chunks)
+
+    def _table_path(self, plate: str) -> Path:
+        return self.path / "plates" / f"{plate}.parquet"
+
+    def _plate_record(self, plate: str) -> dict:
+        return read_record(self._table_path(plate))

@@ -1,0 +1,239 @@
+"""One training step: teacher, student, losses, backwards, clipping, AdamW, moving average.
+
+B samples of this rank, P student passes, I masked passes, N patches, D embedding.
+
+With micro-batches the backbone first runs without gradients to collect every token; the losses then see the whole batch at
+once and give the gradient of each token; the backbone runs again, micro-batch by micro-batch, and carries those gradients
+back. So Sinkhorn, centring, KoLeo and batch normalisation are those of the whole batch, at the price of one more forward pass.
+"""
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from kit.config import RunConfig
+from kit.model.clock import Clock
+from kit.model.dino import Arrangement, Centres, Losses, Network, StepTokens, Targets, arrange, compute_losses, make_targets
+from kit.model.distributed import ONE, Group
+from kit.model.draws import Draws, draw_step
+from kit.model.optim import clip, make_optimiser, move_teacher, set_values
+from kit.model.schedules import Schedules, Values
+
+
+@dataclass
+class Learner:
+    """Everything a step changes, and what it needs to know."""
+
+    config: RunConfig
+    student: Network
+    teacher: Network
+    optimiser: torch.optim.Optimizer
+    scaler: torch.amp.GradScaler
+    centres: Centres
+    schedules: Schedules
+    arrangement: Arrangement
+    group: Group = ONE
+    autocast: torch.dtype | None = None
+
+    @property
+    def device(self) -> torch.device:
+        return self.student.backbone.cls_token.device
+
+
+def make_learner(
+    config: RunConfig,
+    student: Network,
+    teacher: Network,
+    *,
+    steps: int,
+    steps_per_epoch: int,
+    group: Group = ONE,
+    autocast: torch.dtype | None = None,
+) -> Learner:
+    """Return a Learner at its first step: the teacher equal to the student and without gradients."""
+    teacher.load_state_dict(student.state_dict())
+    teacher.requires_grad_(False)
+    for head in (student.dino_head, student.patch_head, teacher.dino_head, teacher.patch_head):
+        head.join(group)
+    student.backbone.checkpoint_activations = config.train.checkpoint_activations
+    if config.train.compile:
+        for block in (*student.backbone.blocks, *teacher.backbone.blocks):
+            block.compile()
+    token = student.backbone.cls_token
+    zero_K = torch.zeros(config.loss.prototypes, device=token.device, dtype=torch.promote_types(token.dtype, torch.float32))
+    return Learner(
+        config=config,
+        student=student,
+        teacher=teacher,
+        optimiser=make_optimiser(student.parts(), config.train),
+        scaler=torch.amp.GradScaler(token.device.type, enabled=autocast == torch.float16),
+        centres=Centres(zero_K, zero_K.clone()),
+        schedules=Schedules(config.train, config.loss, steps=steps, steps_per_epoch=steps_per_epoch),
+        arrangement=arrange(config.loss, config.crops.local_crops),
+        group=group,
+        autocast=autocast,
+    )
+
+
+def precision(config: RunConfig, device: torch.device) -> torch.dtype | None:
+    """Return the dtype of mixed precision on a device; None for plain float32."""
+    name = config.train.precision
+    if name == "auto":
+        name = "fp32" if device.type == "cpu" else "bf16" if torch.cuda.is_bf16_supported() else "fp16"
+    return {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[name]
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """What a step did."""
+
+    parts: dict[str, Tensor]  # losses by name, global
+    norms: dict[str, Tensor]  # gradient norm per module before clipping; empty if skipped
+    values: Values
+    skipped: bool  # the loss or a gradient was not finite: nothing was changed
+    rescaled: bool  # skipped because fp16 overflowed and the scaler lowers its scale: ordinary, above all at the start
+    targets: Targets
+    teacher_cls_PBD: Tensor
+
+
+def learn(learner: Learner, views: Mapping[str, Tensor], step: int, clock: Clock | None = None) -> StepReport:
+    """Take one step on a batch and return what it did; a non-finite loss or gradient changes nothing.
+
+    Args:
+        views: `v1`, `w`, `v2` as the arrangement needs, float [B, C, P, P], normalised; `local` [B * L, C, p, p], sample-major.
+        step: counted from 0; with the seed of the configuration it fixes every draw.
+    """
+    clock = clock or Clock()
+    config, group = learner.config, learner.group
+    values = learner.schedules.at(step)
+    set_values(learner.optimiser, values)
+    learner.optimiser.zero_grad(set_to_none=True)
+    B = len(views[learner.arrangement.views[0]])
+    draws = draw_step(config, learner.arrangement, B, step=step, group=group, device=learner.device)
+    with _autocast(learner):
+        with clock.section("teacher"):
+            tokens = _teacher_tokens(learner, views, draws)
+            targets = make_targets(learner.teacher, tokens, learner.centres, config.loss, values.teacher_temperature, group)
+        losses = _backwards(learner, views, draws, targets, values, clock)
+    scale = learner.scaler.get_scale()
+    with clock.section("optimiser"):
+        norms = _apply(learner, losses, values)
+    if norms is not None and targets.cls_mean_K is not None:
+        learner.centres.move(targets.cls_mean_K, targets.patch_mean_K, config.loss.centre_momentum)
+    rescaled = norms is None and scale > 1 and bool(torch.isfinite(losses.parts["loss"]))
+    return StepReport(losses.parts, norms or {}, values, norms is None, rescaled, targets, tokens.cls_PBD)
+
+
+def _autocast(learner: Learner) -> contextlib.AbstractContextManager:
+    if learner.autocast is None:
+        return contextlib.nullcontext()
+    return torch.autocast(learner.device.type, dtype=learner.autocast)
+
+
+def _micro_batches(learner: Learner, samples: int) -> Iterator[slice]:
+    size = -(-samples // learner.config.train.micro_batches)
+    for start in range(0, samples, size):
+        yield slice(start, min(start + size, samples))
+
+
+@torch.no_grad()
+def _teacher_tokens(learner: Learner, views: Mapping[str, Tensor], draws: Draws) -> StepTokens:
+    arrangement = learner.arrangement
+    cls, masked = [], []
+    for part in _micro_batches(learner, draws.samples):
+        stacked = torch.cat([views[view][part] for view in arrangement.teacher])
+        tokens = learner.teacher.backbone(stacked)
+        b = part.stop - part.start
+        cls.append(tokens.cls_BD.unflatten(0, (-1, b)))
+        patch_VBND = tokens.patch_BND.unflatten(0, (-1, b))
+        masked += [patch_VBND[term.teacher].flatten(0, 1)[draws.places(i, part)] for i, term in enumerate(arrangement.ibot)]
+    return StepTokens(torch.cat(cls, dim=1), torch.cat(masked))
+
+
+def _student_tokens(learner: Learner, views: Mapping[str, Tensor], draws: Draws, part: slice) -> StepTokens:
+    arrangement, backbone = learner.arrangement, learner.student.backbone
+    b = part.stop - part.start
+    stacked = torch.cat([views[step.view][part] for step in arrangement.student])
+    tokens = backbone(stacked, draws.mask(part), draws.kept(part, local=False))
+    patch_PBND = tokens.patch_BND.unflatten(0, (-1, b))
+    masked = [patch_PBND[term.student].flatten(0, 1)[draws.places(i, part)] for i, term in enumerate(arrangement.ibot)]
+    local_LBD = None
+    if arrangement.local:
+        crops = len(views["local"]) // draws.samples
+        small = views["local"][part.start * crops : part.stop * crops]
+        local_LBD = backbone(small, None, draws.kept(part, local=True)).cls_BD.unflatten(0, (b, crops)).transpose(0, 1)
+    return StepTokens(tokens.cls_BD.unflatten(0, (-1, b)), torch.cat(masked), local_LBD)
+
+
+def _join(pieces: list[StepTokens]) -> StepTokens:
+    local = None if pieces[0].local_LBD is None else torch.cat([piece.local_LBD for piece in pieces], dim=1)
+    cls_PBD = torch.cat([piece.cls_PBD for piece in pieces], dim=1)
+    return StepTokens(cls_PBD, torch.cat([piece.masked_RD for piece in pieces]), local)
+
+
+def _backwards(
+    learner: Learner, views: Mapping[str, Tensor], draws: Draws, targets: Targets, values: Values, clock: Clock
+) -> Losses:
+    """Run the student and leave its gradients on the parameters."""
+    parts = list(_micro_batches(learner, draws.samples))
+    whole = len(parts) == 1
+    with clock.section("student"), contextlib.nullcontext() if whole else torch.no_grad():
+        tokens = _join([_student_tokens(learner, views, draws, part) for part in parts])
+    if not whole:
+        leaves = [leaf for leaf in (tokens.cls_PBD, tokens.masked_RD, tokens.local_LBD) if leaf is not None]
+        for leaf in leaves:
+            leaf.requires_grad_()
+    with clock.section("losses"):
+        losses = compute_losses(
+            learner.student,
+            tokens,
+            targets,
+            draws.weights(learner.arrangement, parts, learner.group.world).to(tokens.masked_RD.dtype),
+            learner.arrangement,
+            learner.config.loss,
+            teacher_temperature=values.teacher_temperature,
+            samples=draws.samples * learner.group.world,
+            group=learner.group,
+            dtype=learner.autocast,
+        )
+    with clock.section("student"):
+        learner.scaler.scale(losses.total).backward()
+        if not whole:
+            _carry_back(learner, views, draws, tokens, parts)
+    return losses
+
+
+def _carry_back(learner: Learner, views: Mapping[str, Tensor], draws: Draws, whole: StepTokens, parts: list[slice]) -> None:
+    """Run the student again, one micro-batch at a time, and send the gradients of its tokens back through it."""
+    start = 0
+    for part in parts:
+        tokens = _student_tokens(learner, views, draws, part)
+        rows = slice(start, start + len(tokens.masked_RD))
+        start = rows.stop
+        pairs = [(tokens.cls_PBD, whole.cls_PBD.grad[:, part])]
+        if whole.masked_RD.grad is not None:
+            pairs.append((tokens.masked_RD, whole.masked_RD.grad[rows]))
+        if whole.local_LBD is not None:
+            pairs.append((tokens.local_LBD, whole.local_LBD.grad[:, part]))
+        torch.autograd.backward([token for token, _ in pairs], [grad for _, grad in pairs])
+
+
+def _apply(learner: Learner, losses: Losses, values: Values) -> dict[str, Tensor] | None:
+    """Clip, step and move the teacher; None if something was not finite and nothing was changed."""
+    parameters = list(learner.student.parameters())
+    learner.group.sum_gradients(parameters)
+    learner.scaler.unscale_(learner.optimiser)
+    norms = clip(learner.student.parts(), learner.config.train.clip)
+    finite = torch.isfinite(torch.stack([losses.total.detach(), *norms.values()])).all()
+    if learner.group.max((~finite).float()).item():
+        if learner.scaler.is_enabled():
+            learner.scaler.update()
+        learner.optimiser.zero_grad(set_to_none=True)
+        return None
+    learner.scaler.step(learner.optimiser)
+    learner.scaler.update()
+    move_teacher(learner.teacher, learner.student, values.momentum)
+    return norms

@@ -1,0 +1,223 @@
+"""Recipes or switches side by side: same plates, same seeds, same budget, scored in the same way, beside what needs no training.
+
+Every feature set is scored under every post-processing of POST. A baseline is shown at its best of them, a trained network under
+the one named CHOSEN: whoever compares the other way round flatters the network.
+"""
+
+import hashlib
+import json
+import shlex
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from kit.challenge.score import score
+from kit.config import CHANNEL_GROUPS, RunConfig, ViewsConfig, channel_names
+from kit.errors import KitError, UsageError
+from kit.files import write_whole
+from kit.images.store.work import Work
+from kit.profiles.embed import embed
+from kit.profiles.profile import merge_runs, post_process
+from kit.profiles.table import PLATE, Profiles
+from kit.recipe import config_to_dict, load_recipe
+from kit.trials.compare_table import CHOSEN, table_text
+
+POST = {
+    "none": {},
+    "centre": {"normalize": "centre"},
+    "mad": {"normalize": "mad"},
+    "sphere": {"whiten": "sphere"},
+    CHOSEN: {"normalize": "centre", "whiten": "sphere"},
+}
+PARTS = ("cls", "patch")
+MERGE = "mean"  # sites of a made well are exchangeable: one vector each, averaged
+PERMUTATIONS = 5
+
+Models = tuple[tuple[str, ...], ...]  # the channels of each network; their features are concatenated
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table: a recipe with settings, one network per group of channels, trained once per seed."""
+
+    name: str
+    recipe: str
+    settings: tuple[str, ...]
+    models: Models
+
+    def configs(self, seed: int) -> list[RunConfig]:
+        """Return the configuration of each network."""
+        return [load_recipe(self.recipe, self.settings, channels=channels, seed=seed) for channels in self.models]
+
+
+def parse_models(text: str) -> Models:
+    """Return the channels of each network that `fluorescence+brightfield` stands for."""
+    return tuple(channel_names(part) for part in text.split("+"))
+
+
+def make_rows(recipes: Sequence[str], models: Models, settings: Sequence[str], switches: Sequence[str]) -> list[Row]:
+    """Return a row for each recipe and, behind it, one for each switch: `key=value` words, `channels=A+B` among them.
+
+    Raises:
+        UsageError: a switch that changes nothing.
+    """
+    rows = []
+    for recipe in recipes:
+        rows.append(Row(recipe, recipe, tuple(settings), models))
+        for switch in switches:
+            words = shlex.split(switch)
+            if not words:
+                raise UsageError("--switch '': need key=value, for example views.noise_p=0")
+            channels = [word.removeprefix("channels=") for word in words if word.startswith("channels=")]
+            extra = tuple(word for word in words if not word.startswith("channels="))
+            own = parse_models(channels[-1]) if channels else models
+            rows.append(Row(f"{recipe} {' '.join(words)}", recipe, (*settings, *extra), own))
+    return rows
+
+
+def compare(work: Work, recipes: Sequence[str], *, models: Models, out: Path, settings: Sequence[str] = (),
+            switches: Sequence[str] = (), seeds: Iterable[int] = range(3), baselines: bool = False) -> str:  # fmt: skip
+    """Train, embed and score every row and seed; return the table as text and keep all numbers in `out`.
+
+    Args:
+        work: packed plates with labels.
+        recipes: names; each is a row, and with `switches` each switch is a further row of each recipe.
+        models: channels of each network of a row.
+        out: JSON, written after every row: a row that stands in it with the same configuration is not trained again, and
+            rows that train the same network share it.
+        settings: `key=value` laid over every row.
+        switches: one row each, see `make_rows`.
+        seeds: seeds of weights, sampling and views.
+        baselines: also random weights of the first row's networks, and intensity statistics of the 8-bit and the raw pixels.
+
+    Raises:
+        KitError: the work has no labels to score with.
+    """
+    labels = work.wells.get("Metadata_broad_sample")
+    if labels is None or labels.fillna("").eq("").all():
+        raise KitError(f"{work.path} has no compound labels to score with; ingest it with --metadata")
+    rows, seeds = make_rows(recipes, models, settings, switches), list(seeds)
+    if not seeds:
+        raise UsageError("--seeds 0: need at least 1")
+    for row in rows:
+        row.configs(0)  # a wrong key is refused before hours of training
+    measure = _Measure(work, out)
+    for row in rows:
+        for seed in seeds:
+            measure.trained(row, seed)
+            if baselines and row is rows[0]:
+                measure.random(row, seed)
+    measure.null(rows[0], seeds[0])
+    if baselines:
+        measure.intensity(rows[0], seeds[0])
+    return table_text(measure.results, classes=_classes(work), batches=_batches(work))
+
+
+class _Measure:
+    """Trains and scores what `out` does not hold yet."""
+
+    def __init__(self, work: Work, out: Path):
+        self.work, self.out = work, out
+        self.results = _read_results(out)
+
+    def trained(self, row: Row, seed: int) -> None:
+        from kit.model.train import train
+
+        configs = row.configs(seed)
+        key, stored = f"{row.name} s{seed}", [config_to_dict(config) for config in configs]
+        if self.results.get(key, {}).get("configs") == stored:
+            return
+        for config in configs:
+            train(self.work, run_name(config), canonical(config), resume=True)
+            embed(self.work, run_name(config))
+        runs = [run_name(config) for config in configs]
+        self._keep(key, row.name, seed, True, _score(self.work, runs), runs=runs, configs=stored)
+
+    def random(self, row: Row, seed: int) -> None:
+        self._baseline("random weights", [run_name(config) for config in row.configs(seed)], "random", "random", seed)
+
+    def intensity(self, row: Row, seed: int) -> None:
+        runs = [run_name(config) for config in row.configs(seed)]
+        self._baseline("mean and sd, 8 bit", runs, "intensity", "intensity", None)
+        self._baseline("mean and sd, raw counts", runs, "intensity", "intensity-raw", None)
+
+    def null(self, row: Row, seed: int) -> None:
+        """Score the first row's features with the wells of each plate in random order, compounds where they were."""
+        if "permuted wells" not in self.results:
+            runs = [run_name(config) for config in row.configs(seed)]
+            merged = post_process(_merge(self.work, runs), **POST[CHOSEN])
+            means = [score(permuted(merged, number), self.work.wells)["mean"] for number in range(PERMUTATIONS)]
+            self.results["permuted wells"] = {"name": "permuted wells", "runs": runs, "means": means}
+            write_whole(self.out, json.dumps(self.results, indent=1))
+
+    def _baseline(self, name: str, runs: list[str], baseline: str, ending: str, seed: int | None) -> None:
+        key = name if seed is None else f"{name} s{seed}"
+        if self.results.get(key, {}).get("runs") == runs:
+            return
+        for run in runs:
+            embed(self.work, run, baseline=baseline)
+        self._keep(key, name, seed, False, _score(self.work, [f"{run}-{ending}" for run in runs]), runs=runs)
+
+    def _keep(self, key: str, name: str, seed: int | None, trained: bool, scores: dict, **more) -> None:
+        self.results[key] = {"name": name, "seed": seed, "trained": trained, "scores": scores, **more}
+        write_whole(self.out, json.dumps(self.results, indent=1))
+
+
+def _read_results(out: Path) -> dict[str, dict]:
+    """Return what an earlier call kept in `out`.
+
+    Raises:
+        UsageError: something else lies there.
+    """
+    if not out.exists():
+        return {}
+    try:
+        results = json.loads(out.read_text())
+    except (OSError, ValueError):  # a folder; no text, no JSON
+        results = None
+    if isinstance(results, dict) and all(isinstance(entry, dict) and "name" in entry for entry in results.values()):
+        return results
+    raise UsageError(f"--out {out} is there and no result of kit compare: give another name")
+
+
+def canonical(config: RunConfig) -> RunConfig:
+    """Return the configuration with the noise of a channel group that it does not see at its default: the same training."""
+    defaults, unseen = ViewsConfig(), {}
+    for group in ("fluorescence", "brightfield"):
+        if not set(CHANNEL_GROUPS[group]) & set(config.channels):
+            unseen[f"noise_{group}"] = getattr(defaults, f"noise_{group}")
+    return replace(config, views=replace(config.views, **unseen))
+
+
+def run_name(config: RunConfig) -> str:
+    """Return the run folder's name of a configuration: two rows that train the same network share it."""
+    text = json.dumps(config_to_dict(canonical(config)), sort_keys=True)
+    return f"{Path(config.recipe).stem}-{hashlib.sha256(text.encode()).hexdigest()[:10]}-s{config.seed}"
+
+
+def permuted(profiles: Profiles, seed: int) -> Profiles:
+    """Return profiles whose vectors were dealt anew among the wells of each plate."""
+    rng = np.random.default_rng(seed)
+    order = np.arange(len(profiles.who))
+    for rows in profiles.who.groupby(PLATE).indices.values():
+        order[rows] = rng.permutation(rows)
+    return replace(profiles, features_MF=profiles.features_MF[order])
+
+
+def _merge(work: Work, runs: list[str]) -> Profiles:
+    return merge_runs(work, runs, parts=PARTS, sites="position", order="file", merge=MERGE)
+
+
+def _score(work: Work, runs: list[str]) -> dict:
+    merged = _merge(work, runs)
+    return {post: score(post_process(merged, **steps), work.wells) for post, steps in POST.items()}
+
+
+def _classes(work: Work) -> int:
+    return work.wells.loc[~work.wells["Metadata_is_control"], "Metadata_broad_sample"].nunique()
+
+
+def _batches(work: Work) -> str:
+    return ", ".join(sorted(work.wells["Metadata_Batch"].unique()))

@@ -1,0 +1,36 @@
+"""What `kit plan` counts is what a process takes."""
+
+import sys
+
+import pytest
+
+from kit.bench.memory import Row, measure, status_bytes
+from kit.model.cost import Memory
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+SMALL = ["crops.global_side=280", "model.depth=4", "loss.prototypes=8192", "train.batch=4"]
+
+
+@linux
+@pytest.mark.slow
+@pytest.mark.parametrize("recompute", ["true", "false"])
+def test_the_plan_is_the_peak_of_a_process_within_15_percent(recompute):
+    row = measure("sslprofiler-local", [*SMALL, f"train.checkpoint_activations={recompute}"])
+    assert row.planned.activations > (0.2 if recompute == "true" else 0.5) * row.planned.total  # else not tried
+    assert row.ratio == pytest.approx(1, abs=0.15)
+
+
+@linux
+def test_status_is_this_process():
+    before = status_bytes("VmHWM")
+    held = bytearray(int(before))
+    held[::4096] = b"1" * len(held[::4096])
+    assert len(held) <= status_bytes("VmRSS") <= status_bytes("VmHWM") <= 2.5 * before
+    with pytest.raises(OSError, match="VmNothing"):
+        status_bytes("VmNothing")
+
+
+def test_a_row_by_hand():
+    row = Row("a case", Memory(1e9, 2e9, 0.5e9, 0.5e9), 3e9, 0.4e9, 60.0)
+    assert row.ratio == 0.75
+    assert " ".join(row.text().split()).endswith("measured 3.00 GB over 0.40, 0.75 of planned; 60 s")

@@ -1,0 +1,43 @@
+"""The boxes of crops: their law, and what happens where none fits."""
+
+import numpy as np
+
+from kit.config import CropsConfig
+from kit.images.crops.boxes import WORDS, draw_boxes, draw_crops
+from kit.images.crops.sampling import random_words
+
+
+def test_boxes_follow_their_law():
+    words = random_words(40_000 * WORDS, 1, 2).reshape(-1, WORDS)
+    top, left, tall, wide = draw_boxes(words, 540, 540, (0.1, 0.4), (0.75, 4 / 3)).T
+    assert min(top.min(), left.min()) == 0
+    assert (top + tall).max() <= 540
+    assert (left + wide).max() <= 540
+    share, ratio = tall * wide / 540**2, np.log(wide / tall)
+    assert abs(share.mean() - 0.25) < 5 * 0.3 / np.sqrt(12 * 40_000)
+    assert abs(ratio.mean()) < 5 * 2 * np.log(4 / 3) / np.sqrt(12 * 40_000)
+    assert np.allclose(np.quantile(share, [0.25, 0.5, 0.75]), [0.175, 0.25, 0.325], atol=0.004)
+    assert np.allclose(np.quantile(top / (540 - tall), [0.25, 0.75]), [0.25, 0.75], atol=0.02)
+
+
+def test_boxes_that_never_fit_fall_back_to_the_largest_allowed():
+    words = random_words(50 * WORDS, 1, 2).reshape(-1, WORDS)
+    box = draw_boxes(words, 100, 30, (0.9, 1.0), (0.75, 4 / 3))
+    assert (box == [30, 0, 40, 30]).all()
+
+
+def test_mirrors_and_quarter_turns_come_equally_often_or_not_at_all():
+    _, flip, turn = draw_crops(CropsConfig(), "v1", 0, 20_000, (100, 100), 1, 2, 3)
+    assert abs(flip.mean() - 0.5) < 5 * 0.5 / np.sqrt(20_000)
+    assert np.abs(np.bincount(turn, minlength=4) / 20_000 - 0.25).max() < 5 * 0.433 / np.sqrt(20_000)
+    upright = CropsConfig(flips=False, quarter_turns=False)
+    same_box, flip, turn = draw_crops(upright, "v1", 0, 50, (100, 100), 1, 2, 3)
+    assert not flip.any()
+    assert not turn.any()
+    assert np.array_equal(same_box, draw_crops(CropsConfig(), "v1", 0, 50, (100, 100), 1, 2, 3)[0])
+
+
+def test_every_view_of_a_sample_has_its_own_box():
+    views = [("v1", 0), ("w", 0), ("v2", 0), ("local", 0), ("local", 1)]
+    boxes = [draw_crops(CropsConfig(), name, copy, 8, (100, 100), 1, 2, 3)[0] for name, copy in views]
+    assert len({box.tobytes() for box in boxes}) == len(views)
