@@ -1,1 +1,1 @@
-"""One op per file: public function, torch reference, Triton kernel; with compiled twins in csrc/."""
+"""Ops on pixels, each with its torch reference here; the Triton kernels are in view_triton.py, the compiled twins in csrc/."""

@@ -23,19 +23,6 @@ def jitter_terms(brightness_BC: Tensor, contrast_BC: Tensor, mean_BC: Tensor) ->
     return scale.float(), shift.float()
 
 
-def channel_jitter(pixels_BCHW: Tensor, scale_BC: Tensor, shift_BC: Tensor) -> Tensor:
-    """Return I * scale + shift, float32 [B, C, H, W], not clamped. I is pixels / 255 for uint8, float32 pixels as they are.
-
-    Raises:
-        ValueError: wrong dtype, shapes that do not match, different devices, not contiguous.
-
-    Source: SSLProfiler 1, section 3.3.2.
-    """
-    from kit.kernels.view import Jitter, view
-
-    return view(pixels_BCHW, jitter=Jitter(scale_BC, shift_BC))
-
-
 def channel_jitter_reference(pixels_BCHW: Tensor, scale_BC: Tensor, shift_BC: Tensor) -> Tensor:
     """The same in plain PyTorch."""
     return intensity(pixels_BCHW) * scale_BC[..., None, None] + shift_BC[..., None, None]

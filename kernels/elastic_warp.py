@@ -21,7 +21,8 @@ from torch import Tensor
 from kit.kernels.channel_jitter import intensity
 from kit.kernels.extension import cpu_extension
 from kit.kernels.launch import choose, require, require_tensor
-from kit.kernels.philox import normal_pair, random_words, require_seed
+from kit.kernels.philox import normal_pair, require_seed
+from kit.kernels.random_words import random_words
 
 FRACTION_BITS = 18
 SIDE_MOST = 4096  # pixels: beyond it the fixed-point coordinates leave 32 bits
@@ -40,19 +41,6 @@ class Warp:
         None  # float32, pixels: coefficients of the displacement along x and y; None: no field, ELASTIC is AFFINE
     )
     spacing: float = 16.0  # pixels between lattice points; point 0 lies at -spacing
-
-
-def elastic_warp(pixels_BCHW: Tensor, warp: Warp) -> Tensor:
-    """Return the warped images, float32 [B, C, H, W]; uint8 pixels become intensities in [0, 1].
-
-    Raises:
-        ValueError: wrong dtype, shapes that do not match, a side below 2 or above 4096 px, a lattice of the wrong size.
-
-    Source: SSLProfiler 1, section 6.2.
-    """
-    from kit.kernels.view import view
-
-    return view(pixels_BCHW, warp=warp)
 
 
 def rotation(angle_B: Tensor, height: int, width: int) -> Tensor:

@@ -33,22 +33,6 @@ class Noise:
         return max(self.rate_C) > LAMBDA_FINE
 
 
-def microscope_noise(pixels_BCHW: Tensor, noise: Noise) -> Tensor:
-    """Return clip(Poisson(I / shot) * shot + dark + N(0, read^2), 0, 1), float32 [B, C, H, W]; images that are off, as they are.
-
-    I is clamped to [0, 1] before the count is drawn; NaN counts as 0. Counter: (y W + x, sample low word, sample high word,
-    role | channel); words 0 and 1 make the count, 2 and 3 the read noise.
-
-    Raises:
-        ValueError: wrong dtype or device, shapes that do not match, a shot scale below 1/320, negative strengths.
-
-    Source: SSLProfiler 1, section 6.1.
-    """
-    from kit.kernels.view import view
-
-    return view(pixels_BCHW, noise=noise)
-
-
 def add_noise_reference(x_BCHW: Tensor, noise: Noise) -> Tensor:
     """The same in plain PyTorch, for intensities float32. One image at a time: its words fit the cache."""
     out = x_BCHW.clone()

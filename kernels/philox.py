@@ -8,8 +8,7 @@ B batch. Words are held in int64, 0 to 2**32 - 1: torch has no full set of uint3
 import torch
 from torch import Tensor
 
-from kit.kernels.extension import cpu_extension
-from kit.kernels.launch import choose, require, require_tensor
+from kit.kernels.launch import require
 
 # What a stream is drawn for, bits 16-23 of the stream word; bits 0-15 are the channel, bits 24-31 the role of the view.
 PARAMETERS, LATTICE, NOISE, NOISE_COARSE = 1, 2, 3, 4
@@ -22,46 +21,6 @@ _WEYL = (0x9E3779B9, 0xBB67AE85)
 def stream_of(purpose: int, *, role: int = 0, channel: int = 0) -> int:
     """Return the fourth counter word. `purpose` is one of the constants above; `role` 0-127; `channel` 0-65535."""
     return role << 24 | purpose << 16 | channel
-
-
-def random_words(sample_B: Tensor, count: int, *, seed: int, stream: int) -> Tensor:
-    """Return int64 [B, count, 4], each a uniform 32-bit word.
-
-    A view draws its parameters here, a few words a sample. There is no CUDA twin: on a GPU it is Triton, else PyTorch, where it
-    costs a few hundred small operations. The noise of the pixels does not come from here: every kernel makes its own words.
-
-    Args:
-        sample_B: 64-bit ids, int64.
-        count: how many blocks of four words for each sample, 1 to 2**31 - 1.
-        seed: the key, 0 to 2**64 - 1.
-        stream: fourth counter word (`stream_of`).
-
-    Raises:
-        ValueError: an argument is out of range or of the wrong kind.
-    """
-    require_tensor("sample_B", sample_B, dtypes=(torch.int64,), shape=(None,), device=sample_B.device)
-    require(0 < count < 2**31, "count", count, "1 to 2**31 - 1")
-    require_seed(seed)
-    backend = choose("random_words", sample_B.device).backend
-    if backend == "cpp":
-        out = torch.empty(len(sample_B), count, 4, dtype=torch.int64)
-        cpu_extension().random_words(
-            sample_B.data_ptr(), len(sample_B), count, seed, stream, out.data_ptr(), torch.get_num_threads()
-        )
-        return out
-    if backend == "triton":
-        from kit.kernels.view_triton import launch_random_words
-
-        with torch.cuda.device_of(sample_B):
-            return launch_random_words(sample_B, count, seed=seed, stream=stream)
-    return random_words_reference(sample_B, count, seed=seed, stream=stream)
-
-
-def random_words_reference(sample_B: Tensor, count: int, *, seed: int, stream: int) -> Tensor:
-    """The same in plain PyTorch."""
-    index = torch.arange(count, device=sample_B.device).expand(len(sample_B), count)
-    low, high = split_words(sample_B)
-    return torch.stack(philox(index, low[:, None], high[:, None], stream, seed=seed), -1)
 
 
 def philox(c0, c1, c2, c3, *, seed: int, rounds: int = 10) -> tuple[Tensor, Tensor, Tensor, Tensor]:

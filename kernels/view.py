@@ -2,7 +2,8 @@
 
     out = ((noise(gather(I) * scale + shift)) - centre) / spread
 
-Each part may be left out; the single ops are this one with the other parts left out. uint8 pixels are intensities over 255.
+Each part may be left out: channel_jitter, elastic_warp and microscope_noise are the view with only one part.
+uint8 pixels are intensities over 255.
 Jitter comes after the gather: the two commute (kit.kernels.channel_jitter). Noise is last: it arises in the camera.
 """
 
@@ -70,6 +71,42 @@ def view(
         from kit.kernels.view_compiled import launch_view
     with torch.cuda.device_of(pixels_BCHW):  # nothing for a CPU tensor
         return launch_view(pixels_BCHW, **parts, dtype=dtype)
+
+
+def channel_jitter(pixels_BCHW: Tensor, scale_BC: Tensor, shift_BC: Tensor) -> Tensor:
+    """Return I * scale + shift, float32 [B, C, H, W], not clamped. I is pixels / 255 for uint8, float32 pixels as they are.
+
+    Raises:
+        ValueError: wrong dtype, shapes that do not match, different devices, not contiguous.
+
+    Source: SSLProfiler 1, section 3.3.2.
+    """
+    return view(pixels_BCHW, jitter=Jitter(scale_BC, shift_BC))
+
+
+def elastic_warp(pixels_BCHW: Tensor, warp: Warp) -> Tensor:
+    """Return the warped images, float32 [B, C, H, W]; uint8 pixels become intensities in [0, 1].
+
+    Raises:
+        ValueError: wrong dtype, shapes that do not match, a side below 2 or above 4096 px, a lattice of the wrong size.
+
+    Source: SSLProfiler 1, section 6.2.
+    """
+    return view(pixels_BCHW, warp=warp)
+
+
+def microscope_noise(pixels_BCHW: Tensor, noise: Noise) -> Tensor:
+    """Return clip(Poisson(I / shot) * shot + dark + N(0, read^2), 0, 1), float32 [B, C, H, W]; images that are off, as they are.
+
+    I is clamped to [0, 1] before the count is drawn; NaN counts as 0. Counter: (y W + x, sample low word, sample high word,
+    role | channel); words 0 and 1 make the count, 2 and 3 the read noise.
+
+    Raises:
+        ValueError: wrong dtype or device, shapes that do not match, a shot scale below 1/320, negative strengths.
+
+    Source: SSLProfiler 1, section 6.1.
+    """
+    return view(pixels_BCHW, noise=noise)
 
 
 def view_reference(pixels_BCHW, *, warp=None, jitter=None, noise=None, normalise=None, dtype=torch.float32) -> Tensor:

@@ -89,7 +89,7 @@ def _standardised(x_BCHW: Tensor, floor: float, dtype: torch.dtype) -> Tensor:
 
 
 def launch_random_words(sample_B: Tensor, count: int, *, seed: int, stream: int) -> Tensor:
-    """Return int64 [B, count, 4]; arguments as kit.kernels.philox.random_words."""
+    """Return int64 [B, count, 4]; arguments as kit.kernels.random_words.random_words."""
     out = torch.empty(len(sample_B), count, 4, dtype=torch.int64, device=sample_B.device)
     block, warps = launch_shape("plane")
     grid = (len(sample_B), triton.cdiv(count, block))

@@ -6,11 +6,12 @@ Nothing heavy is imported until it is used.
 
 from typing import TYPE_CHECKING
 
+from kit.version import __version__
+
 if TYPE_CHECKING:
     from kit.challenge.score import score
     from kit.images.store.work import open_work as open
 
-__version__ = "0.1.0"
 __all__ = ["__version__", "open", "score"]
 
 

@@ -5,8 +5,8 @@ import os
 import platform
 import sys
 
-import kit
 from kit.challenge.kaggle_cli import CREDENTIALS_WAYS, find_credentials
+from kit.version import __version__
 
 PACKAGES = ("torch", "triton", "numpy", "pandas", "zarr", "tifffile", "imagecodecs", "scikit-learn", "polars", "kaggle")
 
@@ -14,7 +14,7 @@ PACKAGES = ("torch", "triton", "numpy", "pandas", "zarr", "tifffile", "imagecode
 def examine() -> dict:
     """Return a nested dict of plain values, ready for JSON. Nothing here needs torch to be importable."""
     return {
-        "kit": kit.__version__,
+        "kit": __version__,
         "python": sys.version.split()[0],
         "platform": platform.platform(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),

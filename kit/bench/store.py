@@ -13,10 +13,10 @@ import numpy as np
 import zarr
 from zarr.codecs import BloscCodec, ZstdCodec
 
-from kit.bench.ingest import Row
+from kit.bench.plates import Row
+from kit.images.ingest.image import read_levels
 from kit.images.ingest.run import ingest
 from kit.images.store.codecs import CODECS, pack, unpack_into
-from kit.images.store.levels import read_levels
 from kit.images.store.work import Work, open_work
 
 CHANNELS = 5  # of a site that are read

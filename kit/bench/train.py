@@ -21,7 +21,8 @@ from kit.model.cost import step_flops
 from kit.model.dino import seeded_network
 from kit.model.draws import draw_step
 from kit.model.optim import set_values
-from kit.model.step import Learner, learn, make_learner, precision
+from kit.model.precision import precision
+from kit.model.step import Learner, learn, make_learner
 from kit.model.views import make_view
 from kit.recipe import load_recipe
 

@@ -10,7 +10,7 @@ import polars.exceptions
 from kit.challenge.csv_files import text_file
 from kit.errors import KitError, UsageError
 from kit.files import existing_file
-from kit.images.source.plates import normalise_well, well_name
+from kit.images.names import normalise_well, well_name
 from kit.profiles.table import PLATE, WELL
 from kit.words import some
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from kit.errors import KitError
-from kit.images.source.plates import Metadata, read_metadata
+from kit.images.metadata import Metadata, read_metadata
 from kit.profiles.table import PLATE, WELL
 
 LABELS = {"broad_sample": "Metadata_broad_sample", "pert_iname": "Metadata_pert_iname", "inchikey": "Metadata_InChIKey"}

@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-import kit
 from kit.errors import KitError
 from kit.files import write_whole
+from kit.version import __version__
 
 _BLOCK = 1 << 22  # bytes
 
@@ -30,7 +30,7 @@ def write_manifest(submission: Path, source: Path, source_facts: dict, ids: Path
         "source": {"file": source.name, "sha256": sha256(source) if source.is_file() else None},
         "uses_well_position": source_facts.get("uses_well_position"),
         "steps": source_facts.get("steps"),
-        "kit": kit.__version__,
+        "kit": __version__,
         "made": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
     path = manifest_path(submission)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from kit.challenge.score import score
-from kit.images.source.plates import Metadata
+from kit.images.metadata import Metadata
 from kit.profiles.align import align
 from kit.profiles.table import Profiles
 

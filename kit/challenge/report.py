@@ -11,7 +11,6 @@ import jinja2
 import numpy as np
 import pandas as pd
 
-import kit
 from kit.challenge.folds import DIRECTIONS
 from kit.challenge.score_text import percent, rules_text
 from kit.errors import KitError
@@ -19,6 +18,7 @@ from kit.files import write_whole
 from kit.images.names import well_position
 from kit.profiles.table import PLATE, SITE, WELL, open_parquet
 from kit.recipe import load_config
+from kit.version import __version__
 
 if TYPE_CHECKING:
     from kit.images.store.work import Work
@@ -43,7 +43,7 @@ def report(work: "Work", out: Path) -> Path:
         runs=[_run_row(folder) for folder in sorted((work.path / "runs").glob("*")) if folder.is_dir()],
         heat_map=_heat_maps(sites, f"{channel}_mean") if channel else None,
         heat_channel=channel,
-        version=kit.__version__,
+        version=__version__,
         made_on=f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC",
     )
     write_whole(Path(out), page)

@@ -22,7 +22,7 @@ from kit.challenge.labels import label_wells
 from kit.challenge.score_text import scores_text
 from kit.errors import KitError, UsageError
 from kit.files import write_whole
-from kit.images.source.plates import Metadata, read_metadata
+from kit.images.metadata import Metadata, read_metadata
 from kit.profiles.table import PLATE, WELL, Profiles
 
 __all__ = ["Rules", "score", "score_files", "scores_text", "write_scores"]

@@ -22,8 +22,9 @@ from kit.model.distributed import Group
 from kit.model.knn import choose_wells, validate
 from kit.model.metrics import Metrics, memory_gb
 from kit.model.official import put_weights, read_weights
+from kit.model.precision import precision
 from kit.model.schedules import total_steps
-from kit.model.step import Learner, StepReport, learn, make_learner, precision
+from kit.model.step import Learner, StepReport, learn, make_learner
 from kit.model.views import make_view
 from kit.model.views_figure import draw_views_figure
 from kit.progress import progress

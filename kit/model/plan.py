@@ -10,8 +10,8 @@ import torch
 from kit.config import RunConfig
 from kit.errors import KitError, UsageError
 from kit.model.cost import Work, forward_flops, step_flops, step_memory, ways_to_fit
+from kit.model.precision import precision
 from kit.model.schedules import total_steps
-from kit.model.step import precision
 from kit.model.vit import seeded_vit
 
 SITES, WELLS = 93_647, 24 * 384  # of the 24 compound plates of 2020_11_04_CPJUMP1

@@ -15,7 +15,8 @@ from kit.kernels.blur import blur
 from kit.kernels.channel_jitter import jitter_terms
 from kit.kernels.elastic_warp import AFFINE, AS_IT_IS, ELASTIC, Warp, elastic_lattice, rotation
 from kit.kernels.microscope_noise import Noise
-from kit.kernels.philox import LATTICE, PARAMETERS, random_words, stream_of, uniform
+from kit.kernels.philox import LATTICE, PARAMETERS, stream_of, uniform
+from kit.kernels.random_words import random_words
 from kit.kernels.view import Jitter, Normalise, view
 
 ROLES = ("first", "second", "local")

@@ -10,7 +10,7 @@ from kit.config import ViewsConfig
 from kit.errors import KitError
 from kit.files import whole_file
 from kit.images.store.work import Work
-from kit.kernels.elastic_warp import elastic_warp
+from kit.kernels.view import elastic_warp
 from kit.model import views
 
 MOST_SIDE = 518  # pixels: the middle of a larger site is shown

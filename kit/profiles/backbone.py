@@ -21,7 +21,7 @@ from kit.files import write_whole
 from kit.images.crops.whole_sites import whole_sites
 from kit.model.checkpoint import is_checkpoint, load_backbone
 from kit.model.official import model_of, official_backbone, read_weights
-from kit.model.step import precision
+from kit.model.precision import precision
 from kit.model.views import normalise_site
 from kit.model.vit import Vit, seeded_vit
 from kit.profiles.runs import run_config

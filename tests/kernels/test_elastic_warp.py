@@ -13,12 +13,12 @@ from kit.kernels.elastic_warp import (
     _lattice_reference,
     displacement,
     elastic_lattice,
-    elastic_warp,
     field_sd,
     lattice_size,
     reflect,
     rotation,
 )
+from kit.kernels.view import elastic_warp
 
 from .view_cases import make_warp, random_pixels
 

@@ -7,8 +7,9 @@ from scipy import stats
 
 from kit.kernels import poisson
 from kit.kernels.extension import cpu_reason
-from kit.kernels.microscope_noise import Noise, add_noise_reference, microscope_noise
-from kit.kernels.philox import random_words
+from kit.kernels.microscope_noise import Noise, add_noise_reference
+from kit.kernels.random_words import random_words
+from kit.kernels.view import microscope_noise
 
 LAMBDAS = (0.0, 0.003, 0.02, 0.37, 1.0, 3.3, 7.77, 9.999, 10.0)
 ALPHA = 1e-6  # of one test; a dozen tests with fixed seeds

@@ -7,6 +7,7 @@ from scipy import stats
 
 from kit.kernels import philox as rng
 from kit.kernels.extension import cpu_extension, cpu_reason
+from kit.kernels.random_words import random_words
 
 # Known-answer vectors of Random123 for philox4x32-10: counter, key (low word, high word), answer.
 VECTORS = [
@@ -63,7 +64,7 @@ def test_published_vectors_in_triton():
 
 def test_counter_is_index_sample_stream():
     sample = 3 << 32 | 5
-    words = rng.random_words(torch.tensor([sample]), 3, seed=99, stream=77)
+    words = random_words(torch.tensor([sample]), 3, seed=99, stream=77)
     assert words[0, 2].tolist() == [int(w) for w in rng.philox(torch.tensor([2]), 5, 3, 77, seed=99)]
 
 
@@ -73,7 +74,7 @@ def test_uniform_is_never_0_or_1_and_exact():
 
 
 def test_uniform_words_and_normals():
-    words = rng.random_words(torch.arange(50), 5000, seed=7, stream=1)
+    words = random_words(torch.arange(50), 5000, seed=7, stream=1)
     for k in range(4):
         assert stats.kstest(rng.uniform(words[..., k]).flatten().numpy(), "uniform").pvalue > 1e-4
     pair = torch.stack(rng.normal_pair(words[..., 0], words[..., 1])).flatten(1).numpy()
@@ -91,10 +92,10 @@ def test_streams_do_not_meet():
 @pytest.mark.parametrize("seed", [-1, 2**64, 1.5])
 def test_seed_is_64_bits(seed):
     with pytest.raises(ValueError, match="seed"):
-        rng.random_words(torch.arange(2), 1, seed=seed, stream=0)
+        random_words(torch.arange(2), 1, seed=seed, stream=0)
 
 
 @pytest.mark.parametrize("sample_B", [torch.zeros(2), torch.zeros(2, 2, dtype=torch.int64), torch.arange(8)[::2]])
 def test_samples_are_checked(sample_B):
     with pytest.raises(ValueError, match="sample_B"):
-        rng.random_words(sample_B, 1, seed=0, stream=0)
+        random_words(sample_B, 1, seed=0, stream=0)

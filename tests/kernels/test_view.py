@@ -6,10 +6,8 @@ import torch
 from scipy.ndimage import gaussian_filter
 
 from kit.kernels.blur import blur
-from kit.kernels.channel_jitter import channel_jitter, jitter_terms
-from kit.kernels.elastic_warp import elastic_warp
-from kit.kernels.microscope_noise import microscope_noise
-from kit.kernels.view import Jitter, Normalise, view
+from kit.kernels.channel_jitter import jitter_terms
+from kit.kernels.view import Jitter, Normalise, channel_jitter, elastic_warp, microscope_noise, view
 
 from .view_cases import make_jitter, make_noise, make_warp, parts_of, random_pixels
 

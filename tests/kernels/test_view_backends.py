@@ -9,9 +9,9 @@ import torch
 from kit.kernels import launch
 from kit.kernels.blur import blur, blur_reference
 from kit.kernels.extension import cpu_reason
-from kit.kernels.microscope_noise import add_noise_reference, microscope_noise
-from kit.kernels.philox import random_words, random_words_reference
-from kit.kernels.view import Jitter, view, view_reference
+from kit.kernels.microscope_noise import add_noise_reference
+from kit.kernels.random_words import random_words, random_words_reference
+from kit.kernels.view import Jitter, microscope_noise, view, view_reference
 
 from .view_cases import CASES, assert_same_view, compare, flips_allowed, make_noise, parts_of, random_pixels
 

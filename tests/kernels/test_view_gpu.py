@@ -7,7 +7,7 @@ import torch
 
 from kit.kernels import launch
 from kit.kernels.blur import blur, blur_reference
-from kit.kernels.philox import random_words, random_words_reference
+from kit.kernels.random_words import random_words, random_words_reference
 from kit.kernels.view import view, view_reference
 
 from .view_cases import CASES, assert_same_view, flips_allowed, parts_of, random_pixels

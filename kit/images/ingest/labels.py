@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
+from kit.images.ingest.sites_table import add_metadata
 from kit.images.metadata import Metadata
-from kit.images.store.tables import add_metadata, read_record, read_table, write_table
+from kit.images.store.tables import read_record, read_table, write_table
 
 
 def relabel(path: Path, metadata: Metadata | None, *, write: bool = True) -> bool:

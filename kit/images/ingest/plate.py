@@ -12,6 +12,7 @@ from kit.errors import KitError
 from kit.images.ingest.prepare import find_illumination, read_illumination, shrunken_shape
 from kit.images.ingest.quality import add_quality
 from kit.images.ingest.report import PlateReport
+from kit.images.ingest.sites_table import add_metadata, level_sums, sites_table
 from kit.images.ingest.well import WellJob, WellRecord, probe
 from kit.images.metadata import Metadata
 from kit.images.source.folders import Reader
@@ -19,7 +20,7 @@ from kit.images.source.plates import Plate
 from kit.images.source.positions import Positions
 from kit.images.store.codecs import find_codec
 from kit.images.store.container import Container, open_container
-from kit.images.store.tables import add_metadata, level_sums, sites_table, write_table
+from kit.images.store.tables import write_table
 from kit.words import count
 
 MADE_BY = "kit ingest"

@@ -15,12 +15,13 @@ import numpy as np
 from kit.config import StoreConfig
 from kit.errors import KitError
 from kit.files import errors_name
+from kit.images.ingest.image import read_levels
 from kit.images.ingest.prepare import prepare
 from kit.images.source.folders import ImageFile, Reader
 from kit.images.source.tiff import BadImage, TiffImage, read_tiff
 from kit.images.store.codecs import checksum, pack_parts
 from kit.images.store.container import Container
-from kit.images.store.levels import ImageStats, count_values, read_levels, scale_image
+from kit.images.store.levels import ImageStats, count_values, scale_image
 from kit.images.store.shards import write_shard
 from kit.words import count
 

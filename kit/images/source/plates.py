@@ -8,20 +8,8 @@ import re
 from dataclasses import dataclass, field
 
 from kit.errors import KitError, UsageError
-from kit.images.metadata import Metadata, read_metadata
-from kit.images.names import channel_name, normalise_well, order_channels, well_name, well_position
+from kit.images.names import channel_name, order_channels, well_name, well_position
 from kit.images.source.folders import Folder, ImageFile
-
-__all__ = [
-    "ImageFile",
-    "Metadata",
-    "Plate",
-    "find_plates",
-    "list_plate",
-    "normalise_well",
-    "read_metadata",
-    "well_name",
-]
 
 _IMAGE = re.compile(r"r(\d+)c(\d+)f(\d+)p(\d+)-ch(\d+)sk(\d+)fk(\d+)fl(\d+)\.tiff?", re.IGNORECASE)
 

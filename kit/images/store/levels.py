@@ -1,4 +1,4 @@
-"""One image: counts to 8 bit by exact integers, and everything a table says of it. C channels, H W pixels.
+"""Counts to 8-bit levels by exact integers, and everything a table says of an image. H W pixels.
 
 Every number is an integer sum over the pixels, so the compiled path and numpy agree to the last bit.
 """
@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kit.images.source.tiff import DAMAGED, DECODED, BadImage, TiffImage, read_tiff
 from kit.kernels.extension import cpu_extension
 
 LAG_ROWS = 4  # every fourth row is enough for the autocovariances
@@ -54,29 +53,11 @@ def to_level(count, black: int, white: int):
     return ((clipped - black) * 255 // (white - black)).astype(np.uint8)
 
 
-def read_levels(data: bytes, black: int = -1, white: int = -1) -> tuple[np.ndarray, ImageStats, TiffImage | None]:
-    """Return a TIFF file's levels, uint8 [H, W], its numbers, and what its tags claim; decoding and scaling are one call.
-
-    black, white: the counts that become 0 and 255; below 0: the image's own minimum and maximum.
-
-    Raises:
-        BadImage: see `kit.images.source.tiff.read_tiff`.
-    """
-    if (compiled := cpu_extension()) is not None:
-        verdict, reason, levels, numbers, least, most = compiled.tiff_levels(data, black, white)
-        if verdict == DAMAGED:
-            raise BadImage(reason)
-        if verdict == DECODED:
-            return levels, _stats(numbers, levels.shape), TiffImage(None, least, most)
-    image = read_tiff(data)
-    return *scale_image(image.counts_HW, black, white), image
-
-
 def scale_image(counts_HW: np.ndarray, black: int = -1, white: int = -1) -> tuple[np.ndarray, ImageStats]:
     """Return the levels, uint8 [H, W], and the numbers of an image of uint8 or uint16 counts [H, W]."""
     if (compiled := cpu_extension()) is not None:
         levels, numbers = compiled.image_levels(np.ascontiguousarray(counts_HW), black, white)
-        return levels, _stats(numbers, levels.shape)
+        return levels, stats_of(numbers, levels.shape)
     return scale_image_reference(counts_HW, black, white)
 
 
@@ -92,7 +73,7 @@ def scale_image_reference(counts_HW: np.ndarray, black: int = -1, white: int = -
     sums = [int(times @ values) for values in (counts, counts**2, levels, levels**2)]
     low, high = percentiles(histogram, 5, 995)
     numbers = (black, white, least, most, *sums, low, high, int(histogram[-1]), lag_sums(counts_HW))
-    return level_of[counts_HW], _stats(numbers, counts_HW.shape)
+    return level_of[counts_HW], stats_of(numbers, counts_HW.shape)
 
 
 def count_values(counts_HW: np.ndarray) -> np.ndarray:
@@ -130,12 +111,7 @@ def focus_of(lags: tuple[int, ...], height: int, width: int) -> float:
     return (one - two) / one if one > 0 else 0.0
 
 
-def read_site(data_C: list[bytes]) -> tuple[np.ndarray, np.ndarray]:
-    """Return one site's images from their files' bytes: levels uint8 [C, H, W], and the counts that became 0 and 255, [C, 2]."""
-    scaled = [read_levels(data) for data in data_C]
-    return np.stack([levels for levels, *_ in scaled]), np.array([(stats.black, stats.white) for _, stats, _ in scaled])
-
-
-def _stats(numbers: tuple, shape: tuple[int, int]) -> ImageStats:
+def stats_of(numbers: tuple, shape: tuple[int, int]) -> ImageStats:
+    """Return the numbers that the compiled module or the reference counted, in the order of ImageStats, lag sums last."""
     *integers, lags = numbers
     return ImageStats(*integers, focus_of(lags, *shape))

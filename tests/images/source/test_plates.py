@@ -3,9 +3,10 @@
 import pytest
 
 from kit.errors import KitError, UsageError
-from kit.images.names import order_channels, well_position
+from kit.images.metadata import read_metadata
+from kit.images.names import normalise_well, order_channels, well_name, well_position
 from kit.images.source.folders import Folder, Reader
-from kit.images.source.plates import find_plates, list_plate, normalise_well, read_metadata, well_name
+from kit.images.source.plates import find_plates, list_plate
 from kit.images.source.source import choose_plates, open_source
 from tests.images.made_plates import write_metadata, write_plate
 

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 import tifffile
 
+from kit.images.ingest.image import read_levels
 from kit.images.source import tiff
 from kit.images.source.tiff import BadImage, read_tiff, read_tiff_reference
 from kit.images.store import levels as sites
-from kit.images.store.levels import focus_of, read_levels, scale_image, scale_image_reference, to_level
+from kit.images.store.levels import focus_of, scale_image, scale_image_reference, to_level
 
 needs_compiled = pytest.mark.skipif(tiff.cpu_extension() is None, reason=f"kit.kernels._cpu: {tiff.cpu_reason()}")
 
