@@ -150,7 +150,7 @@ class _Measure:
             merged = post_process(_merge(self.work, runs), **POST[CHOSEN])
             means = [score(permuted(merged, number), self.work.wells)["mean"] for number in range(PERMUTATIONS)]
             self.results["permuted wells"] = {"name": "permuted wells", "runs": runs, "means": means}
-            write_whole(self.out, json.dumps(self.results, indent=1))
+            self._write()
 
     def _baseline(self, name: str, runs: list[str], baseline: str, ending: str, seed: int | None) -> None:
         key = name if seed is None else f"{name} s{seed}"
@@ -162,7 +162,12 @@ class _Measure:
 
     def _keep(self, key: str, name: str, seed: int | None, trained: bool, scores: dict, **more) -> None:
         self.results[key] = {"name": name, "seed": seed, "trained": trained, "scores": scores, **more}
-        write_whole(self.out, json.dumps(self.results, indent=1))
+        self._write()
+
+    def _write(self) -> None:
+        """Write all results, a row a line."""
+        rows = [f"{json.dumps(key)}:{json.dumps(row, separators=(',', ':'))}" for key, row in self.results.items()]
+        write_whole(self.out, "{" + ",\n".join(rows) + "}\n")
 
 
 def _read_results(out: Path) -> dict[str, dict]:

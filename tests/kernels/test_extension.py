@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from kit.kernels.extension import explain
+from kit.kernels.extension import cpu_reason, explain
+from tests.compiled import unless_blocked
 
 ROOT = Path(__file__).parents[2]
 
@@ -34,6 +35,12 @@ def run(code: str, **environ: str) -> str:
     return subprocess.run(
         [sys.executable, "-c", code], env={**os.environ, **environ}, capture_output=True, text=True, check=True, cwd=ROOT
     ).stdout.strip()
+
+
+@unless_blocked
+def test_the_compiled_module_is_there_unless_it_is_blocked():
+    """What needs it skips without it, for a wish or for a broken build: here the broken build fails."""
+    assert cpu_reason() == "ready"
 
 
 def test_both_modules_can_be_blocked():
