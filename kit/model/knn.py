@@ -52,8 +52,7 @@ def choose_wells(work, config: RunConfig, plates=None) -> Validation | None:
     wells = wells.assign(rank=wells[LABEL].map(rank)).sort_values(["Metadata_Plate", "rank", "Metadata_Well"], kind="stable")
     wells = wells.groupby("Metadata_Plate", sort=True).head(config.train.knn_wells)
     wells = wells[wells[LABEL].map(wells.groupby(LABEL)["Metadata_Plate"].nunique()) > 1]
-    has = work.sites["channels"].str.split(",").map(lambda names: set(config.channels) <= set(names))
-    sites = work.sites.loc[has, [*WELL, "Metadata_Site"]].merge(wells, on=WELL)
+    sites = work.sites_with(config.channels)[[*WELL, "Metadata_Site"]].merge(wells, on=WELL)
     sites = sites.sort_values([*WELL, "Metadata_Site"], kind="stable").groupby(WELL).head(SITES).reset_index(drop=True)
     return None if sites.empty else Validation(sites, 1 / sites[LABEL].nunique())
 

@@ -70,8 +70,7 @@ def plan(config: RunConfig, machine: str, work=None) -> str:
 def _samples(config: RunConfig, work) -> tuple[int, str]:
     """Return the samples of an epoch and where the number comes from."""
     if work is not None:
-        has = work.sites["channels"].str.split(",").map(lambda names: set(config.channels) <= set(names))
-        sites = work.sites[has]
+        sites = work.sites_with(config.channels)
         wells = len(sites[["Metadata_Plate", "Metadata_Well"]].drop_duplicates())
         where = f"the {len(sites):,} sites of {wells:,} wells in {Path(work.path).name}"
         count = len(sites)

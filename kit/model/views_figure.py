@@ -9,6 +9,7 @@ import torch
 from kit.config import ViewsConfig
 from kit.errors import KitError
 from kit.files import whole_file
+from kit.images.names import order_channels
 from kit.images.store.work import Work
 from kit.kernels.view import elastic_warp
 from kit.model import views
@@ -107,14 +108,13 @@ def _moved_grid(config: ViewsConfig, sample: torch.Tensor, side: int, seed: int)
 
 
 def _choose_site(work: Work, channels: tuple[str, ...]) -> tuple[str, str, int, tuple[str, ...]]:
-    best, names = None, ()
-    for row in work.sites.itertuples():
-        there = tuple(name for name in work.channels if name in row.channels.split(","))
-        if set(channels) <= set(there) and len(there) > len(names):
-            best, names = row, there
-    if best is None:
+    """Return the first of the sites with most channels, of those that have the ones asked for, and the channels to draw."""
+    sites = work.sites_with(channels)
+    if sites.empty:
         raise KitError(f"{work.path} holds no site with {'the channels ' + ', '.join(channels) if channels else 'any channel'}")
-    return best.Metadata_Plate, best.Metadata_Well, int(best.Metadata_Site), tuple(channels) or names
+    best = sites.loc[sites["channels"].str.count(",").idxmax()]
+    names = tuple(channels) or order_channels(best["channels"].split(","))
+    return best["Metadata_Plate"], best["Metadata_Well"], int(best["Metadata_Site"]), names
 
 
 def _middle(pixels_CHW: np.ndarray) -> np.ndarray:

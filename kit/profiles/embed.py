@@ -140,14 +140,12 @@ def _made_by(path: Path) -> str | None:
 
 def _complete_sites(work: "Work", channels: tuple[str, ...]) -> tuple[pd.DataFrame, list[str]]:
     """Return the sites that have all channels, by plate, and what the others lack."""
-    sites = work.sites
-    lacking = [[name for name in channels if name not in text.split(",")] for text in sites["channels"]]
-    complete = np.array([not names for names in lacking], dtype=bool)
-    if not complete.any():
+    sites = work.sites_with(channels)
+    if sites.empty:
         raise KitError(f"no site of {work.path} has all of the channels {', '.join(channels)}")
+    others = work.sites.drop(index=sites.index)[[PLATE, WELL, SITE, "channels"]]
     skipped = [
-        f"{plate} {well} site {site} ({', '.join(names)})"
-        for plate, well, site, names in zip(sites[PLATE], sites[WELL], sites[SITE], lacking, strict=True)
-        if names
+        f"{plate} {well} site {site} ({', '.join(name for name in channels if name not in there.split(','))})"
+        for plate, well, site, there in others.itertuples(index=False, name=None)
     ]
-    return sites[complete], skipped
+    return sites, skipped

@@ -44,7 +44,7 @@ def cut_tiles(work: Work, channels: tuple[str, ...], grid: int, folder: Path) ->
     Raises:
         KitError: fewer than two sites have the channels.
     """
-    sites = work.sites[[set(channels) <= set(text.split(",")) for text in work.sites["channels"]]]
+    sites = work.sites_with(channels)
     if len(sites) < 2:
         raise KitError(f"{work.path} has {len(sites)} sites with the channels {', '.join(channels)}: need two")
     rows, files = [], []

@@ -1,14 +1,13 @@
 """The picture of the augmentations: what its panels hold, and that it is drawn."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pandas as pd
 import pytest
 
-from kit.config import ViewsConfig
+from kit.config import StoreConfig, ViewsConfig
 from kit.errors import KitError
-from kit.model.views_figure import draw_views_figure, make_panels, signal_and_noise
+from kit.images.store.work import Work
+from kit.model.views_figure import _choose_site, draw_views_figure, make_panels, signal_and_noise
 
 NAMES = ("DNA", "Brightfield")
 
@@ -53,18 +52,29 @@ def test_other_styles():
     assert solarised.max() < 0.5
 
 
-def made_work(tmp_path, channels="DNA,Brightfield"):
-    row = {"Metadata_Plate": "P1", "Metadata_Well": "A01", "Metadata_Site": 1, "channels": channels}
-    read = lambda plate, well, number, channels: site(600, len(channels))  # noqa: E731
-    return SimpleNamespace(path=tmp_path, channels=NAMES, sites=pd.DataFrame([row]), read_site=read)
+class MadeWork(Work):
+    """Three sites of 600 px: without Brightfield, and twice with both channels."""
+
+    def __init__(self, path):
+        super().__init__(path, StoreConfig())
+        who = {"Metadata_Plate": "P1", "Metadata_Well": "A01", "Metadata_Site": [1, 2, 3]}
+        self.sites = pd.DataFrame({**who, "channels": ["DNA", "DNA,Brightfield", "DNA,Brightfield"]})
+
+    def read_site(self, plate, well, number, channels=None):
+        return site(600, len(channels))
 
 
 def test_the_figure_is_drawn(tmp_path):
-    draw_views_figure(made_work(tmp_path), ViewsConfig(), tmp_path / "views.png")
+    draw_views_figure(MadeWork(tmp_path), ViewsConfig(), tmp_path / "views.png")
     assert (tmp_path / "views.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_first_site_with_most_channels_is_drawn(tmp_path):
+    assert _choose_site(MadeWork(tmp_path), ()) == ("P1", "A01", 2, ("DNA", "Brightfield"))
+    assert _choose_site(MadeWork(tmp_path), ("DNA",)) == ("P1", "A01", 2, ("DNA",))
 
 
 def test_missing_channels_are_named(tmp_path):
     with pytest.raises(KitError, match="RNA"):
-        draw_views_figure(made_work(tmp_path), ViewsConfig(), tmp_path / "views.png", channels=("RNA",))
+        draw_views_figure(MadeWork(tmp_path), ViewsConfig(), tmp_path / "views.png", channels=("RNA",))
     assert not (tmp_path / "views.png").exists()

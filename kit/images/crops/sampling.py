@@ -136,11 +136,9 @@ def sites_to_draw(work, config: CropsConfig, channels: tuple[str, ...], plates=N
         raise UsageError(
             f"plate {missing[0]} is not in {work.path}{nearest(missing[0], work.plates)}; it holds {some(work.plates)}"
         )
-    table = work.sites
-    keep = np.array([set(channels) <= set(text.split(",")) for text in table["channels"]], dtype=bool)
+    sites = work.sites_with(channels)[WHO].copy()
     if plates:
-        keep &= table["Metadata_Plate"].isin(list(plates)).to_numpy()
-    sites = table.loc[keep, WHO].copy()
+        sites = sites[sites["Metadata_Plate"].isin(list(plates))]
     if sites.empty:
         raise KitError(f"no site in {work.path} has all of the channels {','.join(channels)}")
     if config.balance == "cell_lines":

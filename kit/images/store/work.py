@@ -9,6 +9,7 @@ WORK/runs/RUN/                  what was made of them
 import functools
 import re
 import tomllib
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -93,11 +94,16 @@ class Work:
         """One row per site: where it lies, its channels, counts and quality, and the metadata of its well."""
         tables = [read_table(self._table_path(plate)) for plate in self.plates]
         if not tables:
-            return pd.DataFrame(columns=["Metadata_Plate", "Metadata_Well", "Metadata_Site"])
+            return pd.DataFrame(columns=["Metadata_Plate", "Metadata_Well", "Metadata_Site", "channels"])
         sites = pd.concat(tables, ignore_index=True)
         if "Metadata_is_control" in sites:  # a plate without labels has no control we know of
             sites["Metadata_is_control"] = sites["Metadata_is_control"].eq(True)
         return sites
+
+    def sites_with(self, channels: Iterable[str]) -> pd.DataFrame:
+        """Return the rows of `sites` that have all the channels, with the index they have there; every row for no channel."""
+        wanted = set(channels)
+        return self.sites[np.array([wanted <= set(text.split(",")) for text in self.sites["channels"]], dtype=bool)]
 
     @functools.cached_property
     def wells(self) -> pd.DataFrame:
@@ -124,10 +130,6 @@ class Work:
             there = f"{nearest(plate, self.plates)}; it has {some(self.plates) or 'none'}"
             raise UsageError(f"{self.path} has no plate {plate}{there}")
         return open_container(self.path / "plates" / f"{plate}.zarr")
-
-    def site_channels(self, plate: str, well: str, site: int) -> tuple[str, ...]:
-        """Return the channels that the site has."""
-        return tuple(self._row(plate, well, site)["channels"].split(","))
 
     def read_site(self, plate: str, well: str, site: int, channels=None) -> np.ndarray:
         """Return one site, uint8 [C, H, W]: all the plate's channels in kit's order, or those named.

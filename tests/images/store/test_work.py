@@ -12,6 +12,7 @@ from kit.images.ingest.run import ingest
 from kit.images.source.grid import draw_grid
 from kit.images.store.work import open_work
 from tests.images.made_plates import acquisition_xml, counts, write_metadata, write_plate
+from tests.images.made_work import make_work
 
 LAYOUT = {1: (-0.0003229, 0.0003229), 2: (-0.0009687, 0.0009687), 3: (0.0003229, 0.0009687)}
 
@@ -122,6 +123,16 @@ def test_empty_and_blurred_sites_are_reported(source, tmp_path):
     sites = open_work(tmp_path / "w").sites
     assert sites["empty"].tolist() == [False, True, False, False, False, False]
     assert (sites["focus"] < 0.5).tolist()[2:] == [False, True, False, False]
+
+
+def test_sites_with_channels_keep_their_place_in_the_table(tmp_path):
+    work = make_work(tmp_path, plates=("P1",), wells=2, sites=2)
+    work.sites["channels"] = ["Mito,AGP,RNA", "Mito,RNA", "AGP", "RNA,Mito"]
+    assert work.sites_with(("RNA", "Mito")).index.tolist() == [0, 1, 3]
+    assert work.sites_with(["AGP"]).index.tolist() == [0, 2]
+    assert work.sites_with(("Mito", "RN")).empty  # a part of a name is another name
+    assert work.sites_with(()).equals(work.sites)
+    assert make_work(tmp_path / "empty", plates=()).sites_with(("DNA",)).empty
 
 
 def test_doubtful_tags_are_reported(source, tmp_path):
