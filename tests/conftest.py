@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # threads that wait for one another spin; read when torch is imported
+
 try:
     import torch
 except ImportError:

@@ -10,9 +10,8 @@ import tifffile
 
 import kit
 from kit.config import CHANNELS
-from tests.commands import kit_command, settings
+from tests.commands import kit_child, kit_command, settings
 
-ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 COMPOUND_PLATES = ["BR00117010", "BR00117011", "BR00117012", "BR00117013"]
 FEW_STEPS = ("train.max_steps=3", "train.batch=4", "train.warmup_steps=1", "crops.global_area=[0.05,0.1]", "embed.side=112")
 
@@ -22,7 +21,7 @@ def packed(real_data, tmp_path_factory) -> tuple[Path, str]:
     """Return the work folder of the real images, and what kit ingest said."""
     work = tmp_path_factory.mktemp("real") / "work"
     done = kit_command("ingest", real_data / "cpjump1_images", "--metadata", real_data / "cpjump1_metadata", "--work", work,
-                       "--jobs", 1, **ONE_THREAD)  # fmt: skip
+                       "--jobs", 1)  # fmt: skip
     return work, done.stdout
 
 
@@ -80,20 +79,19 @@ def test_walk_to_a_checked_submission(packed, tmp_path):
     work = packed[0]
     groups = ("fluorescence", "brightfield")
     for run in groups:
-        kit_command("train", "--work", work, "--recipe", "demo", "--channels", run, "--run", run, *settings(FEW_STEPS),
-                    **ONE_THREAD)  # fmt: skip
+        kit_command("train", "--work", work, "--recipe", "demo", "--channels", run, "--run", run, *settings(FEW_STEPS))
     runs = [word for run in groups for word in ("--run", run)]
-    done = kit_command("embed", "--work", work, *runs, **ONE_THREAD)
+    done = kit_command("embed", "--work", work, *runs)
     assert done.stdout.count("8 sites of 4 plates") == 2
     assert "BR00117006 A01 site 1 (Mito, ER)" in done.stdout
-    kit_command("profile", "--work", work, *runs, "--merge", "mean", "--out", tmp_path / "profiles.parquet", **ONE_THREAD)
+    kit_command("profile", "--work", work, *runs, "--merge", "mean", "--out", tmp_path / "profiles.parquet")
     wells = kit.open(work).wells.query("Metadata_Plate in @COMPOUND_PLATES")[["Metadata_Plate", "Metadata_Well"]]
     ids = wells.iloc[::-1].rename(columns=lambda name: name.removeprefix("Metadata_"))  # an order of their own
     ids.insert(0, "ID", [f"well-{number}" for number in range(len(ids))])
     ids.to_csv(tmp_path / "metadata_test.csv", index=False)
     submission = tmp_path / "submission.csv"
     kit_command("export", tmp_path / "profiles.parquet", "--ids", tmp_path / "metadata_test.csv", "--out", submission)
-    assert "8 rows x 384 features" in kit_command("check", submission, "--ids", tmp_path / "metadata_test.csv").stdout
+    assert "8 rows x 384 features" in kit_child("check", submission, "--ids", tmp_path / "metadata_test.csv").stdout
     written = pd.read_csv(submission, index_col="ID")
     assert written.index.tolist() == ids["ID"].tolist()
     assert not np.allclose(written.iloc[0], written.iloc[1])  # different wells, different features
@@ -111,7 +109,7 @@ def test_score_of_cellprofiler_profiles(real_data, tmp_path):
         table[features] = table[features].to_numpy()[rng.permutation(len(table))]
         table.to_parquet(shuffled / f"{path.name.split('_')[0]}.parquet")
     out = tmp_path / "score.json"
-    kit_command("score", real, shuffled, "--metadata", metadata, "--json", out, **ONE_THREAD)
+    kit_command("score", real, shuffled, "--metadata", metadata, "--json", out)
     found = json.loads(out.read_text())["files"]
     assert found[str(real)]["n_classes"] == 306
     assert found[str(real)]["chance"] == pytest.approx(1 / 306)

@@ -8,14 +8,14 @@ import pytest
 
 import kit
 from kit.profiles.table import read_profiles
-from tests.commands import SHORT, TINY, kit_command, settings
+from tests.commands import SHORT, TINY, kit_child, kit_command, settings
 
 
 @pytest.fixture(scope="module")
 def walked(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("walk")
     plates, work = folder / "plates", folder / "work"
-    kit_command("phantom", plates, "--seed", 3, *settings(TINY))
+    kit_child("phantom", plates, "--seed", 3, *settings(TINY))
     kit_command(
         "ingest", plates / "images", "--metadata", plates / "metadata", "--load-data", plates / "load_data", "--work", work
     )
@@ -53,7 +53,7 @@ def test_profiles_are_nine_sites_of_two_models(walked):
 
 def test_submission_is_whole_and_scored(walked):
     plates = walked / "plates"
-    done = kit_command("check", walked / "submission.csv", "--ids", plates / "metadata_test.csv")
+    done = kit_child("check", walked / "submission.csv", "--ids", plates / "metadata_test.csv")
     assert "32" in done.stdout  # 4 plates x 8 compound wells
     scores = walked / "score.json"
     kit_command("score", walked / "submission.csv", "--metadata", plates / "metadata", "--ids", plates / "metadata_test.csv",
@@ -75,18 +75,8 @@ def test_ids_and_csv_agree_with_the_plates(walked):
 
 
 def test_a_run_is_never_overwritten(walked):
-    words = (
-        "train",
-        "--work",
-        walked / "work",
-        "--recipe",
-        "demo",
-        "--channels",
-        "fluorescence",
-        "--run",
-        "fluorescence",
-        *settings(SHORT),
-    )
+    words = ("train", "--work", walked / "work", "--recipe", "demo", "--channels", "fluorescence", "--run", "fluorescence",
+             *settings(SHORT))  # fmt: skip
     assert "--resume" in kit_command(*words, code=2).stderr
     kit_command(*words, "--resume")  # finished: nothing to do, and no error
 
