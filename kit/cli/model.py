@@ -6,12 +6,11 @@ from collections.abc import Iterable
 import click
 
 import kit
-from kit.cli.options import OUT_FILE, PATH, more_than_zero, words
-from kit.config import CHANNELS, RunConfig, channel_names
-from kit.errors import UsageError
+from kit.cli.options import OUT_FILE, PATH, more_than_zero, recipe_option, words
+from kit.config import RunConfig, channel_names
 from kit.files import existing_file
+from kit.model.machines import MACHINES
 from kit.recipe import load_recipe
-from kit.words import nearest
 
 
 def _run_config(recipe: str, channels: str | None, settings: Iterable[str], **values) -> RunConfig:
@@ -23,7 +22,7 @@ def _run_config(recipe: str, channels: str | None, settings: Iterable[str], **va
 
 @click.command()
 @click.option("--work", type=PATH, required=True)
-@click.option("--recipe", default="sslprofiler-local", show_default=True, help="A name, or a .toml file.")
+@recipe_option
 @click.option("--channels", help="fluorescence, brightfield, all, or names, comma-separated.")
 @click.option("--run", "name", required=True, help="Name of the run.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change one value, e.g. train.lr=1e-4.")
@@ -53,23 +52,23 @@ def train(work, recipe, channels, name, settings, seed, epochs, plates, on_bad, 
 
 
 @click.command()
-@click.option("--recipe", default="sslprofiler-local", show_default=True)
-@click.option("--machine", type=click.Choice(["here", "kaggle-2xt4", "h200"]), default="here", show_default=True)
-@click.option("--channels", help="As in kit train.")
+@recipe_option
+@click.option("--machine", type=click.Choice(["here", *MACHINES]), default="here", show_default=True)
+@click.option(
+    "--gpu-memory", type=float, metavar="GB", callback=more_than_zero, help="Memory of each GPU, instead of the machine's."
+)
+@click.option("--channels", help="As in kit train.  [default: the recipe's, or fluorescence]")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE")
-@click.option("--work", type=PATH)
-def plan(recipe, machine, channels, settings, work):
-    """Steps, hours, memory and the number of 12-hour runs that a recipe takes."""
+@click.option("--work", type=PATH, help="Count the sites of this work folder instead of CPJUMP1's.")
+def plan(recipe, machine, gpu_memory, channels, settings, work):
+    """Steps, hours, memory, disk and the number of 12-hour runs that a recipe takes.
+
+    Memory and peak of the GPUs are their vendor's data sheet's; hours assume a share of the peak, which the plan states.
+    """
     from kit.model.plan import plan as run
 
-    config, opened = _run_config(recipe, channels, settings), kit.open(work) if work else None
-    there = opened.channels if opened else CHANNELS
-    unknown = [name for name in config.channels if name not in there]
-    if unknown:
-        raise UsageError(
-            f"{work or 'CPJUMP1'} has no channel {unknown[0]}{nearest(unknown[0], there)}; it has {', '.join(there)}"
-        )
-    click.echo(run(config, machine, work=opened))
+    config = _run_config(recipe, channels, settings)
+    click.echo(run(config, machine, kit.open(work) if work else None, gpu_memory=gpu_memory, name=recipe))
 
 
 @click.command()

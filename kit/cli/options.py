@@ -1,6 +1,7 @@
 """What the verbs' command lines share."""
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -49,3 +50,17 @@ def more_than_zero(ctx: click.Context, param: click.Parameter, value: float | No
     if value is not None and not 0 < value < math.inf:
         raise click.BadParameter(f"{value:g} is not a number above 0")
     return value
+
+
+def _only_one(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> str:
+    if len(values) > 1:
+        raise click.BadParameter(f"{' and '.join(values)}: give one recipe; kit compare takes several")
+    return values[0]
+
+
+def recipe_option(verb: Callable) -> Callable:
+    """Decorator: `--recipe` of a verb that takes one; of two, click alone would take the last in silence."""
+    return click.option(
+        "--recipe", multiple=True, default=["sslprofiler-local"], show_default=True, callback=_only_one,
+        metavar="NAME", help="A name (kit recipes lists them), or a .toml file.",
+    )(verb)  # fmt: skip

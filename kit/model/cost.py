@@ -3,12 +3,13 @@
 FLOP = 2 x multiply-add. GB = 10**9 bytes. B samples of a process, N tokens, D embedding, R masked patches, K prototypes.
 """
 
+import functools
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import torch
 
-from kit.config import ModelConfig, RunConfig
+from kit.config import LossConfig, ModelConfig, RunConfig
 from kit.model.dino import arrange, seeded_network
 from kit.model.vit import Block
 
@@ -71,6 +72,7 @@ def masked_rows(config: RunConfig) -> float:
     return len(table.ibot) * config.train.batch * config.loss.mask_share * sum(config.loss.mask_ratio) / 2 * patches
 
 
+@functools.cache  # by every value of the backbone: the ways to fit into memory ask for the same block again
 def saved_bytes(model: ModelConfig, half: bool) -> float:
     """Return the bytes that one block keeps for its way back, per token: counted on a small block, not guessed."""
     counts = []
@@ -89,6 +91,14 @@ def saved_bytes(model: ModelConfig, half: bool) -> float:
         counts.append(sum(kept.values()))
         del alive
     return (counts[1] - counts[0]) / 64
+
+
+@functools.cache
+def parameter_count(model: ModelConfig, loss: LossConfig, channels: int) -> int:
+    """Return the parameters of a backbone with its heads."""
+    with torch.device("meta"):
+        network = seeded_network(model, loss, channels, 0)
+    return sum(parameter.numel() for parameter in network.parameters())
 
 
 @dataclass(frozen=True)
@@ -119,10 +129,9 @@ def step_memory(config: RunConfig, channels: int, *, world: int = 1, half: bool 
     B = config.train.batch / world
     micro = B / config.train.micro_batches
     model, crops = config.model, config.crops
-    with torch.device("meta"):
-        network = seeded_network(model, loss, channels, 0)
-    parameters = sum(parameter.numel() for parameter in network.parameters())
-    weights = parameters * (20 + 2 * half)  # student, teacher, gradient, two moments; copies in half precision
+    weights = parameter_count(model, loss, channels) * (
+        20 + 2 * half
+    )  # student, teacher, gradient, two moments; copies in half precision
     tokens = micro * len(table.student) * tokens_of(model, crops.global_side)
     tokens += micro * crops.local_crops * tokens_of(model, crops.local_side)
     kept = saved_bytes(model, half) * (1 - model.drop_path)

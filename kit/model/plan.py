@@ -1,73 +1,112 @@
-"""What a run will take, before it is started: steps, hours, memory, and how many sessions of 12 hours."""
+"""What a run will take, before it is started: steps, hours, memory, disk, and how many sessions of 12 hours."""
 
+import math
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
-from kit.config import RunConfig
+from kit.config import CHANNEL_GROUPS, CHANNELS, RunConfig
 from kit.errors import KitError, UsageError
-from kit.model.cost import Work, forward_flops, step_flops, step_memory, ways_to_fit
+from kit.model.cost import Work as Cost
+from kit.model.cost import forward_flops, step_flops, step_memory, ways_to_fit
+from kit.model.footprint import SITES, WELLS, csv_text, store_text
+from kit.model.machines import MACHINES, Machine
 from kit.model.precision import precision
 from kit.model.schedules import total_steps
 from kit.model.vit import seeded_vit
+from kit.words import nearest
 
-SITES, WELLS = 93_647, 24 * 384  # of the 24 compound plates of 2020_11_04_CPJUMP1
+if TYPE_CHECKING:
+    from kit.images.store.work import Work
+
 SESSION_HOURS = 12
 SPARE = 0.9  # share of a card's memory to plan with: the allocator and the context take the rest
+SENSIBLE_HOURS = 7 * 24  # a run that takes a CPU longer is not for a CPU
+THREAD_PEAK = 200e9  # FLOP/s that no thread of a CPU exceeds: two AVX-512 units at 3 GHz
+_PAIR = {CHANNEL_GROUPS["fluorescence"]: "brightfield", CHANNEL_GROUPS["brightfield"]: "fluorescence"}
 
 
 @dataclass(frozen=True)
-class Machine:
-    """A machine to plan for; its speed is a planning figure, not a measurement."""
+class _Network:
+    """One network to train: how many steps of what cost, on which sites."""
 
-    text: str
-    cards: int
-    memory: float  # bytes of a card
-    flops: float  # of a card in half precision, at its best
-    share: float  # of that, what a whole step reaches
+    config: RunConfig
+    per_epoch: int
+    source: str
+
+    @property
+    def steps(self) -> int:
+        return total_steps(self.config.train, self.per_epoch)
+
+    @property
+    def cost(self) -> Cost:
+        """Of one step."""
+        return step_flops(self.config, len(self.config.channels))
+
+    @property
+    def flops(self) -> float:
+        """Of the whole run."""
+        return self.cost.total * self.steps
 
 
-MACHINES = {
-    "kaggle-2xt4": Machine("2 x T4 of a Kaggle notebook", 2, 16e9, 65e12, 0.25),
-    "h200": Machine("one H200", 1, 150e9, 790e12, 0.4),
-}
-
-
-def plan(config: RunConfig, machine: str, work=None) -> str:
+def plan(
+    config: RunConfig, machine: str, work: "Work | None" = None, *, gpu_memory: float | None = None, name: str | None = None
+) -> str:
     """Return the plan of a run as text.
 
     Args:
-        machine: kaggle-2xt4 or h200, from planning figures; here: from a short trial of the backbone on this machine.
+        config: of the run; without channels it is planned for the fluorescent ones.
+        machine: a name of MACHINES, from planning figures; here: from a short trial of the backbone on this machine.
         work: an open work folder to count the sites of; default: the 24 compound plates.
+        gpu_memory: of a card, GB of 10**9 bytes, instead of the machine's own.
+        name: what the recipe was asked for by; default: its own name.
 
     Raises:
-        UsageError: no channels, or an unknown machine.
+        UsageError: an unknown machine, or channels that `work` does not have.
     """
-    if not config.channels:
-        raise UsageError(f"recipe {config.recipe} needs --channels fluorescence, brightfield or names")
-    samples, source = _samples(config, work)
-    per_epoch = max(1, samples // config.train.batch)
-    steps = total_steps(config.train, per_epoch)
-    cost = step_flops(config, len(config.channels))
-    lines = [
-        f"{config.recipe}, {len(config.channels)} channels ({', '.join(config.channels)}), batch {config.train.batch}",
-        f"steps    {steps:,}, {per_epoch:,} an epoch: {source}",
-        f"work     {cost.total / 1e12:.3g} TFLOP a step ({cost.backbone / cost.total:.0%} backbone), "
-        f"{cost.total * steps / 1e18:.3g} EFLOP in all",
-    ]
-    if machine == "here":
-        lines += _here(config, cost, steps)
-    elif machine in MACHINES:
-        lines += _elsewhere(config, cost, steps, MACHINES[machine])
-    else:
+    if machine != "here" and machine not in MACHINES:
         raise UsageError(f"--machine {machine}: choose here, {' or '.join(MACHINES)}")
+    network = _network(config if config.channels else replace(config, channels=CHANNEL_GROUPS["fluorescence"]), work)
+    config, cost = network.config, network.cost
+    lines = [
+        f"{name or config.recipe}, {len(config.channels)} channels ({', '.join(config.channels)}), batch {config.train.batch}",
+        f"steps    {network.steps:,}, {network.per_epoch:,} an epoch: {network.source}",
+        f"work     {cost.total / 1e12:.3g} TFLOP a step ({cost.backbone / cost.total:.0%} backbone), "
+        f"{network.flops / 1e18:.3g} EFLOP in all",
+    ]
+    rate, more = _here(network, gpu_memory) if machine == "here" else _elsewhere(network, MACHINES[machine], gpu_memory)
+    lines += more
+    second = _second(config, work)
+    if second is not None:
+        lines.append(_pair(network, second, rate))
+    lines.append(f"store    {store_text(work)}")
+    lines.append(f"CSV      {csv_text(work, config.model, 1 if second is None else 2)}")
     return "\n".join([*lines, "Reading sites and making views are not in these hours."])
 
 
-def _samples(config: RunConfig, work) -> tuple[int, str]:
+def _network(config: RunConfig, work: "Work | None") -> _Network:
+    there = work.channels if work is not None else CHANNELS
+    unknown = [name for name in config.channels if name not in there]
+    if unknown:
+        where = work.path if work is not None else "CPJUMP1"
+        raise UsageError(f"{where} has no channel {unknown[0]}{nearest(unknown[0], there)}; it has {', '.join(there)}")
+    samples, source = _samples(config, work)
+    return _Network(config, max(1, samples // config.train.batch), source)
+
+
+def _second(config: RunConfig, work: "Work | None") -> _Network | None:
+    """Return the other network of a recipe that is trained twice, for fluorescence and for brightfield."""
+    group = _PAIR.get(config.channels)
+    if group is None or (work is not None and not set(CHANNEL_GROUPS[group]) <= set(work.channels)):
+        return None
+    return _network(replace(config, channels=CHANNEL_GROUPS[group]), work)
+
+
+def _samples(config: RunConfig, work: "Work | None") -> tuple[int, str]:
     """Return the samples of an epoch and where the number comes from."""
     if work is not None:
         sites = work.sites_with(config.channels)
@@ -79,19 +118,40 @@ def _samples(config: RunConfig, work) -> tuple[int, str]:
     return (9 * wells, f"nine for each of {wells:,} wells") if config.crops.epoch == "wells9" else (count, where)
 
 
-def _hours(seconds: float) -> str:
-    hours = seconds / 3600
-    sessions = -(-hours // SESSION_HOURS)
-    text = f"{seconds / 60:.1f} minutes" if hours < 1 else f"{hours:.1f} hours"
-    return f"{text}, {sessions:.0f} session{'s' if sessions > 1 else ''} of {SESSION_HOURS} h"
+def _sessions(hours: float) -> int:
+    return math.ceil(hours / SESSION_HOURS)
 
 
-def _elsewhere(config: RunConfig, cost: Work, steps: int, machine: Machine) -> list[str]:
-    seconds = cost.total * steps / (machine.cards * machine.flops * machine.share)
-    figure = f"computed at {machine.share:.0%} of {machine.flops / 1e12:.0f} TFLOP/s a card, not measured"
-    rate = config.train.batch * steps / seconds
-    lines = [f"time     {_hours(seconds)} on {machine.text}, {rate:.0f} sites/s: {figure}"]
-    return lines + _memory(config, machine.memory * SPARE, machine.cards, half=True)
+def _hours(hours: float, sessions: int) -> str:
+    text = f"{hours * 60:.1f} minutes" if hours < 1 else f"{hours:.1f} hours"
+    return f"{text}, {sessions} session{'s' if sessions > 1 else ''} of {SESSION_HOURS} h"
+
+
+def _pair(network: _Network, second: _Network, rate: float | None) -> str:
+    """Say what both networks take, trained one after the other; `rate`: FLOP/s, None where they cannot be trained."""
+    group = _PAIR[network.config.channels]
+    both = [one.flops for one in (network, second)]
+    if rate is None:
+        text = f"{sum(both) / 1e18:.3g} EFLOP"
+    else:
+        hours = [flops / rate / 3600 for flops in both]
+        text = _hours(sum(hours), sum(map(_sessions, hours)))
+    return f"both     {text} with the {group} network ({', '.join(second.config.channels)}) trained after this one"
+
+
+def _elsewhere(network: _Network, machine: Machine, gpu_memory: float | None) -> tuple[float, list[str]]:
+    """Return the planned FLOP/s, and the lines about time and memory."""
+    figure = f"computed at {machine.share:.0%} of the data sheet's peak of {machine.peak / 1e12:.0f} TFLOP/s a card, not measured"
+    lines = [_time(network, machine.rate, machine.text, figure)]
+    memory = machine.memory if gpu_memory is None else gpu_memory * 1e9
+    return machine.rate, lines + _memory(network.config, memory * SPARE, machine.cards, half=True)
+
+
+def _time(network: _Network, rate: float, where: str, figure: str) -> str:
+    hours = network.flops / rate / 3600
+    sites = network.config.train.batch * rate / network.cost.total
+    digits = f"{sites:.0f}" if sites >= 10 else f"{sites:.2g}"
+    return f"time     {_hours(hours, _sessions(hours))} on {where}, {digits} sites/s: {figure}"
 
 
 def _memory(config: RunConfig, limit: float, world: int, *, half: bool) -> list[str]:
@@ -108,20 +168,35 @@ def _memory(config: RunConfig, limit: float, world: int, *, half: bool) -> list[
     return lines if ways else [*lines, "         a smaller train.batch or crops.global_side is needed"]
 
 
-def _here(config: RunConfig, cost: Work, steps: int) -> list[str]:
-    """Time one view of the backbone and take the whole step at the same speed."""
+def _here(network: _Network, gpu_memory: float | None) -> tuple[float | None, list[str]]:
+    """Return this machine's FLOP/s, None where training on it makes no sense, and the lines about time and memory."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    rate = measured_rate(config, device)
     cards = max(torch.cuda.device_count(), 1)
-    seconds = cost.total * steps / (rate * cards)
-    name = f"{cards} x {torch.cuda.get_device_name()}" if device.type == "cuda" else f"{torch.get_num_threads()} CPU threads"
-    sites = config.train.batch * steps / seconds
-    lines = [f"time     {_hours(seconds)} on {name}, {sites:.2g} sites/s: at {rate / 1e12:.3g} TFLOP/s, measured on one view now"]
-    total = torch.cuda.get_device_properties(0).total_memory if device.type == "cuda" else _free_memory()
-    return lines + _memory(config, total * SPARE, cards, half=precision(config, device) is not None)
+    threads = torch.get_num_threads()
+    rate = None
+    if device.type == "cuda" or _sensible(network, threads * THREAD_PEAK):
+        rate = measured_rate(network.config, device) * cards
+    if rate is None or (device.type == "cpu" and not _sensible(network, rate)):
+        lines = [
+            f"time     not sensible here: weeks to years on {threads} CPU threads; --machine plans for {', '.join(MACHINES)}"
+        ]
+        return None, lines if gpu_memory is None else lines + _memory(network.config, gpu_memory * 1e9 * SPARE, 1, half=True)
+    where = f"{cards} x {torch.cuda.get_device_name()}" if device.type == "cuda" else f"{threads} CPU threads"
+    lines = [_time(network, rate, where, f"at {rate / cards / 1e12:.3g} TFLOP/s, measured on one view now")]
+    if gpu_memory is not None:
+        return rate, lines + _memory(network.config, gpu_memory * 1e9 * SPARE, cards, half=True)
+    half = precision(network.config, device) is not None
+    return rate, lines + _memory(network.config, total_memory(device) * SPARE, cards, half=half)
 
 
-def _free_memory() -> float:
+def _sensible(network: _Network, rate: float) -> bool:
+    return network.flops / rate < SENSIBLE_HOURS * 3600
+
+
+def total_memory(device: torch.device) -> float:
+    """Return the bytes of a GPU, or what this machine has free."""
+    if device.type == "cuda":
+        return float(torch.cuda.get_device_properties(device).total_memory)
     return float(os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
 
 
@@ -145,7 +220,7 @@ def measured_rate(config: RunConfig, device: torch.device) -> float:
 
 def out_of_memory(config: RunConfig, device: torch.device, world: int = 1) -> KitError:
     """Return the error that says what to change, with numbers, when a card's memory ran out."""
-    total = torch.cuda.get_device_properties(device).total_memory if device.type == "cuda" else _free_memory()
+    total = total_memory(device)
     half = precision(config, device) is not None
     memory = step_memory(config, len(config.channels), world=world, half=half)
     ways = ways_to_fit(config, len(config.channels), min(total * SPARE, memory.total), world=world, half=half)

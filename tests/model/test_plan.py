@@ -13,7 +13,9 @@ from kit.model.dino import seeded_network
 from kit.model.losses import prototype_loss, sinkhorn_bias
 from kit.model.plan import plan
 from kit.model.step import learn, make_learner
-from kit.recipe import load_recipe
+from kit.recipe import load_recipe, recipe_names
+from tests.commands import kit_here
+from tests.images.made_work import make_work
 from tests.model.tiny import assert_near
 
 FLUORESCENCE = CHANNELS[:5]
@@ -51,9 +53,104 @@ def test_the_plans_of_the_recipes():
     assert "sessions of 12 h on 2 x T4" in text
     assert "not measured" in text
     assert "--set train.checkpoint_activations=true: " in text
-    assert "measured on one view now" in plan(load_recipe("demo", channels=FLUORESCENCE), "here")
-    with pytest.raises(UsageError, match="needs --channels"):
-        plan(load_recipe("demo"), "here")
+
+
+def test_a_plan_without_channels_is_of_the_fluorescent_ones():
+    assert plan(load_recipe("demo"), "h100") == plan(load_recipe("demo", channels=FLUORESCENCE), "h100")
+    assert "8 channels" in plan(load_recipe("dinov2-8ch"), "h100"), "a recipe's own channels stay"
+
+
+def hours(text: str, head: str) -> float:
+    """Return the hours of a line of a plan."""
+    (line,) = (line for line in text.splitlines() if line.startswith(head))
+    return float(line.removeprefix(head).split(" hours")[0])
+
+
+def test_both_networks_of_a_pair_are_added():
+    """The patch embedding alone differs: 2 n C p p D FLOP forwards, three and two channels less of 93.8 GFLOP."""
+    fluorescence = plan(load_recipe("sslprofiler-local"), "kaggle-2xt4")
+    brightfield = plan(load_recipe("sslprofiler-local", channels=CHANNELS[5:]), "kaggle-2xt4")
+    both = hours(fluorescence, "time") + hours(brightfield, "time")
+    assert hours(fluorescence, "both") == pytest.approx(both, abs=0.1)
+    assert hours(brightfield, "both") == pytest.approx(both, abs=0.1)
+    assert "16 sessions of 12 h with the brightfield network (HighZBF, LowZBF, Brightfield)" in fluorescence
+    assert "7,680 wells x 13,824 features (9 sites, CLS and patch mean, 2 networks)" in fluorescence
+    assert "about 1.17 GB" in fluorescence, "7,680 x 13,824 x 11 bytes"
+    assert "about 273 GB" in fluorescence, "93,647 sites x 2.92 MB"
+    alone = plan(load_recipe("dinov2-8ch"), "kaggle-2xt4")
+    assert "both" not in alone
+    assert "7,680 wells x 6,912 features (9 sites, CLS and patch mean, 1 network)" in alone
+
+
+@pytest.mark.parametrize(
+    ("machine", "cards", "tflops", "share", "gb"),
+    [("rtx4090", 1, 165, 0.4, 24), ("a100", 1, 312, 0.4, 80), ("h100", 1, 989, 0.32, 80), ("h200", 1, 989, 0.32, 141),
+     ("kaggle-2xt4", 2, 65, 0.25, 16)],
+)  # fmt: skip
+def test_the_hours_of_a_machine_are_a_stated_share_of_its_peak(machine, cards, tflops, share, gb):
+    config = load_recipe("sslprofiler-local", channels=FLUORESCENCE)
+    text = plan(config, machine)
+    seconds = 73_100 * step_flops(config, 5).total / (cards * tflops * 1e12 * share)
+    assert hours(text, "time") == pytest.approx(seconds / 3600, abs=0.051)
+    assert f"{share:.0%} of the data sheet's peak of {tflops} TFLOP/s a card, not measured" in text
+    assert f"; {gb * 0.9:.0f} GB can be used" in text
+    assert "; 22 GB can be used: too much" in plan(config, machine, gpu_memory=24)
+
+
+def test_a_plan_for_a_cpu(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert "measured on one view now" in plan(load_recipe("demo"), "here")
+    rated = []
+    monkeypatch.setattr("kit.model.plan.measured_rate", lambda *_: rated.append(1) or 1e9)
+    text = plan(load_recipe("sslprofiler-local"), "here")
+    assert "time     not sensible here" in text
+    assert "memory" not in text
+    assert "hours" not in text.replace("are not in these hours", "")
+    assert "EFLOP with the brightfield network" in text
+    assert not rated, "no thread of a CPU is fast enough: there is nothing to measure"
+    assert "not sensible here" in plan(load_recipe("demo", ["train.max_steps=60000"]), "here"), "918 EFLOP / 1e15 at 1 GFLOP/s"
+    assert rated
+    assert "; 22 GB can be used: too much" in plan(load_recipe("sslprofiler-local"), "here", gpu_memory=24)
+
+
+def test_a_plan_counts_a_store(tmp_path):
+    """Twenty-four wells of four sites, channels that are no pair, three wells of a plate controls."""
+    work = make_work(tmp_path / "store")
+    work.sites["Metadata_is_control"] = work.sites["Metadata_Well"].isin(["A01", "A02", "A03"])
+    text = plan(load_recipe("demo", channels=work.channels), "h100", work)
+    size = sum(file.stat().st_size for file in (tmp_path / "store" / "plates").rglob("*") if file.is_file())
+    assert size > 96 * 3 * 900, "noise does not compress"
+    assert "the 96 sites of 24 wells in store" in text
+    assert f"store    {size / 1e6:.3g} MB in {tmp_path / 'store' / 'plates'}: 96 sites" in text
+    assert f"18 wells x {9 * 2 * 96:,} features" in text
+    with pytest.raises(UsageError, match=r"store has no channel ER; it has Mito, AGP, RNA"):
+        plan(load_recipe("demo"), "h100", work)
+
+
+def test_no_plan_is_another_recipes():
+    """In one process, in either order, each header stands over its own numbers: nothing is kept from plan to plan."""
+    names = recipe_names()
+    texts = {name: plan(load_recipe(name), "h200") for name in names}
+    assert {name: plan(load_recipe(name), "h200") for name in reversed(names)} == texts
+    assert all(text.startswith(f"{name}, ") for name, text in texts.items())
+    expected = {"demo": "600, 2,926 an epoch", "sslprofiler": "8.62 EFLOP", "sslprofiler-local": "10.2 EFLOP"}
+    assert all(number in texts[name] for name, number in expected.items())
+    numbers = {name: text.partition(", ")[2] for name, text in texts.items()}
+    assert numbers.pop("sslprofiler") == numbers.pop("dinov2-518"), "other views of the same sizes"
+    assert numbers.pop("sslprofiler-base") == numbers.pop("dinov2-518-base")
+    assert len(set(numbers.values())) == len(names) - 4
+
+
+def test_a_plan_is_headed_by_what_was_asked_for(tmp_path, capsys):
+    """A file may have the name of a recipe that comes with kit, and a run.toml that of the recipe it was made from."""
+    own = tmp_path / "sslprofiler.toml"
+    own.write_text('extends = "demo"\nrecipe = "dinov2-518"\n[train]\nmax_steps = 7\n')
+    kit_here(f"plan --machine h200 --recipe {own}")
+    assert capsys.readouterr().out.startswith(f"{own}, 5 channels (Mito, AGP, RNA, ER, DNA), batch 32\nsteps    7, ")
+    kit_here("plan --machine h200 --recipe demo --recipe sslprofiler", code=2)
+    assert "demo and sslprofiler: give one recipe" in capsys.readouterr().err
+    kit_here("plan --machine h200 --set recipe=demo", code=2)
+    assert "--set recipe=demo would rename recipe sslprofiler-local, not change it" in capsys.readouterr().err
 
 
 def peak_bytes(run) -> int:

@@ -1,0 +1,49 @@
+"""Bytes on disk before and after a run: the store it reads, and the CSV that its networks' features become."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kit.config import ModelConfig
+from kit.words import count
+
+if TYPE_CHECKING:
+    from kit.images.store.work import Work
+
+SITES, WELLS = 93_647, 24 * 384  # of the 24 compound plates of 2020_11_04_CPJUMP1
+COMPOUND_WELLS = 24 * 320  # those without the DMSO wells: the rows of a submission
+SITE_BYTES = 2.92e6  # eight channels of 1080 x 1080 px, 8 bits, zstd: mean of eight real sites
+VALUE_BYTES = 11  # of a float32 in a CSV, with its comma
+PLACES, PARTS = 9, 2  # what kit profile concatenates by default: nine sites of a well, CLS and mean patch token
+
+
+def store_text(work: "Work | None") -> str:
+    """Return what the packed sites take on disk: of `work`, measured, or of the 24 compound plates, estimated."""
+    if work is None:
+        size = SITES * SITE_BYTES
+        return f"about {gb(size)}: {SITES:,} sites of 8 channels at {SITE_BYTES / 1e6:.2f} MB, 8 bits, zstd"
+    folder = work.path / "plates"
+    size = sum(_bytes(file) for file in folder.rglob("*"))
+    return f"{gb(size)} in {folder}: {len(work.sites):,} sites"
+
+
+def csv_text(work: "Work | None", model: ModelConfig, networks: int) -> str:
+    """Return what a submission of `networks` backbones takes: a row for every compound well, its sites concatenated."""
+    rows, columns = _compound_wells(work), PLACES * PARTS * model.dim * networks
+    size, made_by = rows * columns * VALUE_BYTES, count(networks, "network")
+    return f"about {gb(size)}: {rows:,} wells x {columns:,} features ({PLACES} sites, CLS and patch mean, {made_by})"
+
+
+def gb(size: float) -> str:
+    """Return bytes as GB or MB of 10**9 or 10**6 bytes, three digits."""
+    return f"{size / 1e9:.3g} GB" if size >= 1e9 else f"{size / 1e6:.3g} MB"
+
+
+def _compound_wells(work: "Work | None") -> int:
+    if work is None:
+        return COMPOUND_WELLS
+    wells = work.wells
+    return int((~wells["Metadata_is_control"]).sum()) if "Metadata_is_control" in wells else len(wells)
+
+
+def _bytes(file: Path) -> int:
+    return file.stat().st_size if file.is_file() else 0
