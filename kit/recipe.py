@@ -31,7 +31,10 @@ def load_recipe(name: str, settings: typing.Iterable[str] = (), **values) -> Run
     fixed = tuple(table.get("channels", ()))
     if fixed and values.get("channels") and tuple(values["channels"]) != fixed:
         raise UsageError(f"recipe {name} is made for the channels {','.join(fixed)}, not {','.join(values['channels'])}")
+    own_name = table.get("recipe")
     _lay_settings(table, settings)
+    if table.get("recipe") != own_name:
+        raise UsageError(f"--set recipe={table['recipe']} would rename recipe {name}, not change it: --recipe chooses one")
     table.update({key: value for key, value in values.items() if value is not None and value != ()})
     return config_from_dict({"recipe": path.stem, **table}, where=f"recipe {name}")
 
@@ -47,6 +50,8 @@ def _read_recipe(name: str, below: tuple[str, ...] = ()) -> tuple[Path, dict]:
         return path, table
     if not isinstance(parent, str):
         raise UsageError(f"recipe {name}: extends = {parent!r}: need the name of a recipe, or a .toml file")
+    if parent.endswith(".toml"):
+        parent = str(path.parent / parent)
     if parent in (*below, name):
         raise UsageError(f"recipe {name} extends {parent}, and so at last itself")
     base = _read_recipe(parent, (*below, name))[1]

@@ -91,3 +91,13 @@ def test_unknown_names_suggest_the_nearest(tmp_path):
     own.write_text("lr = [")
     with pytest.raises(UsageError, match="not valid TOML"):
         load_recipe(str(own))
+
+
+def test_a_recipe_file_extends_the_file_beside_it(tmp_path, monkeypatch):
+    """Not one of the same name where kit happens to be run."""
+    for place, lr in (("here", 0.1), ("there", 0.2)):
+        (tmp_path / place).mkdir()
+        (tmp_path / place / "base.toml").write_text(f'extends = "demo"\n[train]\nlr = {lr}\n')
+    (tmp_path / "there" / "mine.toml").write_text('extends = "base.toml"\n')
+    monkeypatch.chdir(tmp_path / "here")
+    assert load_recipe("../there/mine.toml").train.lr == 0.2
