@@ -17,12 +17,12 @@ import polars as pl
 from kit.challenge.features import Features, from_frame, from_profiles, read_features
 from kit.challenge.folds import DIRECTIONS, LINES, count_folds, make_splits, why_not
 from kit.challenge.ids import read_ids
-from kit.challenge.knn import distances, gram, nearest, vote
 from kit.challenge.labels import label_wells
 from kit.challenge.score_text import scores_text
 from kit.errors import KitError, UsageError
 from kit.files import write_whole
 from kit.images.metadata import Metadata, read_metadata
+from kit.neighbours import distances, gram, nearest, vote
 from kit.profiles.table import PLATE, WELL, Profiles
 
 __all__ = ["Rules", "score", "score_files", "scores_text", "write_scores"]
@@ -73,7 +73,7 @@ def write_scores(scores: dict[str, Any], path: Path) -> None:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rules:
-    """How neighbours vote and plates are dealt; see `knn.vote` (ties) and `folds.make_splits` (cross)."""
+    """How neighbours vote and plates are dealt; see `neighbours.vote` (ties) and `folds.make_splits` (cross)."""
 
     k: int = 5
     metric: str = "cosine"

@@ -13,11 +13,13 @@ from kit.config import RunConfig
 from kit.images.crops.whole_sites import whole_sites
 from kit.model.views import normalise_site
 from kit.model.vit import Vit
+from kit.neighbours import gram, nearest, vote
 
 WELL = ["Metadata_Plate", "Metadata_Well"]
 LABEL = "Metadata_broad_sample"
 SITES = 4  # of a well, at most
 NEIGHBOURS = 5
+_LEAST_NORM = 1e-12  # a shorter row has no direction but that of rounding
 
 
 @dataclass(frozen=True)
@@ -81,22 +83,21 @@ def neighbour_accuracy(features_MD: np.ndarray, plate_M: np.ndarray, label_M: np
     """Return the share of wells whose `k` nearest wells on other plates mostly carry their compound.
 
     Features are centred per plate; cosine; the label with most votes wins, of equals the one nearest. Wells whose compound is
-    on no other plate do not count.
+    on no other plate do not count; NaN where none does.
     """
-    centred = features_MD.copy()
+    centred_MD = features_MD.copy()
     for plate in np.unique(plate_M):
-        centred[plate_M == plate] -= centred[plate_M == plate].mean(0)
-    unit = centred / np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), 1e-12)
-    similarity_MM = unit @ unit.T
+        centred_MD[plate_M == plate] -= centred_MD[plate_M == plate].mean(0)
+    unit_MD = centred_MD / np.maximum(np.linalg.norm(centred_MD, axis=1, keepdims=True), _LEAST_NORM)
+    distance_MM = -gram(unit_MD)  # of unit rows: minus the cosine
     hits = []
-    for well, plate in enumerate(plate_M):
+    for plate in np.unique(plate_M):
         others = np.flatnonzero(plate_M != plate)
-        if label_M[well] not in label_M[others]:
-            continue
-        nearest = label_M[others[np.argsort(-similarity_MM[well, others], kind="stable")[:k]]]
-        names, first, votes = np.unique(nearest, return_index=True, return_counts=True)
-        hits.append(names[np.lexsort((first, -votes))[0]] == label_M[well])
-    return float(np.mean(hits)) if hits else float("nan")
+        wells = np.flatnonzero((plate_M == plate) & np.isin(label_M, label_M[others]))
+        if len(wells):
+            near_Qk = others[nearest(distance_MM[np.ix_(wells, others)], min(k, len(others)))]
+            hits.append(vote(label_M[near_Qk], "nearest") == label_M[wells])
+    return float(np.mean(np.concatenate(hits))) if hits else float("nan")
 
 
 def validate(network: Vit, work, validation: Validation, config: RunConfig, mean_C, sd_C, autocast=None) -> float:

@@ -6,7 +6,7 @@ A table of wells has the columns row (letter), drug, level (0: none ... 10: most
 import numpy as np
 import pandas as pd
 
-from kit.challenge.knn import vote
+from kit.neighbours import vote
 from kit.trials.neighbours import balanced_accuracy, neighbours, post_process
 
 K = 5  # the challenge's own

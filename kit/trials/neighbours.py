@@ -5,7 +5,7 @@ N rows, F features, Q queries, T training rows.
 
 import numpy as np
 
-from kit.challenge.knn import distances, gram, nearest
+from kit.neighbours import distances, gram, nearest
 from kit.profiles.whiten import RIDGE, covariance
 
 POST = ("none", "centre", "scale", "sphere")

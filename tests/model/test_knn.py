@@ -54,6 +54,32 @@ def test_votes_and_ties_by_hand():
     assert (one, three) == (pytest.approx(np.mean(expected[1])), pytest.approx(np.mean(expected[3])))
 
 
+@pytest.mark.parametrize("k", [1, 2, 5, 100])
+def test_equal_distances_and_equal_votes(k):
+    """Rows along the axes, each with its opposite: centring changes nothing, and every cosine is exactly -1, 0 or 1."""
+    random = np.random.default_rng(k)
+    half = np.concatenate([np.eye(4)[random.integers(0, 4, 10)] for _ in range(3)])
+    features, plate = np.concatenate((half, -half)), np.tile(np.repeat(["a", "b", "c"], 10), 2)
+    label = random.integers(0, 8, 60).astype(str).astype(object)
+    hits = []
+    for well in range(60):
+        others = [other for other in range(60) if plate[other] != plate[well]]
+        if label[well] not in label[others]:
+            continue
+        near = [label[other] for other in sorted(others, key=lambda other: (-features[well] @ features[other], other))[:k]]
+        winner = max(near, key=lambda name: (near.count(name), -near.index(name)))
+        hits.append(winner == label[well])
+    assert neighbour_accuracy(features, plate, label, k) == np.mean(hits)
+    assert 0 < np.mean(hits) < 1
+
+
+def test_wells_without_a_counterpart_do_not_count():
+    features, plate = np.array([[1.0], [-1.0], [1.0], [-1.0]]), np.array(["a", "a", "b", "b"])
+    assert neighbour_accuracy(features, plate, np.array(["A", "B", "A", "C"]), k=1) == 1.0  # of A alone
+    assert np.isnan(neighbour_accuracy(features, plate, np.array(["A", "A", "B", "B"])))
+    assert np.isnan(neighbour_accuracy(features, np.repeat("a", 4), np.array(["A", "A", "B", "B"])))
+
+
 def test_the_choice_of_wells(tmp_path):
     work = Store(make_work(tmp_path))
     config = tiny_config(train={"knn_wells": 5})

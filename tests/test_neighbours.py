@@ -5,7 +5,7 @@ import pytest
 from sklearn.metrics.pairwise import cosine_distances, euclidean_distances
 from sklearn.neighbors import KNeighborsClassifier
 
-from kit.challenge.knn import distances, gram, nearest, vote
+from kit.neighbours import distances, gram, nearest, vote
 
 
 def test_gram_is_the_product_in_float64():
