@@ -34,7 +34,7 @@ def load_recipe(name: str, settings: typing.Iterable[str] = (), **values) -> Run
     own_name = table.get("recipe")
     _lay_settings(table, settings)
     if table.get("recipe") != own_name:
-        raise UsageError(f"--set recipe={table['recipe']} would rename recipe {name}, not change it: --recipe chooses one")
+        raise UsageError(f"setting recipe={table['recipe']} would rename recipe {name}, not change it: --recipe chooses one")
     table.update({key: value for key, value in values.items() if value is not None and value != ()})
     return config_from_dict({"recipe": path.stem, **table}, where=f"recipe {name}")
 
@@ -129,10 +129,20 @@ def _read_toml(path: Path) -> dict:
 
 def _lay_settings(table: dict, settings: typing.Iterable[str]) -> None:
     for setting in settings:
-        key, separator, text = setting.partition("=")
-        if not separator or not key.strip():
-            raise UsageError(f"--set {setting!r}: need key=value, for example train.lr=1e-4")
-        _lay(table, key.strip(), _parse_value(text.strip()))
+        key, text = split_setting(setting)
+        _lay(table, key, _parse_value(text))
+
+
+def split_setting(setting: str, option: str = "--set") -> tuple[str, str]:
+    """Return the key and the value's text of `key=value`; `option` is where it was given.
+
+    Raises:
+        UsageError: it is no `key=value`.
+    """
+    key, separator, text = setting.partition("=")
+    if not separator or not key.strip():
+        raise UsageError(f"{option} {setting!r}: need key=value, for example train.lr=1e-4")
+    return key.strip(), text.strip()
 
 
 def _lay(table: dict, dotted: str, value: object) -> None:
@@ -140,7 +150,7 @@ def _lay(table: dict, dotted: str, value: object) -> None:
     for parent in parents:
         table = table.setdefault(parent, {})
         if not isinstance(table, dict):
-            raise UsageError(f"--set {dotted}: {parent} is a value, not a table")
+            raise UsageError(f"setting {dotted}: {parent} is a value, not a table")
     table[last] = value
 
 

@@ -21,7 +21,7 @@ from kit.images.store.work import Work
 from kit.profiles.embed import embed
 from kit.profiles.profile import merge_runs, post_process
 from kit.profiles.table import PLATE, Profiles
-from kit.recipe import config_to_dict, load_recipe
+from kit.recipe import config_to_dict, load_recipe, split_setting
 from kit.trials.compare_table import CHOSEN, table_text
 
 POST = {
@@ -52,29 +52,39 @@ class Row:
         return [load_recipe(self.recipe, self.settings, channels=channels, seed=seed) for channels in self.models]
 
 
-def parse_models(text: str) -> Models:
-    """Return the channels of each network that `fluorescence+brightfield` stands for."""
-    return tuple(channel_names(part) for part in text.split("+"))
+def parse_models(text: str, option: str = "--channels") -> Models:
+    """Return the channels of each network that `fluorescence+brightfield` stands for; `option` is where it was given."""
+    return tuple(channel_names(part, option) for part in text.split("+"))
 
 
 def make_rows(recipes: Sequence[str], models: Models, settings: Sequence[str], switches: Sequence[str]) -> list[Row]:
     """Return a row for each recipe and, behind it, one for each switch: `key=value` words, `channels=A+B` among them.
 
     Raises:
-        UsageError: a switch that changes nothing.
+        UsageError: a switch that is no `key=value`.
     """
     rows = []
     for recipe in recipes:
         rows.append(Row(recipe, recipe, tuple(settings), models))
         for switch in switches:
-            words = shlex.split(switch)
-            if not words:
-                raise UsageError("--switch '': need key=value, for example views.noise_p=0")
+            words = _switch_words(switch)
             channels = [word.removeprefix("channels=") for word in words if word.startswith("channels=")]
             extra = tuple(word for word in words if not word.startswith("channels="))
-            own = parse_models(channels[-1]) if channels else models
+            own = parse_models(channels[-1], "--switch channels=") if channels else models
             rows.append(Row(f"{recipe} {' '.join(words)}", recipe, (*settings, *extra), own))
     return rows
+
+
+def _switch_words(switch: str) -> list[str]:
+    try:
+        words = shlex.split(switch)
+    except ValueError as error:
+        raise UsageError(f"--switch {switch!r}: {error}") from error
+    if not words:
+        raise UsageError("--switch '': need key=value, for example views.noise_p=0")
+    for word in words:
+        split_setting(word, "--switch")
+    return words
 
 
 def compare(work: Work, recipes: Sequence[str], *, models: Models, out: Path, settings: Sequence[str] = (),

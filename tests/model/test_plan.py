@@ -150,7 +150,7 @@ def test_a_plan_is_headed_by_what_was_asked_for(tmp_path, capsys):
     kit_here("plan --machine h200 --recipe demo --recipe sslprofiler", code=2)
     assert "demo and sslprofiler: give one recipe" in capsys.readouterr().err
     kit_here("plan --machine h200 --set recipe=demo", code=2)
-    assert "--set recipe=demo would rename recipe sslprofiler-local, not change it" in capsys.readouterr().err
+    assert "setting recipe=demo would rename recipe sslprofiler-local, not change it" in capsys.readouterr().err
 
 
 def peak_bytes(run) -> int:

@@ -62,6 +62,22 @@ def test_rows_are_switches_of_settings_and_channels():
         make_rows(["demo"], models, [], [""])
 
 
+@pytest.mark.parametrize(
+    ("switch", "refused"),
+    [
+        ("foo", "--switch 'foo': need key=value, for example train.lr=1e-4"),
+        ("views.noise_p=0 foo", "--switch 'foo': need key=value, for example train.lr=1e-4"),
+        ("=3", "--switch '=3': need key=value, for example train.lr=1e-4"),
+        ("views.rotation='none", '--switch "views.rotation=\'none": No closing quotation'),
+        ("channels=", "--switch channels= '': give fluorescence, brightfield, all, or different names, comma-separated"),
+    ],
+)
+def test_a_wrong_switch_is_blamed_itself(switch, refused):
+    with pytest.raises(UsageError) as error:
+        make_rows(["demo"], parse_models("fluorescence"), ["train.lr=1e-4"], [switch])
+    assert str(error.value) == refused
+
+
 def test_rows_share_a_network_that_is_the_same():
     models = parse_models("fluorescence+brightfield")
     plain, quiet = make_rows(["demo"], models, [], ["views.noise_brightfield=0"])
