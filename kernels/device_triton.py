@@ -49,6 +49,18 @@ def alias_draw(table, row, word, BITS: tl.constexpr):
 
 
 @triton.jit
+def noise_words(pixel, who, seed, stream, coarse_stream, MANY: tl.constexpr):
+    """The four random words of every pixel of sample `who`, and the word of its coarse draw (MANY photons)."""
+    zero = tl.zeros_like(pixel).to(tl.uint32)
+    low, high = zero + (who & 0xFFFFFFFF).to(tl.uint32), zero + (who >> 32).to(tl.uint32)
+    words = tl.philox(seed, pixel.to(tl.uint32), low, high, zero + stream.to(tl.uint32))
+    coarse_word = words[0]
+    if MANY:
+        coarse_word, _, _, _ = tl.philox(seed, pixel.to(tl.uint32), low, high, zero + coarse_stream.to(tl.uint32))
+    return words, coarse_word
+
+
+@triton.jit
 def add_noise(x, words, coarse_word, fine, coarse, rate_of_one, shot, dark, read, MANY: tl.constexpr):
     """Shot noise, dark current and read noise; the arithmetic of csrc/common/noise.h."""
     w0, w1, w2, w3 = words
@@ -111,3 +123,33 @@ def displacement(lattice, x, y, per_spacing, Ly, Lx):
     along = v0 * line(a, across) + v1 * line(a + Lx, across) + v2 * line(a + 2 * Lx, across) + v3 * line(a + 3 * Lx, across)
     aside = v0 * line(b, across) + v1 * line(b + Lx, across) + v2 * line(b + 2 * Lx, across) + v3 * line(b + 3 * Lx, across)
     return along, aside
+
+
+@triton.jit
+def where_from(pixel, kind, affine, lattice, image, H, W, Ly, Lx, per_spacing, ELASTIC: tl.constexpr, BLOCK: tl.constexpr):
+    """The offsets of the four pixels around each output pixel's source, and the weights of those right and below."""
+    x, y = pixel % W, pixel // W
+    a = affine + image * 6
+    moved = tl.load(kind + image) != 0
+    along = tl.zeros((BLOCK,), tl.float32)
+    aside = tl.zeros((BLOCK,), tl.float32)
+    if ELASTIC:  # noqa: SIM102
+        if tl.load(kind + image) == 2:
+            field = lattice + image.to(tl.int64) * 2 * Ly * Lx
+            along, aside = displacement(field, tl.minimum(x, W - 1), tl.minimum(y, H - 1), per_spacing, Ly, Lx)
+    left, right = tap(tl.where(moved, tl.load(a) * x + tl.load(a + 1) * y + tl.load(a + 2), x << 18), along)
+    top, below = tap(tl.where(moved, tl.load(a + 3) * x + tl.load(a + 4) * y + tl.load(a + 5), y << 18), aside)
+    x0, x1 = reflect(left, W), reflect(left + 1, W)
+    y0, y1 = reflect(top, H) * W, reflect(top + 1, H) * W
+    return (y0 + x0, y0 + x1, y1 + x0, y1 + x1), right, below
+
+
+@triton.jit
+def bilinear(plane, corners, right, below, inside):
+    p00, p01, p10, p11 = corners
+    v00 = tl.load(plane + p00, mask=inside, other=0).to(tl.float32)
+    v01 = tl.load(plane + p01, mask=inside, other=0).to(tl.float32)
+    v10 = tl.load(plane + p10, mask=inside, other=0).to(tl.float32)
+    v11 = tl.load(plane + p11, mask=inside, other=0).to(tl.float32)
+    upper, lower = v00 + (v01 - v00) * right, v10 + (v11 - v10) * right
+    return upper + (lower - upper) * below

@@ -13,7 +13,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from kit.kernels.device_triton import add_noise, displacement, reflect, tap
+from kit.kernels.device_triton import add_noise, bilinear, noise_words, reflect, where_from
 from kit.kernels.philox import NOISE, NOISE_COARSE, stream_of
 from kit.kernels.poisson import coarse_table, fine_table
 
@@ -133,74 +133,27 @@ def _random_words(sample, out, count, seed, stream, BLOCK: tl.constexpr):
 
 @triton.jit(do_not_specialize=["seed", "stream", "coarse_stream", "per_spacing"])
 def _view(
-    pixels,
-    out,
-    kind,
-    affine,
-    lattice,
-    scale,
-    shift,
-    noisy,
-    sample,
-    strength,
-    fine,
-    coarse,
-    last,
-    seed,
-    stream,
-    coarse_stream,
-    C,
-    H,
-    W,
-    Ly,
-    Lx,
-    per_spacing,
-    BYTES: tl.constexpr,
-    WARP: tl.constexpr,
-    ELASTIC: tl.constexpr,
-    JITTER: tl.constexpr,
-    NOISE: tl.constexpr,
-    MANY: tl.constexpr,
-    NORMALISE: tl.constexpr,
-    BLOCK: tl.constexpr,
-):
+    pixels, out, kind, affine, lattice, scale, shift, noisy, sample, strength, fine, coarse, last,
+    seed, stream, coarse_stream, C, H, W, Ly, Lx, per_spacing,
+    BYTES: tl.constexpr, WARP: tl.constexpr, ELASTIC: tl.constexpr, JITTER: tl.constexpr, NOISE: tl.constexpr,
+    MANY: tl.constexpr, NORMALISE: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
     tiles = tl.cdiv(H * W, BLOCK)
     image = tl.program_id(0) // tiles
     pixel = (tl.program_id(0) % tiles) * BLOCK + tl.arange(0, BLOCK)
     inside = pixel < H * W
-    right = tl.zeros((BLOCK,), tl.float32)
-    below = tl.zeros((BLOCK,), tl.float32)
-    p00, p01, p10, p11 = pixel, pixel, pixel, pixel
     if WARP:
-        x, y = pixel % W, pixel // W
-        a = affine + image * 6
-        moved = tl.load(kind + image) != 0
-        along = tl.zeros((BLOCK,), tl.float32)
-        aside = tl.zeros((BLOCK,), tl.float32)
-        if ELASTIC:  # noqa: SIM102
-            if tl.load(kind + image) == 2:
-                field = lattice + image.to(tl.int64) * 2 * Ly * Lx
-                along, aside = displacement(field, tl.minimum(x, W - 1), tl.minimum(y, H - 1), per_spacing, Ly, Lx)
-        left, right = tap(tl.where(moved, tl.load(a) * x + tl.load(a + 1) * y + tl.load(a + 2), x << 18), along)
-        top, below = tap(tl.where(moved, tl.load(a + 3) * x + tl.load(a + 4) * y + tl.load(a + 5), y << 18), aside)
-        x0, x1 = reflect(left, W), reflect(left + 1, W)
-        y0, y1 = reflect(top, H) * W, reflect(top + 1, H) * W
-        p00, p01, p10, p11 = y0 + x0, y0 + x1, y1 + x0, y1 + x1
+        corners, right, below = where_from(pixel, kind, affine, lattice, image, H, W, Ly, Lx, per_spacing, ELASTIC, BLOCK)
     if NOISE:
         who = tl.load(sample + image)
-        low, high = (who & 0xFFFFFFFF).to(tl.uint32), (who >> 32).to(tl.uint32)
         with_noise = tl.load(noisy + image) != 0
-        zero = tl.zeros_like(pixel).to(tl.uint32)
     for c in range(C):
         plane = image.to(tl.int64) * C + c  # int64: a batch can pass 2**31 pixels
         base = pixels + plane * H * W
-        v = tl.load(base + p00, mask=inside, other=0).to(tl.float32)
         if WARP:
-            v01 = tl.load(base + p01, mask=inside, other=0).to(tl.float32)
-            v10 = tl.load(base + p10, mask=inside, other=0).to(tl.float32)
-            v11 = tl.load(base + p11, mask=inside, other=0).to(tl.float32)
-            upper, lower = v + (v01 - v) * right, v10 + (v11 - v10) * right
-            v = upper + (lower - upper) * below
+            v = bilinear(base, corners, right, below, inside)
+        else:
+            v = tl.load(base + pixel, mask=inside, other=0).to(tl.float32)
         if BYTES:
             v = v * (1 / 255)
         if JITTER:
@@ -209,11 +162,7 @@ def _view(
             s = strength + c * 4
             rate = tl.load(s)
             if with_noise & (rate > 0):
-                words = tl.philox(seed, pixel.to(tl.uint32), zero + low, zero + high, zero + (stream + c).to(tl.uint32))
-                coarse_word = words[0]
-                if MANY:
-                    coarse_stream_c = zero + (coarse_stream + c).to(tl.uint32)
-                    coarse_word, _, _, _ = tl.philox(seed, pixel.to(tl.uint32), zero + low, zero + high, coarse_stream_c)
+                words, coarse_word = noise_words(pixel, who, seed, stream + c, coarse_stream + c, MANY)
                 v = add_noise(v, words, coarse_word, fine, coarse, rate, tl.load(s + 1), tl.load(s + 2), tl.load(s + 3), MANY)
         if NORMALISE:
             v = v * tl.load(last + c * 2) + tl.load(last + c * 2 + 1)

@@ -98,6 +98,31 @@ def test_no_circles():
     tuple(graphlib.TopologicalSorter(import_graph()).static_order())  # raises CycleError, naming the circle
 
 
+LINES_OF_A_FILE, LINES_OF_A_FUNCTION = 300, 60  # the most; 40 is the aim for a function
+
+
+def long_ones(name: str, text: str) -> list[str]:
+    """A file and its functions that are too long to read at one go."""
+    functions = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    sizes = [(f"{name}.{node.name}", node.end_lineno - node.lineno + 1) for node in functions]
+    found = [f"{function}: {lines} lines" for function, lines in sizes if lines > LINES_OF_A_FUNCTION]
+    return found + ([f"{name}: {lines} lines"] if (lines := len(text.splitlines())) > LINES_OF_A_FILE else [])
+
+
+def test_files_and_functions_are_small():
+    found = [line for name, path in sources().items() for line in long_ones(name, path.read_text())]
+    assert not found, "\n".join(found)
+
+
+def test_a_long_file_or_function_is_named():
+    inside = "    def long():\n" + "        x = 0\n" * 59  # 60 lines: a method counts as well
+    assert long_ones("kit.room", "class A:\n" + inside) == []
+    assert long_ones("kit.room", "class A:\n" + inside + "        x = 0\n") == ["kit.room.long: 61 lines"]
+    assert long_ones("kit.room", "async def slow():\n" + "    x = 0\n" * 60) == ["kit.room.slow: 61 lines"]
+    assert long_ones("kit.room", "x = 0\n" * 300) == []
+    assert long_ones("kit.room", "x = 0\n" * 301) == ["kit.room: 301 lines"]
+
+
 WITHOUT_TORCH = ["kit", "kit.cli.main", "kit.images.store.work", "kit.images.ingest.run", "kit.profiles.profile", "kit.doctor",
                  "kit.challenge.export", "kit.challenge.check", "kit.challenge.score", "kit.challenge.submit"]  # fmt: skip
 
