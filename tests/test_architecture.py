@@ -29,7 +29,7 @@ ROOMS = {
     "front": ["challenge"],  # kit itself: its lazy attributes
 }
 ALIASES = {"kit.images.zarr_codecs": "images.store"}  # a name that users of other readers import
-GROUND = {"version", "errors", "words", "files", "progress", "config", "recipe", "streams", "neighbours"}
+GROUND = {"version", "errors", "words", "files", "progress", "ranges", "config", "coerce", "recipe", "streams", "neighbours"}
 
 
 def room(module: str) -> str:

@@ -138,7 +138,7 @@ def test_a_wrong_recipe_file(tmp_path, monkeypatch, text, expected):
 
 def test_a_wrong_key_of_made_plates():
     with pytest.raises(UsageError, match="unknown key compound; did you mean compounds"):
-        config_from_settings(PhantomConfig, ("compound=3",))
+        config_from_settings(PhantomConfig, ("compound=3",), where="phantom")
 
 
 def test_a_wrong_plate_among_many():

@@ -18,7 +18,7 @@ def phantom(out, seed, settings, jobs, picture):
     """Make plates with known answers, in the very files the microscope writes."""
     from kit.images.phantom.plates import PhantomConfig, make_plates
 
-    made = make_plates(out, config_from_settings(PhantomConfig, settings, seed=seed), jobs=jobs)
+    made = make_plates(out, config_from_settings(PhantomConfig, settings, where="phantom", seed=seed), jobs=jobs)
     click.echo(made.text())
     if picture:
         from kit.images.phantom.figure import draw_plate_figure

@@ -4,6 +4,7 @@ Lengths are pixels of a made site, strengths are natural logarithms of a factor 
 deviations of such a logarithm, unless a comment says otherwise. The defaults were fixed before any training on them.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 
 import numpy as np
@@ -130,34 +131,36 @@ class PhantomConfig:
     brightfield_gradient: float = 0.015  # standard deviation of the slope from centre to edge, per plate and channel
 
     def __post_init__(self):
-        self._need(0 <= self.seed < 2**63, "seed", "0 or more, below 2**63")
-        self._need(len(self.lines) > 0, "lines", "at least one cell line")
-        self._need(len({line.name for line in self.lines}) == len(self.lines), "lines", "different names")
+        wrong = [f"{key} = {getattr(self, key)}: need {need}" for holds, key, need in self._needs() if not holds]
+        if wrong:
+            raise UsageError("; ".join(wrong))
+
+    def _needs(self) -> Iterator[tuple[bool, str, str]]:
+        """Yield whether it holds, the field, and what it needs."""
+        yield 0 <= self.seed < 2**63, "seed", "0 or more, below 2**63"
+        yield len(self.lines) > 0, "lines", "at least one cell line"
+        yield len({line.name for line in self.lines}) == len(self.lines), "lines", "different names"
         for key in ("plates_per_line", "compounds", "wells_per_compound"):
-            self._need(getattr(self, key) >= 1, key, "at least 1")
-        self._need(self.dmso_wells >= 0, "dmso_wells", "0 or more")
-        self._need(0 <= self.wide_plates_per_line <= self.plates_per_line, "wide_plates_per_line", "0 to plates_per_line")
+            yield getattr(self, key) >= 1, key, "at least 1"
+        yield self.dmso_wells >= 0, "dmso_wells", "0 or more"
+        yield 0 <= self.wide_plates_per_line <= self.plates_per_line, "wide_plates_per_line", "0 to plates_per_line"
         most = len(EFFECTS) * len(self.doses)
-        self._need(self.compounds <= most, "compounds", f"at most {most}: {len(EFFECTS)} effects x {len(self.doses)} doses")
-        self._need(self.wells_per_plate <= 384, "compounds", f"at most 384 wells a plate, not {self.wells_per_plate}")
-        self._need(32 <= self.side <= 4096, "side", "32 to 4096 pixels")
+        yield self.compounds <= most, "compounds", f"at most {most}: {len(EFFECTS)} effects x {len(self.doses)} doses"
+        yield self.wells_per_plate <= 384, "compounds", f"at most 384 wells a plate, not {self.wells_per_plate}"
+        yield 32 <= self.side <= 4096, "side", "32 to 4096 pixels"
         for key in ("missing_wells", "rounded", "debris", "hot_images", "outline", "vignette"):
-            self._need(0 <= getattr(self, key) <= 1, key, "a share, 0 to 1")
+            yield 0 <= getattr(self, key) <= 1, key, "a share, 0 to 1"
         for key in ("background", "signal"):
-            self._need(len(getattr(self, key)) == FLUORESCENT, key, f"{FLUORESCENT} values, one per fluorescent channel")
+            yield len(getattr(self, key)) == FLUORESCENT, key, f"{FLUORESCENT} values, one per fluorescent channel"
         for key in ("line_response", "blur_px"):
             least, most = getattr(self, key)
-            self._need(0 <= least <= most, key, "0 <= least <= most")
+            yield 0 <= least <= most, key, "0 <= least <= most"
         for key in ("pixel_um", "counts_per_electron", "brightfield"):
-            self._need(getattr(self, key) > 0, key, "more than 0")
+            yield getattr(self, key) > 0, key, "more than 0"
         for entry in fields(self):
             if entry.type in (float, "float"):
-                self._need(np.isfinite(getattr(self, entry.name)), entry.name, "a finite number")
-                self._need(getattr(self, entry.name) >= 0, entry.name, "0 or more")
-
-    def _need(self, ok: bool, key: str, need: str) -> None:
-        if not ok:
-            raise UsageError(f"phantom {key} = {getattr(self, key)}: need {need}")
+                value = getattr(self, entry.name)
+                yield 0 <= value < np.inf, entry.name, "a finite number, 0 or more"
 
     @property
     def batch(self) -> str:

@@ -274,8 +274,8 @@ def test_load_data_is_the_same_gzip_every_time(made):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"seed": -1}, "phantom seed = -1"),
-        ({"compounds": 0}, "phantom compounds = 0"),
+        ({"seed": -1}, "seed = -1"),
+        ({"compounds": 0}, "compounds = 0"),
         ({"compounds": 99}, "at most 54"),
         ({"wide_plates_per_line": 9}, "wide_plates_per_line = 9"),
         ({"missing_wells": 1.5}, "missing_wells = 1.5"),
