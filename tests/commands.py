@@ -65,5 +65,10 @@ def kit_here(words: str, code: int = 0) -> None:
     assert ended == code, f"kit {words}: exit {ended}"
 
 
+def paragraph(text: str, plate: str) -> str:
+    """Return the lines of an ingest report that speak of one plate."""
+    return next(part for part in text.replace("\nBR", "\n\nBR").split("\n\n") if part.startswith(plate))
+
+
 def settings(values) -> list[str]:
     return [word for value in values for word in ("--set", value)]

@@ -24,3 +24,14 @@ def real_data() -> Path:
     if not folder.is_dir():
         pytest.skip("the real CPJUMP1 files are not beside the checkout (KIT_REAL_DATA names another folder)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def packed(real_data, tmp_path_factory) -> tuple[Path, str]:
+    """Return the work folder of the real images, and what kit ingest said: packed once for all tests that only read it."""
+    from tests.commands import kit_command
+
+    work = tmp_path_factory.mktemp("real") / "work"
+    done = kit_command("ingest", real_data / "cpjump1_images", "--metadata", real_data / "cpjump1_metadata", "--work", work,
+                       "--jobs", 1)  # fmt: skip
+    return work, done.stdout

@@ -1,7 +1,6 @@
 """The same walk on real CPJUMP1 files: eight sites of four compound plates, and CellProfiler's profiles of five plates."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,30 +9,16 @@ import tifffile
 
 import kit
 from kit.config import CHANNELS
-from tests.commands import kit_child, kit_command, settings
+from tests.commands import kit_child, kit_command, paragraph, settings
 
 COMPOUND_PLATES = ["BR00117010", "BR00117011", "BR00117012", "BR00117013"]
 FEW_STEPS = ("train.max_steps=3", "train.batch=4", "train.warmup_steps=1", "crops.global_area=[0.05,0.1]", "embed.side=112")
 
 
 @pytest.fixture(scope="module")
-def packed(real_data, tmp_path_factory) -> tuple[Path, str]:
-    """Return the work folder of the real images, and what kit ingest said."""
-    work = tmp_path_factory.mktemp("real") / "work"
-    done = kit_command("ingest", real_data / "cpjump1_images", "--metadata", real_data / "cpjump1_metadata", "--work", work,
-                       "--jobs", 1)  # fmt: skip
-    return work, done.stdout
-
-
-@pytest.fixture(scope="module")
 def listed(real_data) -> pd.DataFrame:
     """Return what is known of every image file: its plate, well, site, channel, stage position, least and largest count."""
     return pd.read_csv(real_data / "cpjump1_images" / "images.csv")
-
-
-def paragraph(text: str, plate: str) -> str:
-    """Return the lines of an ingest report that speak of one plate."""
-    return next(part for part in text.replace("\nBR", "\n\nBR").split("\n\n") if part.startswith(plate))
 
 
 def test_ingest_finds_eight_full_sites_of_four_compound_plates(packed):

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 
 from kit.errors import UsageError
 from kit.model.distributed import ONE, Group, join_group
 from kit.model.metrics import read_metrics
 from kit.model.step import learn
 from tests.images.made_work import make_work
+from tests.model.ranks import run_two_ranks
 from tests.model.run_tiny import run_tiny
 from tests.model.tiny import as_double, assert_near, random_views, tiny_config, tiny_learner
 
@@ -62,7 +62,7 @@ def one_of_two(rank: int, store: str, out: str) -> None:
 def both(tmp_path_factory):
     """What each of the two ranks found, for every case."""
     folder = tmp_path_factory.mktemp("ranks")
-    mp.spawn(one_of_two, args=(str(folder / "store"), str(folder / "rank")), nprocs=2)
+    run_two_ranks(one_of_two, str(folder / "store"), str(folder / "rank"))
     return [torch.load(folder / f"rank{rank}") for rank in range(2)]
 
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 
 import kit.model.loop
 from tests.images.made_work import made_site, make_work
+from tests.model.ranks import run_two_ranks
 from tests.model.run_tiny import run_tiny
 from tests.model.tiny import as_numpy
 from tests.oracle import dinov2_numpy
@@ -69,7 +69,7 @@ def runs(work, tmp_path_factory):
     for name, changes in {"whole sites": WHOLE, "one process": DRAWN}.items():
         with pytest.MonkeyPatch.context() as patch:
             found[name] = [[step] for step in watch(work, name.replace(" ", "-"), patch, **changes)]
-    mp.spawn(one_of_two, args=(work, out), nprocs=2)
+    run_two_ranks(one_of_two, work, out)
     ranks = [np.load(f"{out}{rank}.npy", allow_pickle=True) for rank in range(2)]
     found["two processes"] = list(zip(*ranks, strict=True))
     return found

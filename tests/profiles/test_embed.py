@@ -192,14 +192,14 @@ def test_a_published_file_embeds_under_a_run_that_is_there(counted, tmp_path):
 
 
 def test_a_published_file_needs_no_run_but_channels(counted, tmp_path):
-    file = published(tmp_path / "vit.pth")
+    file = published(tmp_path / "vit.pth", patch=32)
     with pytest.raises(UsageError, match=r"no run off-the-shelf: say which --channels"):
         embed(counted, "off-the-shelf", weights=file)
     assert not counted.run_folder("off-the-shelf").exists()
     embed(counted, "off-the-shelf", weights=file, channels=("Mito", "RNA"))
     stored = load_config(counted.run_folder("off-the-shelf") / "run.toml")
-    assert (stored.channels, stored.model.patch, stored.model.weights) == (("Mito", "RNA"), 4, str(file))
-    assert stored.embed.side == 516  # the nearest whole number of patches of 4 below 518
+    assert (stored.channels, stored.model.patch, stored.model.weights) == (("Mito", "RNA"), 32, str(file))
+    assert stored.embed.side == 512  # the nearest whole number of patches of 32 below 518
     assert len(counted.features("off-the-shelf")) == 48  # all sites: the one that lacks AGP is complete in these
     with pytest.raises(UsageError, match="run off-the-shelf is of Mito,RNA"):
         embed(counted, "off-the-shelf", weights=file, channels=("Mito",))

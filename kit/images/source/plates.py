@@ -37,13 +37,13 @@ class Plate:
 
     def files(self) -> list[ImageFile]:
         """Return every image file, by well, site and channel."""
-        return [
-            self.images[key][channel] for key in sorted(self.images) for channel in self.channels if channel in self.images[key]
-        ]
+        channels = self.channels  # once: it looks at every image
+        return [files[channel] for _, files in sorted(self.images.items()) for channel in channels if channel in files]
 
     def missing_sites(self) -> list[tuple[str, int]]:
         """Return the (well, site) that other wells have and this well lacks."""
-        return [(well, site) for well in self.wells for site in self.fields if (well, site) not in self.images]
+        fields = self.fields
+        return [(well, site) for well in self.wells for site in fields if (well, site) not in self.images]
 
     def missing_channels(self) -> list[tuple[str, int, str]]:
         """Return the (well, site, channel) that the plate has elsewhere and this site lacks."""

@@ -13,6 +13,7 @@ from kit.errors import KitError, UsageError
 from kit.images.ingest import well as packing
 from kit.images.ingest.run import ingest
 from kit.images.store.work import open_work
+from tests.commands import paragraph
 from tests.images.made_plates import acquisition_xml, counts, write_image, write_metadata, write_plate
 
 LAYOUT = {1: (-0.0003, 0.0003), 2: (0.0003, 0.0003)}
@@ -309,9 +310,9 @@ def test_names_of_runs_stay_inside(made):
         opened.features("r1")
 
 
-def test_real_sites(real_data, tmp_path):
-    report = ingest(real_data / "cpjump1_images", tmp_path, metadata=real_data / "cpjump1_metadata", jobs=2)
-    opened = open_work(tmp_path)
+def test_real_sites(real_data, packed):
+    work, said = packed
+    opened = open_work(work)
     images = pd.read_csv(real_data / "cpjump1_images" / "images.csv")
     sites = opened.sites.set_index(["Metadata_Plate", "Metadata_Well", "Metadata_Site"])
     full = sites["channels"].str.count(",") == 7
@@ -325,11 +326,10 @@ def test_real_sites(real_data, tmp_path):
         assert row[f"{name}_saturated"] == image.saturated_px
         if image.plate != "BR00117006":
             assert row["x_um"] == pytest.approx(image.position_x_m * 1e6)
-    by_plate = {plate.barcode: plate for plate in report.plates}
-    assert by_plate["BR00117011"].position_source == "plate BR00117010"
-    assert "incomplete: no images of Mito, ER" in by_plate["BR00117006"].text()
-    assert "without labels: JUMP-Target-1_orf_platemap.txt is missing" in by_plate["BR00117006"].text()
+    assert "positions: plate BR00117010" in paragraph(said, "BR00117011")
+    assert "incomplete: no images of Mito, ER" in paragraph(said, "BR00117006")
+    assert "without labels: JUMP-Target-1_orf_platemap.txt is missing" in paragraph(said, "BR00117006")
     names = opened.wells.set_index(["Metadata_Plate", "Metadata_Well"])["Metadata_pert_iname"]
     assert names["BR00117010", "L09"] == "FK-866"
     with pytest.raises(KitError, match="BR00117006 has no labels"):
-        ingest(real_data / "cpjump1_images", tmp_path, metadata=real_data / "cpjump1_metadata", plates=("BR00117006",))
+        ingest(real_data / "cpjump1_images", work, metadata=real_data / "cpjump1_metadata", plates=("BR00117006",))
