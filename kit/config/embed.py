@@ -1,0 +1,18 @@
+"""Table [embed] of a recipe."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from kit.config.setting import setting
+from kit.ranges import AT_LEAST_1, PIXELS, check_ranges
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EmbedConfig:
+    """How a whole site goes through the frozen backbone: table [embed]."""
+
+    side: Annotated[int, PIXELS] = setting(518, "side that a whole site is resized to, pixels")
+    batch: Annotated[int, AT_LEAST_1] = setting(16, "sites that are embedded at once")
+
+    def __post_init__(self):
+        check_ranges(self, "embed")

@@ -1,0 +1,18 @@
+"""What every table of a configuration is made of."""
+
+from dataclasses import field
+from typing import TypeVar, cast
+
+from kit.errors import UsageError
+
+T = TypeVar("T")
+
+
+def setting(default: T, meaning: str) -> T:
+    """Return a dataclass field with its default and its meaning, which `kit recipes` and docs/settings.md show."""
+    return cast(T, field(default=default, metadata={"meaning": meaning}))
+
+
+def refuse(table: str, key: str, value: object, need: str) -> UsageError:
+    """A value that does not go with another one."""
+    return UsageError(f"{table}.{key} = {value}: need {need}")

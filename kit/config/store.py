@@ -1,0 +1,27 @@
+"""Table [store] of a run: the settings of the work folder that it was trained on."""
+
+from dataclasses import dataclass
+
+from kit.config.setting import setting
+from kit.errors import UsageError
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StoreConfig:
+    """How counts became stored pixels, the same for all plates of a store: store.toml, and table [store] of its runs."""
+
+    scale: str = setting(
+        "image", "image: by each image's own minimum and maximum; plate-percentile: by one pair per plate and channel"
+    )
+    bits: int = setting(8, "8: levels are stored; 16: counts are, and scaled when read")
+    size: int = setting(0, "pixels of the longer side after area averaging; 0: as it came")
+    codec: str = setting("zstd", "of the stored pixels")
+    illumination: bool = setting(False, "counts were divided by the plate's illumination functions first")
+
+    def __post_init__(self):
+        if self.scale not in ("image", "plate-percentile"):
+            raise UsageError(f"--scale {self.scale}: need image or plate-percentile")
+        if self.bits not in (8, 16):
+            raise UsageError(f"--bits {self.bits}: need 8 or 16")
+        if self.size < 0:
+            raise UsageError(f"--size {self.size}: need the pixels of the longer side, at least 1")

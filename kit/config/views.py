@@ -1,0 +1,73 @@
+"""Table [views] of a recipe; docs/views.md defines each operation."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from kit.config.setting import refuse, setting
+from kit.ranges import POSITIVE, PROBABILITIES, PROBABILITY, ZERO_OR_MORE, Need, check_ranges, one_of
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ViewsConfig:
+    """How a crop becomes a view: table [views]. Order: jitter, warp, noise, normalise. Intensities are in [0, 1]."""
+
+    style: Annotated[str, one_of("sslprofiler", "dinov2", "none")] = setting(
+        "sslprofiler",
+        "augmentations: sslprofiler, of SSLProfiler 1, sections 3.3.2 and 6; dinov2, for any number of channels; none",
+    )
+    brightness: Annotated[float, ZERO_OR_MORE] = setting(
+        0.4, "a: each channel is multiplied by a factor from 1 - a to 1 + a; SSLProfiler 1, section 3.3.2; the value is ours"
+    )
+    contrast: Annotated[float, ZERO_OR_MORE] = setting(
+        0.4, "a: each channel's deviation from its mean is multiplied by a factor from 1 - a to 1 + a; the value is ours"
+    )
+    elastic_p: Annotated[float, PROBABILITY] = setting(0.5, "probability of the elastic warp; SSLProfiler 1, section 6.2")
+    elastic_alpha: Annotated[float, ZERO_OR_MORE] = setting(
+        1200.0, "strength of the elastic warp, pixels of the view; SSLProfiler 1, section 6.2"
+    )
+    elastic_sigma: Annotated[float, Need("2 pixels or more", lambda value: value >= 2)] = setting(
+        40.0, "smoothness of the elastic warp, pixels of the view; SSLProfiler 1, section 6.2"
+    )
+    elastic_side: Annotated[int, Need("0 or more pixels", lambda value: value >= 0)] = setting(
+        0, "not 0: elastic_alpha and elastic_sigma are meant for a view of this side, pixels, and scale with the view's"
+    )
+    rotation: Annotated[str, one_of("free", "right", "none")] = setting(
+        "free", "free: any angle, in the same gather as the warp; right: only the flips and quarter turns of the crops; none"
+    )
+    noise_p: Annotated[float, PROBABILITY] = setting(0.5, "probability of microscope noise; ours: the paper states none")
+    noise_shot: Annotated[float, POSITIVE] = setting(
+        0.1, "shot noise: the intensity of one count, so more is noisier; SSLProfiler 1, section 6.1"
+    )
+    noise_dark: Annotated[float, ZERO_OR_MORE] = setting(0.05, "dark current: intensity added; SSLProfiler 1, section 6.1")
+    noise_read: Annotated[float, ZERO_OR_MORE] = setting(
+        0.01, "read noise: standard deviation of the intensity; SSLProfiler 1, section 6.1"
+    )
+    noise_fluorescence: Annotated[float, ZERO_OR_MORE] = setting(
+        1.0, "factor on all noise of the fluorescent channels; 1: as the paper, 0: none"
+    )
+    noise_brightfield: Annotated[float, ZERO_OR_MORE] = setting(
+        1.0, "factor on all noise of the brightfield channels; 1: as the paper, 0: none"
+    )
+    dinov2_jitter_p: Annotated[float, PROBABILITY] = setting(
+        0.8, "style dinov2: probability of a change of brightness and contrast, the same for all channels"
+    )
+    dinov2_blur_p: Annotated[tuple[float, float, float], PROBABILITIES] = setting(
+        (1.0, 0.1, 0.5), "style dinov2: probability of a Gaussian blur of the first global, the second global and local views"
+    )
+    dinov2_solarise_p: Annotated[float, PROBABILITY] = setting(
+        0.2, "style dinov2: probability that the second global view is solarised"
+    )
+    normalise: Annotated[str, one_of("dataset", "crop")] = setting(
+        "dataset", "(x - mean) / sd of each channel: of the whole dataset, SSLProfiler 1, section 3.2; or of the crop itself"
+    )
+    normalise_floor: Annotated[float, ZERO_OR_MORE] = setting(
+        0.02, "added to the sd where normalise = crop, so that an empty channel stays near 0"
+    )
+
+    def __post_init__(self):
+        check_ranges(self, "views")
+        for key in ("noise_fluorescence", "noise_brightfield"):
+            shot = self.noise_shot * getattr(self, key)
+            if not (shot == 0 or shot >= 1 / 320):
+                need = f"0, or noise_shot = {self.noise_shot} times it at least 1/320"
+                raise refuse("views", key, getattr(self, key), need)
