@@ -3,7 +3,7 @@ PYTHON ?= python3
 TORCH ?= torch==2.13.0
 BIN = .venv/bin
 
-.PHONY: install demo test test-slow lint bench learn switches pictures clean
+.PHONY: install demo test test-slow lint bench learn switches docs pictures clean
 
 install: .venv/installed
 
@@ -51,6 +51,11 @@ learn/work/made: | install
 	$(BIN)/kit phantom learn/plates --seed 1
 	$(BIN)/kit ingest learn/plates/images --metadata learn/plates/metadata --load-data learn/plates/load_data --work learn/work
 	touch $@
+
+# docs/settings.md, from the recipes and the meaning of each setting in kit/config.
+docs: install
+	$(BIN)/kit recipes --markdown > docs/settings.md.part
+	mv docs/settings.md.part docs/settings.md
 
 pictures: install
 	$(BIN)/python docs/pictures.py

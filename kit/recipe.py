@@ -21,6 +21,18 @@ def recipe_names() -> list[str]:
     return sorted(path.stem for path in (Path(__file__).parent / "recipes").glob("*.toml"))
 
 
+def recipe_path(name: str) -> Path:
+    """Return the file of a recipe that comes with kit, or the .toml file that `name` is.
+
+    Raises:
+        UsageError: there is none; it names those there are.
+    """
+    path = Path(name) if name.endswith(".toml") else Path(__file__).parent / "recipes" / f"{name}.toml"
+    if not path.is_file():
+        raise UsageError(f"no recipe {name!r}{nearest(name, recipe_names())}; there are: {', '.join(recipe_names())}")
+    return path
+
+
 def load_recipe(name: str, settings: typing.Iterable[str] = (), **values) -> RunConfig:
     """Return the recipe `name` (or the .toml file it names) with `key=value` settings and top-level values laid over it.
 
@@ -43,10 +55,9 @@ def load_recipe(name: str, settings: typing.Iterable[str] = (), **values) -> Run
 
 def _read_recipe(name: str, below: tuple[str, ...] = ()) -> tuple[Path, dict]:
     """Return a recipe's file and its table, laid over that of the recipe it `extends`; `below`: those that extend this one."""
-    path = Path(name) if name.endswith(".toml") else Path(__file__).parent / "recipes" / f"{name}.toml"
-    if not path.is_file():
-        raise UsageError(f"no recipe {name!r}{nearest(name, recipe_names())}; there are: {', '.join(recipe_names())}")
+    path = recipe_path(name)
     table = _read_toml(path)
+    table.pop("about", None)
     parent = table.pop("extends", None)
     if parent is None:
         return path, table

@@ -1,4 +1,4 @@
-"""The verbs of kit.model and kit.profiles: train, plan, embed, profile."""
+"""The verbs of kit.model and kit.profiles: recipes, train, plan, embed, profile."""
 
 import os
 from collections.abc import Iterable
@@ -8,6 +8,7 @@ import click
 import kit
 from kit.cli.options import OUT_FILE, PATH, more_than_zero, recipe_option, words
 from kit.config import RunConfig, channel_names
+from kit.errors import UsageError
 from kit.files import existing_file
 from kit.model.machines import MACHINES
 from kit.recipe import load_recipe
@@ -49,6 +50,22 @@ def train(work, recipe, channels, name, settings, seed, epochs, plates, on_bad, 
     summary = run(kit.open(work), name, config, resume=resume, max_hours=max_hours)
     if os.environ.get("RANK", "0") == "0":  # of torchrun's processes one speaks
         click.echo(summary.text())
+
+
+@click.command()
+@click.argument("name", required=False)
+@click.option("--settings", is_flag=True, help="Every --set key with type, default and meaning.")
+@click.option("--markdown", is_flag=True, help="Recipes and settings as docs/settings.md has them.")
+def recipes(name, settings, markdown):
+    """List the recipes; with NAME (or a .toml file), every value of that one and what it means."""
+    from kit.settings import recipes_text, settings_markdown, settings_text
+
+    if sum((name is not None, settings, markdown)) > 1:
+        raise UsageError("kit recipes takes one of NAME, --settings and --markdown")
+    if markdown:
+        click.echo(settings_markdown(), nl=False)
+    else:
+        click.echo(settings_text(name) if name is not None or settings else recipes_text())
 
 
 @click.command()
@@ -106,4 +123,4 @@ def profile(work, runs, out, parts, **options):
     click.echo(f"{out}: {profiles.text()}")
 
 
-VERBS = (train, plan, embed, profile)
+VERBS = (recipes, train, plan, embed, profile)
