@@ -5,7 +5,8 @@ import os
 import platform
 import sys
 
-from kit.challenge.kaggle_cli import CREDENTIALS_WAYS, find_credentials
+from kit.challenge.kaggle_answers import CREDENTIALS_WAYS
+from kit.challenge.kaggle_cli import find_credentials
 from kit.version import __version__
 
 PACKAGES = ("torch", "triton", "numpy", "pandas", "zarr", "tifffile", "imagecodecs", "scikit-learn", "polars", "kaggle")

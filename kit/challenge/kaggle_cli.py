@@ -1,6 +1,6 @@
-"""The kaggle package's own command line, run as a child process, its answers and failures said in one line.
+"""The kaggle package's own command line, run as a child process; kaggle_answers reads what it prints.
 
-It exits 0 after some failures, so its words count too. Credentials stay with it: kit neither reads nor prints them.
+Credentials stay with it: kit neither reads nor prints them.
 """
 
 import csv
@@ -11,12 +11,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+from kit.challenge import kaggle_answers
 from kit.errors import KitError
 
 COMPETITION = "cell-line-transferability-challenge-cvdd"
-CREDENTIALS_WAYS = (
-    "run kaggle auth login, set KAGGLE_API_TOKEN, set KAGGLE_USERNAME and KAGGLE_KEY, or put kaggle.json into ~/.kaggle"
-)
 _SECRETS = ("KAGGLE_KEY", "KAGGLE_API_TOKEN")
 
 
@@ -38,10 +36,11 @@ def submit_file(submission: Path, message: str, competition: str, *, timeout: fl
     Raises:
         KitError: the upload or the submission failed; one line with the reason.
     """
-    answer = _run(["competitions", "submit", competition, "-f", str(submission), "-m", message], competition, timeout)
-    if "Could not" in answer or not answer:  # it exits 0 even so
-        raise KitError(f"Kaggle did not take the submission: {_last_line(answer) or 'no answer'}")
-    return _last_line(answer)
+    printed = _run(["competitions", "submit", competition, "-f", str(submission), "-m", message], competition, timeout)
+    answer = kaggle_answers.accepted(printed)
+    if not answer:
+        raise KitError("Kaggle did not take the submission: no answer")
+    return answer
 
 
 def list_submissions(competition: str, *, timeout: float = 120) -> list[dict[str, str]]:
@@ -63,31 +62,21 @@ def _run(words: list[str], competition: str, timeout: float) -> str:
     command = [script] if script else [sys.executable, "-m", "kaggle"]
     try:
         done = subprocess.run(
-            [*command, *words], capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL, check=False
+            [*command, "-W", *words],  # -W: no word about a newer version among the answers
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            stdin=subprocess.DEVNULL,
+            env={**os.environ, "PYTHONWARNINGS": "ignore"},
+            check=False,
         )
     except subprocess.TimeoutExpired:
         raise KitError(f"Kaggle did not answer within {timeout:.0f} s") from None
-    if done.returncode:
-        raise KitError(_reason(_without_secrets(done.stdout + "\n" + done.stderr), competition))
-    return _without_secrets(done.stdout).strip()
-
-
-def _reason(text: str, competition: str) -> str:
-    """Return one line for a failure. Of a refusal (403, 404) the command line prints the server's message alone."""
-    last = _last_line(text)
-    if "Authentication required" in text or "Unauthorized" in text:
-        return f"no Kaggle credentials, or they were not accepted: {CREDENTIALS_WAYS}"
-    if "Traceback" in text or not last:
-        return f"the kaggle command failed: {last or 'no message'}"
-    return (
-        f"Kaggle refused: {last.rstrip('.')}. Is {competition} the competition (--competition names another), did you accept its "
-        f"rules at https://www.kaggle.com/competitions/{competition}/rules, and is it open?"
-    )
-
-
-def _last_line(text: str) -> str:
-    lines = [line.strip() for line in text.replace("\r", "\n").splitlines() if line.strip()]
-    return lines[-1] if lines else ""
+    stdout, stderr = _without_secrets(done.stdout), _without_secrets(done.stderr)
+    reason = kaggle_answers.reason(done.returncode, stdout, stderr, competition)
+    if reason is not None:
+        raise KitError(reason)
+    return stdout.strip()
 
 
 def _without_secrets(text: str) -> str:

@@ -2,18 +2,20 @@
 
 import json
 import logging
+import os
 import tomllib
 
 import pytest
 
 from kit import doctor
 from kit.challenge import kaggle_cli
+from kit.challenge.kaggle_answers import CREDENTIALS_WAYS
 from kit.challenge.manifest import manifest_path, sha256
 from kit.challenge.submissions import submissions
 from kit.challenge.submit import prepare, upload
 from kit.errors import KitError
 
-from .loopback import Answers, serve
+from .loopback import Answers, environment, serve
 
 KEY = "a-key-that-no-one-may-see"
 
@@ -25,16 +27,10 @@ def kaggle(tmp_path, monkeypatch):
     server = serve(answers)
     home = tmp_path / "home"
     home.mkdir()
-    for name in ("NO_PROXY", "no_proxy", "HTTPS_PROXY", "https_proxy", "http_proxy", "KAGGLE_API_TOKEN"):
-        monkeypatch.delenv(name, raising=False)
-    for name, value in {
-        "KAGGLE_API_ENVIRONMENT": "LOCALHOST",
-        "HTTP_PROXY": f"http://127.0.0.1:{server.server_address[1]}",
-        "HOME": str(home),
-        "KAGGLE_CONFIG_DIR": str(home),
-        "KAGGLE_USERNAME": "someone",
-        "KAGGLE_KEY": KEY,
-    }.items():
+    asking = environment(server, home, KEY)
+    for name in set(os.environ) - set(asking):
+        monkeypatch.delenv(name)
+    for name, value in asking.items():
         monkeypatch.setenv(name, value)
     yield answers
     server.shutdown()
@@ -131,7 +127,7 @@ def test_no_credentials(kaggle, submission, tmp_path, monkeypatch):
     monkeypatch.delenv("KAGGLE_KEY")
     message = fails(submission, tmp_path)
     assert "no Kaggle credentials" in message
-    assert kaggle_cli.CREDENTIALS_WAYS in message
+    assert CREDENTIALS_WAYS in message
     assert kaggle.uploaded == b""
 
 
@@ -139,7 +135,7 @@ def test_doctor_names_the_same_ways_and_never_a_value(tmp_path, monkeypatch):
     for name in ("KAGGLE_USERNAME", "KAGGLE_KEY", "KAGGLE_API_TOKEN", "KAGGLE_CONFIG_DIR"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert doctor._kaggle() == f"absent: {kaggle_cli.CREDENTIALS_WAYS}"
+    assert doctor._kaggle() == f"absent: {CREDENTIALS_WAYS}"
     (tmp_path / ".kaggle").mkdir()
     for name in ("credentials.json", "kaggle.json", "access_token"):  # each is asked before those above it
         (tmp_path / ".kaggle" / name).write_text("secret")
