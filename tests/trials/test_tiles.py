@@ -1,8 +1,7 @@
 """Tiles are disjoint, retrieval asks across regions, and the two trials run on files like the real ones."""
 
 import json
-import os
-import subprocess
+import runpy
 import sys
 
 import numpy as np
@@ -92,21 +91,25 @@ def made_plate(folder):
     (folder / "1049_Metadata.csv").write_text("\n".join(lines) + "\n")
 
 
-def test_the_dose_trial_runs_from_tiffs_to_a_table(tmp_path):
+def test_the_dose_trial_runs_from_tiffs_to_a_table(tmp_path, monkeypatch, capsys):
     made_plate(tmp_path / "data")
     settings = ("train.max_steps=2", "train.batch=8", "train.warmup_steps=1", "crops.global_side=28", "model.position_side=28",
                 "crops.global_area=[0.2,0.4]", "model.dim=24", "model.depth=1", "embed.side=84")  # fmt: skip
-    command = [sys.executable, "-m", "kit.trials.bbbc013", tmp_path / "data", "--seeds", "1", "--out", tmp_path / "out"]
-    command += [word for value in settings for word in ("--set", value)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "KIT_QUIET": "1"}
-    done = subprocess.run([*map(str, command)], capture_output=True, text=True, check=False, env=environment)
-    assert done.returncode == 0, done.stderr
+    command = ["kit.trials.bbbc013", str(tmp_path / "data"), "--seeds", "1", "--out", str(tmp_path / "out")]
+    monkeypatch.setattr(sys, "argv", [*command, *(word for value in settings for word in ("--set", value))])
+    monkeypatch.delitem(sys.modules, "kit.trials.bbbc013")  # so that it runs as python -m does
+
+    def run() -> None:
+        runpy.run_module("kit.trials.bbbc013", run_name="__main__")
+
+    run()
     scores = json.loads((tmp_path / "out" / "results.json").read_text())["scores"]
     assert scores["correlations and skewness"]["centre"][0]["controls"] == 1
-    assert "| trained |" in done.stdout
+    assert "| trained |" in capsys.readouterr().out
     (tmp_path / "data" / "1049_Metadata.csv").unlink()
-    failed = subprocess.run([*map(str, command)], capture_output=True, text=True, check=False, env=environment)
-    assert (failed.returncode, failed.stderr.startswith("kit: no file")) == (1, True)
+    with pytest.raises(SystemExit) as ended:
+        run()
+    assert (ended.value.code, capsys.readouterr().err.startswith("kit: no file")) == (1, True)
 
 
 def test_the_load_data_of_the_real_plate_names_its_files(real_data, tmp_path):
