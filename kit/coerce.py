@@ -10,11 +10,14 @@ import functools
 import types
 import typing
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from kit.errors import UsageError
 from kit.ranges import Need
 from kit.words import nearest
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 _TYPES = {"int_type": "int", "float_type": "float", "bool_type": "bool", "string_type": "str", "tuple_type": "a list"}
 
@@ -38,30 +41,38 @@ def build(cls: type, table: Mapping[str, Any], where: str) -> Any:
 
 
 @functools.cache
-def _adapter(cls: type):
+def _adapter(cls: type[Any]) -> "TypeAdapter[Any]":
     from pydantic import TypeAdapter
 
-    return TypeAdapter(_shape(cls))
+    return TypeAdapter(_table(cls))
 
 
-def _shape(hint: Any) -> Any:
-    """Return what pydantic is to take for a field: the dataclass's own types, strict, and their ranges."""
-    from pydantic import AfterValidator, ConfigDict, InstanceOf, Strict, create_model
+def _table(cls: type[Any]) -> Any:
+    """Return what pydantic is to take for a dataclass: a table of its fields and no others."""
+    from pydantic import AfterValidator, ConfigDict, create_model
 
-    if typing.get_origin(hint) is typing.Annotated:
+    fields: dict[str, Any] = {key: (_value(hint), None) for key, hint in typing.get_type_hints(cls, include_extras=True).items()}
+    model = create_model(cls.__name__, __config__=ConfigDict(extra="forbid"), **fields)
+
+    def made(values: Any) -> Any:
+        return cls(**{key: getattr(values, key) for key in values.model_fields_set})
+
+    return Annotated[model, AfterValidator(made)]
+
+
+def _value(hint: Any) -> Any:
+    """Return what pydantic is to take for a field: its type, strict but for lists, and its range."""
+    from pydantic import AfterValidator, InstanceOf, Strict
+
+    if dataclasses.is_dataclass(hint):
+        return _table(typing.cast(type[Any], hint))
+    if typing.get_origin(hint) is Annotated:
         bare, *needs = typing.get_args(hint)
-        return typing.Annotated[_shape(bare), *(AfterValidator(need.checked) for need in needs if isinstance(need, Need))]
-    if isinstance(hint, types.GenericAlias):
-        return tuple[*(InstanceOf[item] if dataclasses.is_dataclass(item) else _shape(item) for item in typing.get_args(hint))]
-    if hint is Ellipsis:
-        return hint
-    if not dataclasses.is_dataclass(hint):
-        return typing.Annotated[hint, Strict()]
-    fields = {key: (_shape(inner), None) for key, inner in typing.get_type_hints(hint, include_extras=True).items()}
-    model = create_model(hint.__name__, __config__=ConfigDict(extra="forbid"), **fields)
-    return typing.Annotated[
-        model, AfterValidator(lambda made: hint(**{key: getattr(made, key) for key in made.model_fields_set}))
-    ]
+        return Annotated[_value(bare), *(AfterValidator(need.checked) for need in needs if isinstance(need, Need))]
+    if isinstance(hint, types.GenericAlias):  # a tuple; dataclasses in it come ready made
+        marks = [(item, InstanceOf() if dataclasses.is_dataclass(item) else Strict()) for item in hint.__args__]
+        return types.GenericAlias(tuple, tuple(item if item is ... else Annotated[item, mark] for item, mark in marks))
+    return Annotated[hint, Strict()]
 
 
 def _said(cls: type, mistake: Mapping[str, Any]) -> str:
@@ -82,13 +93,13 @@ def _said(cls: type, mistake: Mapping[str, Any]) -> str:
     return f"{key} = {value!r}: need {mistake.get('ctx', {}).get('class') or _TYPES.get(kind, kind)}"
 
 
-def _field_type(cls: type, path: list[str]) -> Any:
+def _field_type(cls: Any, path: list[str]) -> Any:
     for key in path:
         cls = typing.get_type_hints(cls)[key]
     return cls
 
 
-def _dotted_keys(cls: type) -> tuple[str, ...]:
+def _dotted_keys(cls: Any) -> tuple[str, ...]:
     """Return the keys of a configuration and of its tables: channels, views.elastic_p ..."""
     keys = []
     for key, hint in typing.get_type_hints(cls).items():

@@ -5,6 +5,7 @@ Whole files are written beside their name, flushed to disk, then renamed.
 
 import contextlib
 import errno
+import hashlib
 import os
 import re
 import tempfile
@@ -86,6 +87,12 @@ def errors_name(path: Path) -> Iterator[None]:
 def is_full(error: OSError) -> bool:
     """Return whether there was no space left to write to."""
     return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_whole(path: Path, data: bytes | str) -> None:

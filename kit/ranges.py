@@ -49,7 +49,7 @@ def check_ranges(config: typing.Any, table: str = "") -> None:
         UsageError: naming every field of `table` that is not.
     """
     prefix = f"{table}." if table else ""
-    values = [(key, need, getattr(config, key)) for key, need in _needs(type(config))]
+    values = [(key, need, getattr(config, key)) for key, need in _needs(config.__class__)]
     wrong = [f"{prefix}{key} = {value}: need {need.words}" for key, need, value in values if not need.holds(value)]
     if wrong:
         raise UsageError("; ".join(wrong))

@@ -115,7 +115,7 @@ def changed_keys(old: RunConfig, new: RunConfig, *, ignore: tuple[str, ...] = ()
     """Return the dotted keys whose values differ between two configurations."""
 
     def flat(table: dict, prefix: str = "") -> dict:
-        items = {}
+        items: dict[str, object] = {}
         for key, value in table.items():
             items |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
         return items

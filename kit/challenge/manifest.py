@@ -1,16 +1,13 @@
 """What stands beside a submission: which profiles it was made from, by which steps, and the checksum of the CSV."""
 
 import datetime
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
 from kit.errors import KitError
-from kit.files import write_whole
+from kit.files import file_sha256, write_whole
 from kit.version import __version__
-
-_BLOCK = 1 << 22  # bytes
 
 
 def manifest_path(submission: Path) -> Path:
@@ -23,11 +20,11 @@ def write_manifest(submission: Path, source: Path, source_facts: dict, ids: Path
     manifest = {
         "schema": 1,
         "submission": submission.name,
-        "sha256": sha256(submission),
+        "sha256": file_sha256(submission),
         "rows": rows,
         "columns": columns,
-        "ids": {"file": ids.name, "sha256": sha256(ids)},
-        "source": {"file": source.name, "sha256": sha256(source) if source.is_file() else None},
+        "ids": {"file": ids.name, "sha256": file_sha256(ids)},
+        "source": {"file": source.name, "sha256": file_sha256(source) if source.is_file() else None},
         "uses_well_position": source_facts.get("uses_well_position"),
         "steps": source_facts.get("steps"),
         "kit": __version__,
@@ -47,12 +44,3 @@ def read_manifest(submission: Path) -> dict[str, Any] | None:
         return json.loads(path.read_text())
     except ValueError as error:
         raise KitError(f"{path} is damaged ({error}); delete it, or export {submission.name} again") from error
-
-
-def sha256(path: Path) -> str:
-    """Return the SHA-256 of a file in hexadecimal."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()

@@ -4,19 +4,18 @@ import csv
 import datetime
 import json
 import re
-import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import tenacity
 import tomli_w
 
 from kit.challenge.csv_files import plain_csv
 from kit.challenge.kaggle_cli import COMPETITION, list_submissions, submit_file
-from kit.challenge.manifest import manifest_path, read_manifest, sha256
+from kit.challenge.manifest import manifest_path, read_manifest
 from kit.errors import KitError, UsageError
-from kit.files import write_whole
+from kit.files import file_sha256, write_whole
 from kit.progress import progress
 
 RECORDS = Path("submissions")
@@ -73,7 +72,7 @@ def prepare(submission: Path, message: str, *, competition: str | None = None) -
         names = next(csv.reader(file), [])
     if "ID" not in names:
         raise KitError(f"{submission} has no column ID: not a submission")
-    digest, manifest, warnings = sha256(submission), read_manifest(submission), []
+    digest, manifest, warnings = file_sha256(submission), read_manifest(submission), []
     if manifest is None:
         warnings.append(f"no manifest beside {submission.name}: nothing will tell what it was made from (kit export writes one)")
     elif manifest.get("sha256") != digest:
@@ -102,7 +101,7 @@ def upload(plan: Plan, *, wait: bool = False, records: Path = RECORDS, poll_seco
     record = _write_record(plan, answer, records)
     if not wait:
         return Uploaded(answer=answer, record=record)
-    found = _wait_for_score(plan, poll_seconds, time.sleep)
+    found = _wait_for_score(plan, poll_seconds)
     status, score = found.get("status", "").rpartition(".")[2].lower(), found.get("publicScore") or None
     _write_run_toml(record, plan, answer, {"status": status, "ref": found.get("ref"), "public_score": score})
     if "error" in status:
@@ -148,18 +147,26 @@ def _without_null(value):
     return [_without_null(item) for item in value if item is not None] if isinstance(value, list) else value
 
 
-def _wait_for_score(plan: Plan, poll_seconds: float, sleep: Callable[[float], None]) -> dict[str, str]:
+def _wait_for_score(plan: Plan, poll_seconds: float) -> dict[str, str]:
     """Return Kaggle's row of this upload once its status is final."""
-    deadline = time.monotonic() + _MOST_SECONDS
+
+    def look() -> dict[str, str]:
+        rows = list_submissions(plan.competition)
+        own = [row for row in rows if row.get("fileName") == plan.submission.name and row.get("description") == plan.message]
+        final = own and any(word in own[0].get("status", "").lower() for word in ("complete", "error"))
+        return own[0] if final else {}  # the newest comes first
+
     with progress(label="waiting for the score", unit="look") as bar:
-        while time.monotonic() < deadline:
-            rows = list_submissions(plan.competition)
-            own = [row for row in rows if row.get("fileName") == plan.submission.name and row.get("description") == plan.message]
-            if own and any(word in own[0].get("status", "").lower() for word in ("complete", "error")):
-                return own[0]  # the newest comes first
-            bar.update()
-            sleep(poll_seconds)
-    raise KitError(f"no score after {_MOST_SECONDS / 60:.0f} minutes; kit submissions will show it later")
+        looks = tenacity.Retrying(
+            retry=tenacity.retry_if_result(lambda row: not row),
+            stop=tenacity.stop_after_delay(_MOST_SECONDS - poll_seconds),
+            wait=tenacity.wait_fixed(poll_seconds),
+            before_sleep=lambda _: bar.update(),
+        )
+        try:
+            return looks(look)
+        except tenacity.RetryError:
+            raise KitError(f"no score after {_MOST_SECONDS / 60:.0f} minutes; kit submissions will show it later") from None
 
 
 def read_score(record: Path) -> float | None:

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from kit.config import RunConfig
 from kit.errors import KitError
-from kit.files import whole_file, write_whole
+from kit.files import file_sha256, whole_file, write_whole
 from kit.model.step import Learner
 from kit.model.vit import Vit, seeded_vit
 from kit.recipe import config_from_dict, config_to_dict
@@ -89,7 +89,7 @@ def save_checkpoint(folder: Path, learner: Learner, place: Place, extra: dict) -
             save_file(learner_tensors(learner), part)
         except SafetensorError as error:  # a full disk
             raise KitError(f"cannot write {stem.with_suffix('.safetensors')}: {error}") from error
-        digest = _file_digest(part)
+        digest = file_sha256(part)
     record = {
         "schema": SCHEMA,
         "place": place.__dict__,
@@ -101,11 +101,6 @@ def save_checkpoint(folder: Path, learner: Learner, place: Place, extra: dict) -
     }
     write_whole(stem.with_suffix(".json"), _seal(record))
     return stem.with_suffix(".json")
-
-
-def _file_digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def drop_old(folder: Path, keep: int) -> None:

@@ -1,5 +1,6 @@
 """The real kaggle command line against a server on this machine: what it takes, refuses, and pretends to have taken."""
 
+import hashlib
 import json
 import logging
 import os
@@ -10,7 +11,7 @@ import pytest
 from kit import doctor
 from kit.challenge import kaggle_cli
 from kit.challenge.kaggle_answers import CREDENTIALS_WAYS
-from kit.challenge.manifest import manifest_path, sha256
+from kit.challenge.manifest import manifest_path
 from kit.challenge.submissions import submissions
 from kit.challenge.submit import prepare, upload
 from kit.errors import KitError
@@ -45,7 +46,7 @@ def submission(tmp_path):
         {"step": "runs", "runs": {"fluo": {"config": {"model": {"dim": 96}}, "baseline": None}}},
         {"step": "align", "a": 0.9},
     ]
-    manifest = {"schema": 1, "sha256": sha256(path), "steps": steps, "uses_well_position": True}
+    manifest = {"schema": 1, "sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "steps": steps, "uses_well_position": True}
     manifest_path(path).write_text(json.dumps(manifest))
     (tmp_path / "score.json").write_text(json.dumps({"schema": 1, "mean": 0.4321}))
     return path
@@ -63,7 +64,7 @@ def test_an_upload_arrives_and_is_recorded(kaggle, submission, tmp_path, caplog)
     assert done.record == record
     assert sorted(path.name for path in record.iterdir()) == ["manifest.json", "notes.md", "run.toml", "score.json"]
     table = tomllib.loads((record / "run.toml").read_text())
-    assert table["submission"]["sha256"] == sha256(submission)
+    assert table["submission"]["sha256"] == hashlib.sha256(submission.read_bytes()).hexdigest()
     assert table["steps"][0]["runs"]["fluo"]["config"]["model"]["dim"] == 96
     assert json.loads((record / "score.json").read_text())["mean"] == 0.4321
     assert KEY not in done.text() + caplog.text + "".join(path.read_text() for path in record.iterdir())
@@ -86,6 +87,17 @@ def test_a_submission_kaggle_cannot_score_is_a_failure(kaggle, submission, tmp_p
     kaggle.submissions = [{**row, "status": "ERROR"}]
     with pytest.raises(KitError, match="could not score"):
         upload(prepare(submission, "m"), wait=True, records=tmp_path / "records", poll_seconds=0.1)
+
+
+def test_the_score_is_waited_for_an_hour(submission, monkeypatch):
+    now, looks = [0.0], []
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    monkeypatch.setattr("time.sleep", lambda seconds: now.append(now.pop() + seconds))
+    monkeypatch.setattr("kit.challenge.submit.list_submissions", lambda competition: looks.append(now[0]) or [])
+    monkeypatch.setattr("kit.challenge.submit.submit_file", lambda *words: "taken")
+    with pytest.raises(KitError, match=r"^no score after 60 minutes; kit submissions will show it later$"):
+        upload(prepare(submission, "m"), wait=True, records=submission.parent / "records")
+    assert looks == [10.0 * look for look in range(360)]
 
 
 def fails(submission, tmp_path) -> str:

@@ -4,18 +4,22 @@ import functools
 import io
 import os
 import random
-import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
+
+import tenacity
 
 from kit.errors import KitError, UsageError
 from kit.images.source.tiff import BadImage
 
+T = TypeVar("T")
 TRIES = 8
 _FIRST_WAIT = 0.25  # seconds; doubled from try to try
+_ANSWERS = (FileNotFoundError, PermissionError)
 _REQUESTS = 64  # in flight per process, over all wells at work
 
 
@@ -184,23 +188,27 @@ class _WrongSize(OSError):
     """The bytes that came are not as many as were listed."""
 
 
-def _again(action, url: str):
+def _again(action: Callable[[], T], url: str) -> T:
     """Do it, up to TRIES times with growing pauses; a missing key and a refusal are answers, not failures."""
-    for attempt in range(TRIES):
-        try:
-            return action()
-        except FileNotFoundError:
-            raise
-        except PermissionError as error:
-            raise KitError(f"{url}: the server refuses access ({error})") from error
-        except _transient() as error:
-            if attempt + 1 < TRIES:
-                time.sleep(_FIRST_WAIT * 2**attempt * random.uniform(0.5, 1.5))
-                continue
-            if isinstance(error, _WrongSize):
-                raise
-            raise KitError(f"{url}: no answer after {TRIES} tries ({error}); run the same command again to go on") from error
-    raise AssertionError("unreachable")
+    try:
+        return _tries()(action)
+    except FileNotFoundError:
+        raise
+    except PermissionError as error:
+        raise KitError(f"{url}: the server refuses access ({error})") from error
+    except _WrongSize:
+        raise
+    except _transient() as error:
+        raise KitError(f"{url}: no answer after {TRIES} tries ({error}); run the same command again to go on") from error
+
+
+def _tries() -> tenacity.Retrying:
+    return tenacity.Retrying(
+        retry=tenacity.retry_if_exception(lambda error: isinstance(error, _transient()) and not isinstance(error, _ANSWERS)),
+        stop=tenacity.stop_after_attempt(TRIES),
+        wait=lambda state: _FIRST_WAIT * 2 ** (state.attempt_number - 1) * random.uniform(0.5, 1.5),
+        reraise=True,
+    )
 
 
 @functools.cache
