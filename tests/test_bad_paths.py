@@ -207,6 +207,7 @@ def test_a_value_that_cannot_be(line, walk, words, expected):
 def test_nobody_is_there_to_be_asked(walk, monkeypatch, capsys):
     monkeypatch.chdir(walk)
     monkeypatch.setattr("sys.stdin", io.StringIO())
+    monkeypatch.setenv("KAGGLE_API_TOKEN", "of nobody")
     kit_here("submit submission.csv --message m", 2)
     assert capsys.readouterr().err.splitlines()[1:] == ["kit: not uploaded: there is nobody to ask; --yes uploads without asking"]
 

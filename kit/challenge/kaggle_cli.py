@@ -25,9 +25,23 @@ def find_credentials() -> str:
     if os.environ.get("KAGGLE_USERNAME") and os.environ.get("KAGGLE_KEY"):
         return "KAGGLE_USERNAME and KAGGLE_KEY"
     home = Path.home() / ".kaggle"
-    folder = Path(os.environ.get("KAGGLE_CONFIG_DIR", home))
-    files = (home / "access_token", folder / "kaggle.json", home / "credentials.json")
+    xdg = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "kaggle"
+    folder = Path(os.environ.get("KAGGLE_CONFIG_DIR") or (home if home.exists() else xdg))
+    files = [home / "access_token", home / "access_token.txt", folder / "kaggle.json", home / "credentials.json"]
+    if "KAGGLE_KERNEL_RUN_TYPE" in os.environ and os.environ.get("KAGGLE_API_V1_TOKEN"):
+        files.insert(0, Path(os.environ["KAGGLE_API_V1_TOKEN"]))  # a notebook's own
     return next((path.name for path in files if path.is_file()), "")
+
+
+def check_access() -> None:
+    """See that an upload can start: the kaggle package is there and finds credentials. Whether they are valid Kaggle says later.
+
+    Raises:
+        KitError: one of them is missing.
+    """
+    _check_installed()
+    if not find_credentials():
+        raise KitError(f"no Kaggle credentials: {kaggle_answers.CREDENTIALS_WAYS}")
 
 
 def submit_file(submission: Path, message: str, competition: str, *, timeout: float = 3600) -> str:
@@ -55,9 +69,13 @@ def list_submissions(competition: str, *, timeout: float = 120) -> list[dict[str
     return list(csv.DictReader(lines[heads[0] :])) if heads else []
 
 
-def _run(words: list[str], competition: str, timeout: float) -> str:
+def _check_installed() -> None:
     if importlib.util.find_spec("kaggle") is None:
         raise KitError("the kaggle package is not installed: pip install kaggle")
+
+
+def _run(words: list[str], competition: str, timeout: float) -> str:
+    _check_installed()
     script = shutil.which("kaggle", path=str(Path(sys.executable).parent))
     command = [script] if script else [sys.executable, "-m", "kaggle"]
     try:

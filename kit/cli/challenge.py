@@ -74,11 +74,13 @@ def report(work, out):
 @click.option("--wait", is_flag=True, help="Wait for the public score.")
 def submit(submission, message, competition, yes, wait):
     """Upload a submission with the kaggle package, and keep a record of it."""
+    from kit.challenge.kaggle_cli import check_access
     from kit.challenge.submit import prepare, upload
 
     plan = prepare(submission, message, competition=competition)
     for warning in plan.warnings:
         click.echo(f"warning: {warning}", err=True)
+    check_access()  # before anybody is asked
     if yes or _agreed(plan.question()):
         click.echo(upload(plan, wait=wait).text())
     else:

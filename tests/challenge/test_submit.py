@@ -15,6 +15,7 @@ from kit.challenge.manifest import manifest_path
 from kit.challenge.submissions import submissions
 from kit.challenge.submit import prepare, upload
 from kit.errors import KitError
+from tests.commands import kit_here
 
 from .loopback import Answers, environment, serve
 
@@ -141,6 +142,45 @@ def test_no_credentials(kaggle, submission, tmp_path, monkeypatch):
     assert "no Kaggle credentials" in message
     assert CREDENTIALS_WAYS in message
     assert kaggle.uploaded == b""
+
+
+def test_credentials_are_looked_for_before_anybody_is_asked(kaggle, submission, monkeypatch, capsys):
+    asked = []
+    monkeypatch.setattr("click.confirm", lambda question, **_: asked.append(question))
+    monkeypatch.delenv("KAGGLE_KEY")
+    kit_here(f"submit {submission} --message m", code=1)
+    assert f"kit: no Kaggle credentials: {CREDENTIALS_WAYS}" in capsys.readouterr().err
+    assert not asked
+    monkeypatch.setenv("KAGGLE_KEY", KEY)
+    kit_here(f"submit {submission} --message m")
+    assert "not uploaded" in capsys.readouterr().out
+    assert len(asked) == 1
+    assert not kaggle.calls
+
+
+def test_every_place_of_credentials_is_looked_at(tmp_path, monkeypatch):
+    for name in ("KAGGLE_USERNAME", "KAGGLE_KEY", "KAGGLE_API_TOKEN", "XDG_CONFIG_HOME", "KAGGLE_KERNEL_RUN_TYPE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("KAGGLE_CONFIG_DIR", "")  # as not set
+    for name in (".config/kaggle/kaggle.json", "own/kaggle.json", "token", ".kaggle/access_token.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
+    assert kaggle_cli.find_credentials() == ""
+    (tmp_path / ".config/kaggle/kaggle.json").touch()
+    assert kaggle_cli.find_credentials() == "", "where ~/.kaggle is there, kaggle looks nowhere else"
+    (tmp_path / ".kaggle").rmdir()
+    assert kaggle_cli.find_credentials() == "kaggle.json"
+    monkeypatch.setenv("KAGGLE_CONFIG_DIR", str(tmp_path / "own"))
+    assert kaggle_cli.find_credentials() == ""
+    monkeypatch.setenv("KAGGLE_API_V1_TOKEN", str(tmp_path / "token"))
+    (tmp_path / "token").touch()
+    assert kaggle_cli.find_credentials() == "", "a notebook's token counts in a notebook"
+    monkeypatch.setenv("KAGGLE_KERNEL_RUN_TYPE", "Interactive")
+    assert kaggle_cli.find_credentials() == "token"
+    monkeypatch.delenv("KAGGLE_API_V1_TOKEN")
+    (tmp_path / ".kaggle").mkdir()
+    (tmp_path / ".kaggle/access_token.txt").touch()
+    assert kaggle_cli.find_credentials() == "access_token.txt"
 
 
 def test_doctor_names_the_same_ways_and_never_a_value(tmp_path, monkeypatch):
