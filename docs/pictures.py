@@ -17,6 +17,7 @@ from PIL import Image
 
 import kit
 from kit.files import whole_file
+from kit.images.ingest.plan import IngestPlan
 from kit.images.ingest.run import ingest
 from kit.images.phantom.figure import composite, draw_plate_figure, scaled
 from kit.images.phantom.plates import PhantomConfig, make_plates
@@ -46,7 +47,7 @@ def draw_made_plates(folder: Path) -> None:
 def draw_real_site(folder: Path) -> None:
     """Draw a real site, read from the packed store: its eight channels (real_site.png), three of them under each
     augmentation (views.png)."""
-    ingest(REAL / "cpjump1_images", folder / "work", metadata=REAL / "cpjump1_metadata", plates=SITE[:1], jobs=1)
+    ingest(IngestPlan(REAL / "cpjump1_images", folder / "work", metadata=REAL / "cpjump1_metadata", plates=SITE[:1], jobs=1))
     _real_figure(kit.open(folder / "work")).savefig(folder / "real.png")
     shrink(folder / "real.png", PICTURES / "real_site.png")
     recipe = load_recipe("sslprofiler-local")

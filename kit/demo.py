@@ -15,6 +15,7 @@ from kit.challenge.score import score, write_scores
 from kit.challenge.score_text import score_table
 from kit.config import CHANNEL_GROUPS
 from kit.errors import UsageError
+from kit.images.ingest.plan import IngestPlan
 from kit.images.ingest.run import ingest
 from kit.images.metadata import read_metadata
 from kit.images.phantom.figure import draw_plate_figure
@@ -44,7 +45,7 @@ def run_demo(out: Path, *, seed: int, say: Callable[[str], None]) -> str:
     _make(plates, seed, say)
     metadata, ids = plates / "metadata", plates / "metadata_test.csv"
     say("ingest: 16-bit TIFFs to the packed 8-bit store")
-    ingest(plates / "images", out / "work", metadata=metadata, load_data=plates / "load_data")
+    ingest(IngestPlan(plates / "images", out / "work", metadata=metadata, load_data=plates / "load_data"))
     work = kit.open(out / "work")
     for run, settings in MODELS.items():
         _train(work, run, settings, seed, say)

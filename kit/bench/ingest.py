@@ -21,6 +21,7 @@ import tifffile
 from kit.bench.plates import Row, made_sites, real_sites, write_sites
 from kit.bench.store import store_rows
 from kit.images.ingest.image import read_levels
+from kit.images.ingest.plan import IngestPlan
 from kit.images.ingest.run import ingest
 from kit.images.source.folders import ImageFile, Reader
 from kit.images.source.tiff import decoder
@@ -86,7 +87,7 @@ def plate_rows(sites: list[list[Path]], scratch: Path, jobs: int | None = None) 
     for _ in range(2):
         shutil.rmtree(scratch / "work", ignore_errors=True)
         started, cpu_started = time.perf_counter(), time.process_time()
-        report = ingest(plate, scratch / "work", jobs=jobs)
+        report = ingest(IngestPlan(plate, scratch / "work", jobs=jobs))
         wall, cpu = time.perf_counter() - started, time.process_time() - cpu_started
     images = report.plates[0].images
     share = sum(parts.values()) * images

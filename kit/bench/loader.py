@@ -23,6 +23,7 @@ from kit.config import CHANNELS, CropsConfig
 from kit.images.crops.boxes import draw_crops
 from kit.images.crops.loader import Crops
 from kit.images.crops.sampling import WHO, Sampling, sites_to_draw
+from kit.images.ingest.plan import IngestPlan
 from kit.images.ingest.run import ingest
 from kit.images.store.work import Work, open_work
 from kit.kernels.tile import tile
@@ -130,7 +131,7 @@ def cpu_seconds() -> float:
 def race_loaders(folder: Path) -> list[str]:
     """Race the loaders in turns and return the lines of the table."""
     write_plate(folder / "plates")
-    ingest(folder / "plates", folder / "work")
+    ingest(IngestPlan(folder / "plates", folder / "work"))
     work = open_work(folder / "work")
     read_store = lambda who: work.read_site(*who, channels=STAINS)  # noqa: E731
     contenders = {

@@ -15,6 +15,7 @@ from zarr.codecs import BloscCodec, ZstdCodec
 
 from kit.bench.plates import Row
 from kit.images.ingest.image import read_levels
+from kit.images.ingest.plan import IngestPlan
 from kit.images.ingest.run import ingest
 from kit.images.store.codecs import CODECS, pack, unpack_into
 from kit.images.store.work import Work, open_work
@@ -172,5 +173,5 @@ def cpu_ms(action: Callable[[], object], repeats: int = 4) -> float:
 
 
 def _ingest(sites: list[list[Path]], scratch: Path) -> Work:
-    ingest(sites[0][0].parents[2], scratch / "store")
+    ingest(IngestPlan(sites[0][0].parents[2], scratch / "store"))
     return open_work(scratch / "store")

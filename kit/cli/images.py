@@ -45,11 +45,15 @@ def phantom(out, seed, settings, jobs, picture):
 @click.option("--max-bad", type=float, default=0.1, show_default=True, help="A plate with a larger share of bad images fails.")
 @click.option("--illum", help="Folder with <plate>/<plate>_Illum<Channel>.npy to divide by before scaling.")
 @click.option("--dask", metavar="ADDRESS", help="Address of a Dask scheduler whose workers do the packing.")
-def ingest(source, metadata, work, plates, bits, **options):
+def ingest(source, work, plates, bits, dry_run, **options):
     """Pack plates of microscope TIFFs into the 8-bit store."""
+    from kit.images.ingest.dry_run import dry_run as rehearse
+    from kit.images.ingest.plan import IngestPlan
     from kit.images.ingest.run import ingest as run
 
-    report = run(source, work, metadata=metadata, plates=words(plates, "--plates"), bits=int(bits), **options)
+    given = {name: value for name, value in options.items() if value is not None}
+    plan = IngestPlan(source, work, plates=words(plates, "--plates"), bits=int(bits), **given)
+    report = rehearse(plan) if dry_run else run(plan)
     click.echo(report.text())
     if report.failed:
         more = f" (and {len(report.failed) - 1} more, see above)" if len(report.failed) > 1 else ""

@@ -17,6 +17,7 @@ import pandas as pd
 import kit
 from kit.errors import KitError
 from kit.files import write_whole
+from kit.images.ingest.plan import IngestPlan
 from kit.images.ingest.run import ingest
 from kit.recipe import load_recipe
 from kit.trials import doses
@@ -78,7 +79,7 @@ def trial(folder: Path, out: Path, *, seeds: Iterable[int], settings: Iterable[s
     wells = read_wells(folder)
     out.mkdir(parents=True, exist_ok=True)
     write_load_data(folder, wells, out / "load_data.csv")
-    report = ingest(out / "load_data.csv", out / "work")
+    report = ingest(IngestPlan(out / "load_data.csv", out / "work"))
     if report.failed:
         raise KitError(report.failed[0])
     work = kit.open(out / "work")

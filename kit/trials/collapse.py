@@ -16,6 +16,7 @@ from pathlib import Path
 
 import kit
 from kit.config import CHANNEL_GROUPS
+from kit.images.ingest.plan import IngestPlan
 from kit.images.ingest.run import ingest
 from kit.images.phantom.plates import PhantomConfig, make_plates
 from kit.model.collapse import QUIET
@@ -82,7 +83,7 @@ def made_work(out: Path, seed: int):
     plates = out / "plates"
     if not plates.is_dir():
         make_plates(plates, replace(PLATES, seed=seed))
-    ingest(plates / "images", out / "work", metadata=plates / "metadata", load_data=plates / "load_data")
+    ingest(IngestPlan(plates / "images", out / "work", metadata=plates / "metadata", load_data=plates / "load_data"))
     return kit.open(out / "work")
 
 

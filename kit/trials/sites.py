@@ -19,6 +19,7 @@ import kit
 from kit.config import CHANNELS, RunConfig
 from kit.errors import KitError
 from kit.files import write_whole
+from kit.images.ingest.plan import IngestPlan
 from kit.images.ingest.run import ingest
 from kit.images.store.work import Work
 from kit.recipe import load_recipe
@@ -45,9 +46,9 @@ def trial(folder: Path, out: Path, *, seeds: Iterable[int], settings: Iterable[s
     Raises:
         KitError: no two sites have all channels, or an ingest failed.
     """
-    packed(folder, out / "sites", bits=16)  # as counts: tiles are scaled by themselves, not as parts of their site
+    packed(IngestPlan(folder, out / "sites", bits=16))  # as counts: tiles are scaled by themselves, not as parts of their site
     tiles = cut_tiles(kit.open(out / "sites"), CHANNELS, GRID, out / "tiles")
-    packed(out / "tiles" / "load_data.csv", out / "work")
+    packed(IngestPlan(out / "tiles" / "load_data.csv", out / "work"))
     work = kit.open(out / "work")
     configs = [config_of(seed, settings) for seed in seeds]
     sets = feature_sets(work, configs, say)
@@ -69,9 +70,9 @@ def config_of(seed: int, settings: Iterable[str]) -> RunConfig:
     return load_recipe("demo", [*SETTINGS, *settings], channels=CHANNELS, plates=(TRAIN,), seed=seed)
 
 
-def packed(source: Path, work: Path, **choices) -> None:
-    """Ingest `source`; a plate that fails ends the trial."""
-    report = ingest(source, work, **choices)
+def packed(plan: IngestPlan) -> None:
+    """Ingest plates; one that fails ends the trial."""
+    report = ingest(plan)
     if report.failed:
         raise KitError(report.failed[0])
 

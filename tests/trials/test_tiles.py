@@ -61,9 +61,10 @@ def test_neighbours_within_a_half_and_on_the_training_side_do_not_count():
 
 
 def test_cut_tiles_are_the_pixels_of_their_sites(real_data, tmp_path):
+    from kit.images.ingest.plan import IngestPlan
     from kit.images.ingest.run import ingest
 
-    ingest(real_data / "cpjump1_images", tmp_path / "sites", bits=16, plates=("BR00117010", "BR00117013"))
+    ingest(IngestPlan(real_data / "cpjump1_images", tmp_path / "sites", bits=16, plates=("BR00117010", "BR00117013")))
     work = kit.open(tmp_path / "sites")
     tiles = cut_tiles(work, ("DNA", "Mito"), 2, tmp_path / "tiles")
     assert tiles.groupby(["site", "plate"]).size().unique().tolist() == [2]

@@ -2,20 +2,17 @@
 
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from kit.config import StoreConfig
 from kit.errors import KitError, UsageError
-from kit.images.ingest.labels import relabel
+from kit.images.ingest.inputs import Inputs, open_inputs
+from kit.images.ingest.plan import IngestPlan
 from kit.images.ingest.plate import PlateWork, plan_plate
 from kit.images.ingest.report import megabytes
+from kit.images.ingest.scan import Scan, scan_plates
 from kit.images.ingest.well import scaled
-from kit.images.metadata import Metadata
 from kit.images.source.folders import Reader
 from kit.images.source.grid import draw_grid
-from kit.images.source.locate import Locator
 from kit.images.source.positions import Positions
-from kit.images.source.source import Source
 from kit.images.source.tiff import BadImage
 from kit.images.store.codecs import pack
 from kit.words import count, some
@@ -23,7 +20,7 @@ from kit.words import count, some
 _SAMPLE = 24  # images per plate that are read, scaled and encoded to estimate bytes and time
 
 
-@dataclass
+@dataclass(frozen=True)
 class PlannedPlate:
     """One plate as it would be packed."""
 
@@ -67,12 +64,13 @@ class PlannedPlate:
         return self.positions.source != "none"
 
 
-@dataclass
+@dataclass(frozen=True)
 class DryRun:
     """What an ingest would do."""
 
     jobs: int
     plates: list[PlannedPlate] = field(default_factory=list)
+    passed_over: list[str] = field(default_factory=list)  # complete, and its images cannot be read any more
     failed: list[str] = field(default_factory=list)
 
     def text(self) -> str:
@@ -80,7 +78,8 @@ class DryRun:
         open_plates = [plate for plate in self.plates if not plate.complete]
         total_in, total_out = (sum(getattr(plate, key) for plate in open_plates) for key in ("bytes_in", "bytes_out"))
         seconds = sum(plate.seconds for plate in open_plates) / self.jobs
-        lines = [plate.text() for plate in self.plates] + self.failed
+        lines = [plate.text() for plate in self.plates]
+        lines += [f"{barcode}: complete already" for barcode in self.passed_over] + self.failed
         lines.append(
             f"{count(len(open_plates), 'plate')} to pack: {megabytes(total_in)} in, about {megabytes(total_out)} out, "
             f"about {_duration(seconds)} with {count(self.jobs, 'thread')}; nothing was written"
@@ -88,29 +87,47 @@ class DryRun:
         return "\n".join(lines)
 
 
-def dry_run(
-    chosen: list[str], folder: Path, settings: StoreConfig, metadata: Metadata | None, source: Source, locator: Locator,
-    reader: Reader, illum: Path | None, jobs: int,
-) -> DryRun:  # fmt: skip
-    """Plan every plate from its listing and a sample of its images."""
-    plan = DryRun(jobs)
-    for barcode in chosen:
+def dry_run(plan: IngestPlan) -> DryRun:
+    """Say what the ingest of a plan would do, from the listing of every plate and a sample of its images.
+
+    Raises:
+        UsageError, KitError: what the ingest itself would raise before it packs.
+    """
+    inputs = open_inputs(plan)
+    complete = scan_plates(plan.folder, inputs.barcodes, inputs.metadata, write=False)
+    dry = DryRun(plan.jobs, failed=list(complete.failed))
+    for barcode in inputs.barcodes:
+        if barcode not in complete.already and barcode not in complete.waiting:
+            continue
         try:
-            work = plan_plate(source.plate(barcode), folder, settings, reader, illum)
-            bytes_in, bytes_out, seconds = _estimate(work, reader)
+            dry.plates.append(_planned(barcode, plan, inputs, complete))
         except UsageError:
             raise
         except KitError as error:
-            plan.failed.append(f"{barcode}: {error}")
-            continue
-        passes = 2 if settings.scale == "plate-percentile" else 1
-        unlabelled = metadata.why_unlabelled(barcode) if metadata else "no --metadata"
-        table = folder / f"{barcode}.parquet"
-        complete = table.is_file()
-        relabelled = complete and relabel(table, metadata, write=False)
-        positions = locator.locate(work.plate)
-        plan.plates.append(PlannedPlate(work, positions, unlabelled, complete, relabelled, bytes_in, bytes_out, seconds * passes))
-    return plan
+            if barcode in complete.already:
+                dry.passed_over.append(barcode)  # packed while its images could still be read
+            else:
+                dry.failed.append(f"{barcode}: {error}")
+    return dry
+
+
+def _planned(barcode: str, plan: IngestPlan, inputs: Inputs, complete: Scan) -> PlannedPlate:
+    work = plan_plate(inputs.source.plate(barcode), plan, inputs.reader)
+    if barcode in complete.waiting:
+        unlabelled = inputs.metadata.why_unlabelled(barcode) if inputs.metadata else "no --metadata"
+    else:
+        unlabelled = complete.unlabelled.get(barcode, "")
+    bytes_in, bytes_out, seconds = _estimate(work, inputs.reader)
+    return PlannedPlate(
+        work,
+        inputs.locator.locate(work.plate),
+        unlabelled,
+        complete=barcode in complete.already,
+        relabel=barcode in complete.relabelled,
+        bytes_in=bytes_in,
+        bytes_out=bytes_out,
+        seconds=seconds * (2 if plan.scale == "plate-percentile" else 1),  # passes over the plate
+    )
 
 
 def _estimate(work: PlateWork, reader: Reader) -> tuple[int, int, float]:

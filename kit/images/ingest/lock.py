@@ -44,19 +44,25 @@ def disk_errors(work: Path):
         raise KitError(f"{error.filename or work}: {error.strerror or error}") from error
 
 
-def agree(work: Path, settings: StoreConfig) -> None:
-    """Record the settings in a new store.
+def settle(work: Path, settings: StoreConfig) -> None:
+    """Record the settings in a new store; hold an older one to its own, as `check_agreement`."""
+    if not check_agreement(work, settings):
+        write_settings(work, settings)
+
+
+def check_agreement(work: Path, settings: StoreConfig) -> bool:
+    """Return whether there is a store already; it has these settings.
 
     Raises:
-        UsageError: the store was made with others.
+        UsageError: it was made with others.
+        KitError: its store.toml cannot be read.
     """
     there = read_settings(work)
-    if there is None:
-        write_settings(work, settings)
-    elif there != settings:
+    if there is not None and there != settings:
         unlike = next(key for key in asdict(there) if getattr(there, key) != getattr(settings, key))
         before, now = (_as_option(unlike, getattr(which, unlike)) for which in (there, settings))
         raise UsageError(f"{work} was made {before}, not {now}: give the same, or another --work")
+    return there is not None
 
 
 def _as_option(key: str, value: object) -> str:

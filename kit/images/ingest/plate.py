@@ -9,6 +9,7 @@ import numpy as np
 
 from kit.config import StoreConfig
 from kit.errors import KitError
+from kit.images.ingest.plan import IngestPlan
 from kit.images.ingest.prepare import find_illumination, read_illumination, shrunken_shape
 from kit.images.ingest.quality import add_quality
 from kit.images.ingest.report import PlateReport
@@ -94,38 +95,43 @@ class PlateWork:
         return report
 
 
-def begin_plate(plate: Plate, folder: Path, settings: StoreConfig, reader: Reader, illum: Path | None) -> PlateWork:
+def begin_plate(plate: Plate, plan: IngestPlan, reader: Reader) -> PlateWork:
     """Lay out the plate's container, or find it as an earlier ingest began it.
 
     Raises:
         KitError: it was begun with other images, or none can be read.
     """
-    work = plan_plate(plate, folder, settings, reader, illum)
-    container = work.container
-    for place in (container.folder, work.progress_folder):
+    work = plan_plate(plate, plan, reader)
+    check_begun(work.container)
+    for place in (work.container.folder, work.progress_folder):
         for part in place.rglob(".*.part"):
             part.unlink()  # of a killed ingest; the store's lock says that none is at work
-    if (container.folder / "pixels" / "zarr.json").is_file() and open_container(container.folder) != container:
-        raise KitError(f"it was begun with other images; delete {container.folder} to start it again")
-    container.write({"plate": plate.barcode, "made_by": MADE_BY})
+    work.container.write({"plate": plate.barcode, "made_by": MADE_BY})
     return work
 
 
-def tidy(folder: Path, barcode: str) -> None:
-    """Remove what an ingest killed at the very end of a plate left beside the complete plate."""
-    shutil.rmtree(folder / f"{barcode}.progress", ignore_errors=True)
+def plan_plate(plate: Plate, plan: IngestPlan, reader: Reader) -> PlateWork:
+    """Say what the plate's container will hold; nothing is written.
 
-
-def plan_plate(plate: Plate, folder: Path, settings: StoreConfig, reader: Reader, illum: Path | None) -> PlateWork:
-    """Say what the plate's container will hold; nothing is written."""
+    Raises:
+        UsageError: the images are smaller than the plan's size.
+        KitError: no image can be read, or an illumination function cannot be used.
+    """
     shape = probe(plate.files(), reader)
-    dtype = np.dtype(np.uint8 if settings.bits == 8 else np.uint16)
-    size = shrunken_shape(*shape, settings.size)
-    codec = find_codec(settings.codec)
-    container = Container(
-        folder / f"{plate.barcode}.zarr", plate.wells, plate.fields, plate.channels, *size, dtype=dtype, codec=codec
-    )
-    illumination = find_illumination(illum, plate.barcode, plate.channels) if illum else {}
+    dtype = np.dtype(np.uint8 if plan.bits == 8 else np.uint16)
+    path, size, codec = plan.folder / f"{plate.barcode}.zarr", shrunken_shape(*shape, plan.size), find_codec(plan.codec)
+    container = Container(path, plate.wells, plate.fields, plate.channels, *size, dtype=dtype, codec=codec)
+    illumination = find_illumination(plan.illum, plate.barcode, plate.channels) if plan.illum else {}
     for path in illumination.values():
         read_illumination(path, shape)  # a function that cannot be used is known before the first image
-    return PlateWork(plate, folder, settings, container, shape, illumination)
+    return PlateWork(plate, plan.folder, plan.settings, container, shape, illumination)
+
+
+def check_begun(container: Container) -> None:
+    """See that what an earlier ingest began of the plate, if any did, goes on with the same images.
+
+    Raises:
+        KitError: it does not.
+    """
+    if (container.folder / "pixels" / "zarr.json").is_file() and open_container(container.folder) != container:
+        raise KitError(f"it was begun with other images; delete {container.folder} to start it again")

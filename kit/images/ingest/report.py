@@ -137,12 +137,12 @@ def _sites(rows: pd.DataFrame) -> list[str]:
     return [f"{well} site {site}" for well, site in zip(rows["Metadata_Well"], rows["Metadata_Site"], strict=True)]
 
 
-@dataclass
+@dataclass(frozen=True)
 class IngestReport:
     """All of an ingest."""
 
     work: Path
-    plates: list[PlateReport] = field(default_factory=list)
+    plates: list[PlateReport] = field(default_factory=list)  # by barcode
     already: list[str] = field(default_factory=list)  # complete before
     relabelled: list[str] = field(default_factory=list)  # of these, given other labels now
     unlabelled: list[str] = field(default_factory=list)  # of these, still without labels
@@ -150,11 +150,6 @@ class IngestReport:
     verified: int = 0  # images that --verify read again
     damaged: list[str] = field(default_factory=list)  # of these
     seconds: float = 0.0
-
-    def finish(self) -> "IngestReport":
-        """Return the report with its plates in order."""
-        self.plates.sort(key=lambda plate: plate.barcode)
-        return self
 
     def text(self) -> str:
         """Return the report for people."""

@@ -1,25 +1,76 @@
-"""Who works: threads here, or the workers of a Dask cluster. Both take jobs as they come and give results as they are done."""
+"""Who works: threads here, or the workers of a Dask cluster. Both take wells one by one and give results as they are done."""
 
-from collections.abc import Callable, Iterable, Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Hashable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
 from threading import Event
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 from kit.errors import UsageError
+from kit.images.ingest.plate import PlateWork
 from kit.images.ingest.well import WellJob
 from kit.images.source.folders import Reader
 
 _CONNECT_SECONDS = 20
 _RETRIES = 3  # of a well whose worker failed
 
-Work = Callable[[WellJob, Reader, Event | None], object]
+T = TypeVar("T")
+Work = Callable[[WellJob, Reader, Event | None], T]
+
+
+@dataclass(frozen=True)
+class Done(Generic[T]):
+    """A well that was worked on, and what came of it."""
+
+    plate: PlateWork
+    job: WellJob
+    result: T
+
+
+class Queue(ABC, Generic[T]):
+    """Wells handed in for one kind of work. As many as there are workers are at work, as many again wait."""
+
+    def __init__(self) -> None:
+        self._pending: dict[Hashable, tuple[PlateWork, WellJob]] = {}
+
+    def put(self, plate: PlateWork, job: WellJob) -> list[Done[T]]:
+        """Hand in a well. While the queue is full, wait; return what is done by then."""
+        self._pending[self._submit(job)] = (plate, job)
+        return self._wait() if len(self._pending) >= 2 * self._workers() else []
+
+    def drain(self) -> Iterator[Done[T]]:
+        """Yield the rest as it is done."""
+        while self._pending:
+            yield from self._wait()
+
+    def run(self, plate: PlateWork) -> Iterator[Done[T]]:
+        """Hand in every well of a plate and yield what is done."""
+        for job in plate.jobs():
+            yield from self.put(plate, job)
+        yield from self.drain()
+
+    def _done(self, key: Hashable, result: T) -> Done[T]:
+        return Done(*self._pending.pop(key), result)
+
+    @abstractmethod
+    def _submit(self, job: WellJob) -> Hashable:
+        """Give a well to the workers; return its key."""
+
+    @abstractmethod
+    def _workers(self) -> int:
+        """Return how many wells can be at work at once."""
+
+    @abstractmethod
+    def _wait(self) -> list[Done[T]]:
+        """Wait until a well or more are done, and return them."""
 
 
 class Runner(Protocol):
-    """What takes jobs."""
+    """What takes wells."""
 
-    def run(self, work: Work, items: Iterable[tuple[object, WellJob]]) -> Iterator[tuple[object, WellJob, object]]:
-        """Yield (whose, job, result) for every (whose, job), in the order in which they are done."""
+    def queue(self, work: Work[T]) -> Queue[T]:
+        """Return a new queue for this kind of work."""
 
 
 class Threads:
@@ -27,29 +78,39 @@ class Threads:
 
     def __init__(self, jobs: int, reader: Reader):
         self.jobs = jobs
-        self._reader = reader
-        self._stop = Event()
-        self._pool = ThreadPoolExecutor(jobs, thread_name_prefix="well")
+        self.reader = reader
+        self.stop = Event()
+        self.pool = ThreadPoolExecutor(jobs, thread_name_prefix="well")
 
-    def run(self, work: Work, items: Iterable[tuple[object, WellJob]]) -> Iterator[tuple[object, WellJob, object]]:
-        """Yield (whose, job, result) for every (whose, job), in the order in which they are done."""
-        items = iter(items)
-        pending: dict[Future, tuple[object, WellJob]] = {}
-        while True:
-            while len(pending) < 2 * self.jobs and (item := next(items, None)) is not None:
-                pending[self._pool.submit(work, item[1], self._reader, self._stop)] = item
-            if not pending:
-                return
-            for future in wait(pending, return_when=FIRST_COMPLETED).done:
-                whose, job = pending.pop(future)
-                yield whose, job, future.result()
+    def queue(self, work: Work[T]) -> Queue[T]:
+        """Return a new queue for this kind of work."""
+        return _ThreadQueue(self, work)
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
-        self._stop.set()  # wells at work end at their next image
-        self._pool.shutdown(cancel_futures=True)
+        self.stop.set()  # wells at work end at their next image
+        self.pool.shutdown(cancel_futures=True)
+
+
+class _ThreadQueue(Queue[T]):
+    def __init__(self, threads: Threads, work: Work[T]):
+        super().__init__()
+        self._threads, self._work = threads, work
+        self._futures: set[Future] = set()
+
+    def _submit(self, job: WellJob) -> Future:
+        future = self._threads.pool.submit(self._work, job, self._threads.reader, self._threads.stop)
+        self._futures.add(future)
+        return future
+
+    def _workers(self) -> int:
+        return self._threads.jobs
+
+    def _wait(self) -> list[Done[T]]:
+        finished, self._futures = wait(self._futures, return_when=FIRST_COMPLETED)
+        return [self._done(future, future.result()) for future in finished]
 
 
 class Cluster:
@@ -67,42 +128,48 @@ class Cluster:
             raise UsageError("--dask needs the package distributed: pip install kit[dask]") from error
         try:
             get_address_host_port(address)  # a Client with an address that is none would complain once more as it goes
-            self._client = Client(address, timeout=_CONNECT_SECONDS, set_as_default=False)
+            self.client = Client(address, timeout=_CONNECT_SECONDS, set_as_default=False)
         except (OSError, TimeoutError, ValueError) as error:
             raise UsageError(f"--dask {address}: no scheduler answers there ({error})") from error
-        self._reader = reader
+        self.reader = reader
 
-    def run(self, work: Work, items: Iterable[tuple[object, WellJob]]) -> Iterator[tuple[object, WellJob, object]]:
-        """Yield (whose, job, result) for every (whose, job), in the order in which they are done."""
-        from distributed import as_completed
-
-        items, pending, done = iter(items), {}, as_completed(loop=self._client.loop)
-        self._fill(work, items, pending, done)
-        while pending:
-            future = next(done)
-            whose, job = pending.pop(future.key)
-            result = future.result()
-            self._sweep(job)
-            future.release()
-            self._fill(work, items, pending, done)
-            yield whose, job, result
-
-    def _fill(self, work: Work, items: Iterator, pending: dict, done) -> None:
-        slots = max(sum(self._client.nthreads().values()), 1)
-        while len(pending) < 2 * slots and (item := next(items, None)) is not None:
-            future = self._client.submit(work, item[1], self._reader, pure=False, retries=_RETRIES)
-            pending[future.key] = item
-            done.add(future)
-
-    @staticmethod
-    def _sweep(job: WellJob) -> None:
-        """Remove what a worker that died over this well left behind."""
-        for folder in (job.container.shard(job.well).parent, job.record_path.parent):
-            for part in folder.glob(f".{job.well}.json.part" if folder == job.record_path.parent else ".0.*.part"):
-                part.unlink(missing_ok=True)
+    def queue(self, work: Work[T]) -> Queue[T]:
+        """Return a new queue for this kind of work."""
+        return _ClusterQueue(self, work)
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
-        self._client.close()
+        self.client.close()
+
+
+class _ClusterQueue(Queue[T]):
+    def __init__(self, cluster: Cluster, work: Work[T]):
+        from distributed import as_completed
+
+        super().__init__()
+        self._client, self._reader, self._work = cluster.client, cluster.reader, work
+        self._finished = as_completed(loop=self._client.loop)
+
+    def _submit(self, job: WellJob) -> Hashable:
+        future = self._client.submit(self._work, job, self._reader, pure=False, retries=_RETRIES)
+        self._finished.add(future)
+        return future.key
+
+    def _workers(self) -> int:
+        return max(sum(self._client.nthreads().values()), 1)
+
+    def _wait(self) -> list[Done[T]]:
+        future = next(self._finished)
+        done = self._done(future.key, future.result())
+        future.release()
+        _sweep(done.job)
+        return [done]
+
+
+def _sweep(job: WellJob) -> None:
+    """Remove what a worker that died over this well left behind."""
+    for folder in (job.container.shard(job.well).parent, job.record_path.parent):
+        for part in folder.glob(f".{job.well}.json.part" if folder == job.record_path.parent else ".0.*.part"):
+            part.unlink(missing_ok=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from kit.errors import UsageError
+from kit.images.ingest.plan import IngestPlan
 from kit.images.ingest.run import ingest
 from tests.images.made_plates import acquisition_xml, write_plate
 
@@ -53,7 +54,8 @@ def test_the_same_store_though_a_worker_dies(cluster, tmp_path):
     write_plate(source, "BR01", wells=wells, sites=(1, 2), channels=(1, 2, 5), side=300, xml=acquisition_xml({1: (0.0, 0.0)}))
     write_plate(source, "BR02", wells=wells, sites=(1, 2), channels=(1, 2, 5), side=300)
     code = (
-        "import sys\nfrom kit.images.ingest.run import ingest\nprint(ingest(sys.argv[1], sys.argv[2], dask=sys.argv[3]).text())"
+        "import sys\nfrom kit.images.ingest.plan import IngestPlan\nfrom kit.images.ingest.run import ingest\n"
+        "print(ingest(IngestPlan(sys.argv[1], sys.argv[2], dask=sys.argv[3])).text())"
     )
     process = subprocess.Popen([sys.executable, "-c", code, source, tmp_path / "far", address], stderr=subprocess.PIPE, text=True)
     shards = "plates/BR01.zarr/pixels/c/*/0/0/0/0"
@@ -63,7 +65,7 @@ def test_the_same_store_though_a_worker_dies(cluster, tmp_path):
     os.kill(workers[0], signal.SIGKILL)
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 0, errors
-    ingest(source, tmp_path / "near")
+    ingest(IngestPlan(source, tmp_path / "near"))
     assert snapshot(tmp_path / "far") == snapshot(tmp_path / "near")
 
 
@@ -75,9 +77,9 @@ def test_ranges_of_a_whole_plate_are_counted_by_the_workers(tmp_path):
         write_plate(source, barcode, channels=(1, 5))
     options = {"n_workers": 1, "threads_per_worker": 2, "processes": False, "dashboard_address": None, "protocol": "tcp"}
     with LocalCluster(**options) as cluster:
-        report = ingest(source, tmp_path / "far", scale="plate-percentile", dask=cluster.scheduler_address)
+        report = ingest(IngestPlan(source, tmp_path / "far", scale="plate-percentile", dask=cluster.scheduler_address))
     assert report.failed == []
-    ingest(source, tmp_path / "near", scale="plate-percentile")
+    ingest(IngestPlan(source, tmp_path / "near", scale="plate-percentile"))
     assert snapshot(tmp_path / "far") == snapshot(tmp_path / "near")
 
 
@@ -87,4 +89,4 @@ def test_no_scheduler_there(tmp_path, monkeypatch):
     monkeypatch.setattr(runners, "_CONNECT_SECONDS", 1)
     write_plate(tmp_path / "images", "BR01", channels=(1,))
     with pytest.raises(UsageError, match=r"--dask tcp://127\.0\.0\.1:9: no scheduler answers there"):
-        ingest(tmp_path / "images", tmp_path / "w", dask="tcp://127.0.0.1:9")
+        ingest(IngestPlan(tmp_path / "images", tmp_path / "w", dask="tcp://127.0.0.1:9"))

@@ -9,6 +9,7 @@ import zarr
 import kit
 from kit.errors import UsageError
 from kit.images import zarr_codecs  # noqa: F401 - registers JPEG-LS and JPEG XL with zarr-python
+from kit.images.ingest.plan import IngestPlan
 from kit.images.ingest.prepare import correct_illumination, read_illumination, shrink, shrunken_shape
 from kit.images.ingest.run import ingest
 from kit.images.store.work import open_work
@@ -48,7 +49,7 @@ def test_sizes():
 
 
 def test_size_12_averages_counts_then_scales(source, tmp_path):
-    ingest(source, tmp_path / "w", size=12)
+    ingest(IngestPlan(source, tmp_path / "w", size=12))
     opened = open_work(tmp_path / "w")
     image = counts("BR01", "A01", 1, 5).astype(int).reshape(12, 2, 12, 2).sum((1, 3))
     image = (2 * image + 4) // 8
@@ -58,8 +59,8 @@ def test_size_12_averages_counts_then_scales(source, tmp_path):
 
 
 def test_16_bits_keep_counts_and_scale_on_reading(source, tmp_path):
-    ingest(source, tmp_path / "w8")
-    ingest(source, tmp_path / "w16", bits=16)
+    ingest(IngestPlan(source, tmp_path / "w8"))
+    ingest(IngestPlan(source, tmp_path / "w16", bits=16))
     opened = open_work(tmp_path / "w16")
     stored = zarr.open(tmp_path / "w16" / "plates" / "BR01.zarr", mode="r")["pixels"]
     np.testing.assert_array_equal(stored[1, 1, 0], counts("BR01", "B02", 2, 1))
@@ -70,12 +71,12 @@ def test_16_bits_keep_counts_and_scale_on_reading(source, tmp_path):
     for ours, theirs in zip(opened.channel_stats(["DNA"]), open_work(tmp_path / "w8").channel_stats(["DNA"]), strict=True):
         assert ours == theirs
     with pytest.raises(UsageError, match="made with --bits 16, not with --bits 8"):
-        ingest(source, tmp_path / "w16")
+        ingest(IngestPlan(source, tmp_path / "w16"))
 
 
 @pytest.mark.parametrize("bits", [8, 16])
 def test_plate_percentiles_scale_all_images_of_a_channel_alike(source, tmp_path, bits):
-    ingest(source, tmp_path / "w", scale="plate-percentile", bits=bits)
+    ingest(IngestPlan(source, tmp_path / "w", scale="plate-percentile", bits=bits))
     images = {(w, s): counts("BR01", w, s, 5).astype(np.int64) for w in ("A01", "B02") for s in (1, 2)}
     pooled = np.stack(list(images.values()))
     black, white = np.percentile(pooled, (0.1, 99.9), method="inverted_cdf")
@@ -93,7 +94,7 @@ def test_illumination_is_divided_out_before_scaling(source, tmp_path):
     folder = tmp_path / "illum" / "BR01"
     folder.mkdir(parents=True)
     np.save(folder / "BR01_IllumDNA.npy", function)
-    ingest(source, tmp_path / "w", illum=tmp_path / "illum")
+    ingest(IngestPlan(source, tmp_path / "w", illum=tmp_path / "illum"))
     opened = open_work(tmp_path / "w")
     image = np.floor(counts("BR01", "A01", 1, 5) / function + 0.5).astype(int)
     expected = (image - image.min()) * 255 // (image.max() - image.min())
@@ -102,26 +103,26 @@ def test_illumination_is_divided_out_before_scaling(source, tmp_path):
     expected = (plain - plain.min()) * 255 // (plain.max() - plain.min())
     np.testing.assert_array_equal(opened.read_site("BR01", "A01", 1, ["Mito"])[0], expected)
     with pytest.raises(UsageError, match="made with --illum, not without"):
-        ingest(source, tmp_path / "w")
+        ingest(IngestPlan(source, tmp_path / "w"))
 
 
 def test_illumination_that_cannot_be_used(source, tmp_path):
     assert correct_illumination(np.array([[65535]], np.uint16), np.array([[0.5]])) == 65535
-    report = ingest(source, tmp_path / "w", illum=tmp_path)
+    report = ingest(IngestPlan(source, tmp_path / "w", illum=tmp_path))
     assert "no BR01_Illum<Channel>.npy" in report.failed[0]
     np.save(tmp_path / "BR01_IllumDNA.npy", np.ones((4, 4)))
-    report = ingest(source, tmp_path / "w", illum=tmp_path)
+    report = ingest(IngestPlan(source, tmp_path / "w", illum=tmp_path))
     assert "shape (4, 4); the plate's images have (24, 24)" in report.failed[0]
     np.save(tmp_path / "BR01_IllumDNA.npy", np.zeros((24, 24)))
     read_illumination.cache_clear()
-    assert "positive and finite" in ingest(source, tmp_path / "w", illum=tmp_path).failed[0]
+    assert "positive and finite" in ingest(IngestPlan(source, tmp_path / "w", illum=tmp_path)).failed[0]
 
 
 @pytest.mark.parametrize("codec", ["zstd", "jpegls", "jpegxl"])
 @pytest.mark.parametrize("bits", [8, 16])
 def test_codecs_lose_nothing_and_open_in_zarr_python(source, tmp_path, codec, bits):
-    ingest(source, tmp_path / "w", codec=codec, bits=bits)
-    ingest(source, tmp_path / "plain", bits=bits)
+    ingest(IngestPlan(source, tmp_path / "w", codec=codec, bits=bits))
+    ingest(IngestPlan(source, tmp_path / "plain", bits=bits))
     for well, site in (("A01", 1), ("B02", 2)):
         np.testing.assert_array_equal(
             kit.open(tmp_path / "w").read_site("BR01", well, site), kit.open(tmp_path / "plain").read_site("BR01", well, site)
@@ -141,9 +142,9 @@ def test_what_a_store_cannot_be(source, tmp_path):
     }
     for key, value in wrongs.items():
         with pytest.raises(UsageError, match=f"--{key.replace('_', '-')} {value}"):
-            ingest(source, tmp_path / "w", **{key: value})
+            ingest(IngestPlan(source, tmp_path / "w", **{key: value}))
     for key, value in {"load_data": "none", "layout": "x.csv"}.items():
         with pytest.raises(UsageError, match=rf"^{value} does not exist; .*--{key.replace('_', '-')}"):
-            ingest(source, tmp_path / "w", **{key: value})
+            ingest(IngestPlan(source, tmp_path / "w", **{key: value}))
     with pytest.raises(UsageError, match="averaging cannot enlarge"):
-        ingest(source, tmp_path / "w", size=99)
+        ingest(IngestPlan(source, tmp_path / "w", size=99))

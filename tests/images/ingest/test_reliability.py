@@ -12,6 +12,7 @@ import pytest
 
 from kit.errors import KitError
 from kit.images.ingest import well as packing
+from kit.images.ingest.plan import IngestPlan
 from kit.images.ingest.run import ingest
 from kit.images.store.work import open_work
 from tests.images.made_plates import acquisition_xml, write_metadata, write_plate
@@ -20,6 +21,7 @@ WELLS = tuple(f"{row}{col:02d}" for row in "ABC" for col in (1, 2, 3, 4))
 COMMAND = """
 import sys
 from kit.images.ingest import well as packing
+from kit.images.ingest.plan import IngestPlan
 from kit.images.ingest.run import ingest
 decode = packing.read_levels
 def noted(*args):
@@ -27,7 +29,7 @@ def noted(*args):
         log.write(b".")
     return decode(*args)
 packing.read_levels = noted
-ingest(sys.argv[1], sys.argv[2], metadata=sys.argv[3], jobs=2)
+ingest(IngestPlan(sys.argv[1], sys.argv[2], metadata=sys.argv[3], jobs=2))
 """
 
 
@@ -98,7 +100,7 @@ def test_a_second_ingest_from_another_process_is_refused(plates, tmp_path):
     try:
         os.kill(process.pid, signal.SIGSTOP)
         with pytest.raises(KitError, match="another kit ingest is writing"):
-            ingest(source, work, metadata=metadata)
+            ingest(IngestPlan(source, work, metadata=metadata))
     finally:
         os.kill(process.pid, signal.SIGCONT)
         assert process.wait() == 0
@@ -108,7 +110,7 @@ def test_a_second_ingest_from_another_process_is_refused(plates, tmp_path):
 def test_a_damaged_record_or_shard_is_done_again(plates, tmp_path, monkeypatch):
     source, metadata = plates
     whole = tmp_path / "whole"
-    ingest(source, whole, metadata=metadata, jobs=1)
+    ingest(IngestPlan(source, whole, metadata=metadata, jobs=1))
     work, stop_after = tmp_path / "w", 40
     decode, seen = packing.read_levels, []
 
@@ -120,7 +122,7 @@ def test_a_damaged_record_or_shard_is_done_again(plates, tmp_path, monkeypatch):
 
     monkeypatch.setattr(packing, "read_levels", stopping)
     with pytest.raises(KeyboardInterrupt):
-        ingest(source, work, metadata=metadata, jobs=1)
+        ingest(IngestPlan(source, work, metadata=metadata, jobs=1))
     monkeypatch.setattr(packing, "read_levels", decode)
     records = sorted(work.glob("plates/BR01.progress/*.json"))
     assert len(records) >= 3
@@ -128,7 +130,7 @@ def test_a_damaged_record_or_shard_is_done_again(plates, tmp_path, monkeypatch):
     records[2].write_bytes(b"")  # a record that a power cut has emptied
     shard = work / "plates" / "BR01.zarr" / "pixels" / "c" / "1" / "0" / "0" / "0" / "0"
     shard.write_bytes(shard.read_bytes()[:-9])  # a shard that is not what its record says
-    ingest(source, work, metadata=metadata, jobs=1)
+    ingest(IngestPlan(source, work, metadata=metadata, jobs=1))
     assert snapshot(work) == snapshot(whole)
 
 
@@ -139,18 +141,19 @@ def test_disk_full_is_said_and_resumed(plates, tmp_path):
     code = (
         "import resource, signal, sys\n"
         "from kit.errors import KitError\n"
+        "from kit.images.ingest.plan import IngestPlan\n"
         "from kit.images.ingest.run import ingest\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (30000, resource.RLIM_INFINITY))\n"
-        "try:\n    ingest(sys.argv[1], sys.argv[2], metadata=sys.argv[3], jobs=2)\n"
+        "try:\n    ingest(IngestPlan(sys.argv[1], sys.argv[2], metadata=sys.argv[3], jobs=2))\n"
         "except KitError as error:\n    print(error)\n"
     )
     done = subprocess.run([sys.executable, "-c", code, source, work, metadata], capture_output=True, text=True, check=True)
     assert done.stdout.startswith(f"no space left for {work}: free some and run the same command again")
     assert not list(work.rglob("*.part"))
     assert not list(work.glob("plates/*.parquet"))
-    ingest(source, work, metadata=metadata)
-    ingest(source, tmp_path / "whole", metadata=metadata)
+    ingest(IngestPlan(source, work, metadata=metadata))
+    ingest(IngestPlan(source, tmp_path / "whole", metadata=metadata))
     assert snapshot(work) == snapshot(tmp_path / "whole")
 
 
@@ -164,11 +167,11 @@ def test_a_small_file_system(plates, tmp_path):
         pytest.skip(f"no tmpfs can be mounted here: {mounted.stderr.decode().strip()}")
     try:
         with pytest.raises(KitError, match="no space left"):
-            ingest(source, work, metadata=metadata)
+            ingest(IngestPlan(source, work, metadata=metadata))
         assert not list(work.rglob("*.part"))
         subprocess.run(["mount", "-o", "remount,size=64m", work], check=True)
-        ingest(source, work, metadata=metadata)
-        ingest(source, tmp_path / "whole", metadata=metadata)
+        ingest(IngestPlan(source, work, metadata=metadata))
+        ingest(IngestPlan(source, tmp_path / "whole", metadata=metadata))
         assert snapshot(work) == snapshot(tmp_path / "whole")
     finally:
         subprocess.run(["umount", work], check=True)
@@ -178,7 +181,7 @@ def test_no_permission_to_write(plates, tmp_path):
     source, metadata = plates
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(KitError, match=r"file is not a folder"):
-        ingest(source, tmp_path / "file", metadata=metadata)
+        ingest(IngestPlan(source, tmp_path / "file", metadata=metadata))
 
 
 def test_stopped_in_order_leaves_only_whole_wells(plates, tmp_path, monkeypatch):
@@ -197,7 +200,7 @@ def test_stopped_in_order_leaves_only_whole_wells(plates, tmp_path, monkeypatch)
 
     monkeypatch.setattr(PlateWork, "take", stopping)
     with pytest.raises(KitError, match="stop"):
-        ingest(source, tmp_path / "w", metadata=metadata, jobs=2)
+        ingest(IngestPlan(source, tmp_path / "w", metadata=metadata, jobs=2))
     assert not list((tmp_path / "w").rglob("*.part"))
     folder = tmp_path / "w" / "plates"
     assert committed_images(tmp_path / "w") // 9 == len(list(folder.glob("BR01.progress/*.json"))) >= 4
@@ -211,8 +214,8 @@ def test_memory_stays_below_a_gigabyte(tmp_path):
         source = tmp_path / f"images{wells}"
         write_plate(source, "BR01", wells=WELLS[:wells], sites=(1, 2), channels=(1, 2, 3, 4), side=1080)
         code = (
-            "import re, sys\nfrom kit.images.ingest.run import ingest\n"
-            "ingest(sys.argv[1], sys.argv[2], jobs=4)\n"
+            "import re, sys\nfrom kit.images.ingest.plan import IngestPlan\nfrom kit.images.ingest.run import ingest\n"
+            "ingest(IngestPlan(sys.argv[1], sys.argv[2], jobs=4))\n"
             "print(re.search(r'VmHWM:\\s+(\\d+)', open('/proc/self/status').read())[1])\n"  # getrusage counts the parent too
         )
         done = subprocess.run(

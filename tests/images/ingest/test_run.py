@@ -11,6 +11,8 @@ import zarr
 import kit
 from kit.errors import KitError, UsageError
 from kit.images.ingest import well as packing
+from kit.images.ingest.dry_run import dry_run
+from kit.images.ingest.plan import IngestPlan
 from kit.images.ingest.run import ingest
 from kit.images.store.work import open_work
 from tests.commands import paragraph
@@ -42,7 +44,7 @@ def snapshot(work):
 
 def test_pixels_are_exact(made):
     source, work, metadata = made
-    ingest(source, work, metadata=metadata, jobs=2)
+    ingest(IngestPlan(source, work, metadata=metadata, jobs=2))
     opened = kit.open(work)
     assert opened.plates == ["BR01", "BR02"]
     assert opened.channels == ("Mito", "AGP", "DNA")
@@ -55,7 +57,7 @@ def test_pixels_are_exact(made):
 
 def test_zarr_python_opens_it_without_kit(made):
     source, work, metadata = made
-    ingest(source, work, metadata=metadata, jobs=1)
+    ingest(IngestPlan(source, work, metadata=metadata, jobs=1))
     pixels = zarr.open(work / "plates" / "BR02.zarr", mode="r")["pixels"]
     assert pixels.shape == (2, 2, 3, 24, 24)
     assert pixels.attrs["wells"] == ["A01", "B02"]
@@ -64,7 +66,7 @@ def test_zarr_python_opens_it_without_kit(made):
 
 def test_tables_say_what_there_is(made):
     source, work, metadata = made
-    ingest(source, work, metadata=metadata, jobs=2)
+    ingest(IngestPlan(source, work, metadata=metadata, jobs=2))
     opened = open_work(work)
     sites = opened.sites.set_index(["Metadata_Plate", "Metadata_Well", "Metadata_Site"])
     row = sites.loc["BR02", "B02", 2]
@@ -87,7 +89,7 @@ def test_tables_say_what_there_is(made):
 
 def test_channel_stats_are_those_of_all_pixels(made):
     source, work, metadata = made
-    ingest(source, work, metadata=metadata, jobs=2)
+    ingest(IngestPlan(source, work, metadata=metadata, jobs=2))
     opened = open_work(work)
     sites = opened.sites[["Metadata_Plate", "Metadata_Well", "Metadata_Site"]].itertuples(index=False)
     pixels = np.stack([opened.read_site(*who) for who in sites]) / 255
@@ -100,18 +102,18 @@ def test_channel_stats_are_those_of_all_pixels(made):
 
 def test_threads_and_plate_by_plate_give_the_same_bytes(made):
     source, work, metadata = made
-    ingest(source, work, metadata=metadata, jobs=1)
+    ingest(IngestPlan(source, work, metadata=metadata, jobs=1))
     other = work.with_name("other")
-    ingest(source, other, metadata=metadata, jobs=4, plates=("BR02",))
-    ingest(source, other, metadata=metadata, jobs=3, plates=("BR01",))
+    ingest(IngestPlan(source, other, metadata=metadata, jobs=4, plates=("BR02",)))
+    ingest(IngestPlan(source, other, metadata=metadata, jobs=3, plates=("BR01",)))
     assert snapshot(work) == snapshot(other)
 
 
 def test_a_complete_plate_is_left_alone(made):
     source, work, metadata = made
-    ingest(source, work, metadata=metadata)
+    ingest(IngestPlan(source, work, metadata=metadata))
     before = {path: path.stat().st_mtime_ns for path in (work / "plates").rglob("*") if path.is_file()}
-    report = ingest(source, work, metadata=metadata)
+    report = ingest(IngestPlan(source, work, metadata=metadata))
     assert report.already == ["BR01", "BR02"]
     assert before == {path: path.stat().st_mtime_ns for path in (work / "plates").rglob("*") if path.is_file()}
 
@@ -122,7 +124,7 @@ def test_missing_sites_and_channels_are_listed_and_named(made):
     (images / "r01c01f01p01-ch2sk1fk1fl1.tiff").unlink()
     for channel in (1, 2, 5):
         (images / f"r02c02f02p01-ch{channel}sk1fk1fl1.tiff").unlink()
-    text = ingest(source, work, metadata=metadata).text()
+    text = ingest(IngestPlan(source, work, metadata=metadata)).text()
     assert "1 site missing: B02 site 2" in text
     assert "1 image missing: A01 site 1 AGP" in text
     opened = open_work(work)
@@ -149,7 +151,7 @@ def test_bad_files_are_set_aside(made):
     (images / "r01c01f02p01-ch1sk1fk1fl1.tiff").write_text("no image")
     (images / "r01c01f03p01-ch1sk1fk1fl1.tiff").write_bytes(b"")
     tifffile.imwrite(images / "r02c02f01p01-ch1sk1fk1fl1.tiff", np.zeros((20, 24), np.uint16))
-    report = ingest(source, work, metadata=None, plates=("BR03",))
+    report = ingest(IngestPlan(source, work, metadata=None, plates=("BR03",)))
     reasons = {bad["path"][-32:]: bad["reason"] for bad in report.plates[0].bad}
     assert len(reasons) == 4
     assert "cut short" in " ".join(reasons.values())
@@ -158,14 +160,14 @@ def test_bad_files_are_set_aside(made):
     assert "4 bad images set aside" in report.text()
     assert open_work(work).sites["channels"].tolist()[:4] == ["AGP,DNA"] * 3 + ["Mito,AGP,DNA"]
     with pytest.raises(KitError, match="--strict"):
-        ingest(source, work.with_name("strict"), plates=("BR03",), strict=True)
+        ingest(IngestPlan(source, work.with_name("strict"), plates=("BR03",), strict=True))
 
 
 def test_a_plate_with_many_bad_images_fails_and_others_do_not(made):
     source, work, metadata = made
     for path in sorted(next(source.glob("BR01*")).glob("Images/*"))[:3]:
         path.write_bytes(b"II*\0")
-    report = ingest(source, work, metadata=metadata)
+    report = ingest(IngestPlan(source, work, metadata=metadata))
     assert len(report.failed) == 1
     assert "BR01: more than 10% of its 12 images are bad" in report.failed[0]
     assert open_work(work).plates == ["BR02"]
@@ -175,7 +177,7 @@ def test_constant_images_become_zeros_and_are_counted(made):
     source, work, metadata = made
     path = next(source.glob("BR01*")) / "Images" / "r01c01f01p01-ch1sk1fk1fl1.tiff"
     tifffile.imwrite(path, np.full((24, 24), 777, np.uint16), compression="lzw")
-    report = ingest(source, work, metadata=metadata)
+    report = ingest(IngestPlan(source, work, metadata=metadata))
     assert "stored as zeros 1 image of a single value" in report.text()
     opened = open_work(work)
     assert not opened.read_site("BR01", "A01", 1, ["Mito"]).any()
@@ -184,7 +186,7 @@ def test_constant_images_become_zeros_and_are_counted(made):
 
 def test_stopped_halfway_it_goes_on_to_the_same_bytes(made, monkeypatch):
     source, work, metadata = made
-    ingest(source, work, metadata=metadata, jobs=1)
+    ingest(IngestPlan(source, work, metadata=metadata, jobs=1))
     whole = snapshot(work)
     shutil.rmtree(work)
     decode, seen = packing.read_levels, []
@@ -197,12 +199,12 @@ def test_stopped_halfway_it_goes_on_to_the_same_bytes(made, monkeypatch):
 
     monkeypatch.setattr(packing, "read_levels", failing)
     with pytest.raises(KitError, match="no space left"):
-        ingest(source, work, metadata=metadata, jobs=1)
+        ingest(IngestPlan(source, work, metadata=metadata, jobs=1))
     assert not list(work.rglob("*.part"))
     assert not list(work.rglob("*.parquet"))
     decoded = []
     monkeypatch.setattr(packing, "read_levels", lambda *args: decoded.append(1) or decode(*args))
-    report = ingest(source, work, metadata=metadata, jobs=1)
+    report = ingest(IngestPlan(source, work, metadata=metadata, jobs=1))
     assert snapshot(work) == whole
     assert report.plates[0].kept == 6
     assert len(decoded) == 24 - 6
@@ -212,8 +214,8 @@ def test_labels_are_required_where_asked_for(made):
     source, work, metadata = made
     write_plate(source, "BR09", wells=("A01",), sites=(1,), channels=(1,))
     with pytest.raises(KitError, match=r"BR09 has no labels .* not in experiment-metadata\.tsv"):
-        ingest(source, work, metadata=metadata, plates=("BR09",))
-    report = ingest(source, work, metadata=metadata)
+        ingest(IngestPlan(source, work, metadata=metadata, plates=("BR09",)))
+    report = ingest(IngestPlan(source, work, metadata=metadata))
     assert "without labels: not in experiment-metadata.tsv" in report.text()
     opened = open_work(work)
     assert opened.wells["Metadata_is_control"].dtype == bool
@@ -222,56 +224,56 @@ def test_labels_are_required_where_asked_for(made):
         if not folder.name.startswith("BR09"):
             shutil.rmtree(folder)
     with pytest.raises(KitError, match="BR09 has no labels"):
-        ingest(source, work, metadata=metadata)
+        ingest(IngestPlan(source, work, metadata=metadata))
 
 
 def test_labels_that_come_later_pack_nothing_again(made, monkeypatch):
     source, work, metadata = made
-    text = ingest(source, work).text()
+    text = ingest(IngestPlan(source, work)).text()
     assert "without labels: no --metadata" in text
-    text = ingest(source, work).text()
+    text = ingest(IngestPlan(source, work)).text()
     assert "complete already: BR01, BR02\nwithout labels: BR01, BR02; the same command with --metadata" in text
     before = snapshot(work)
-    assert "its table would get the labels" in ingest(source, work, metadata=metadata, dry_run=True).text()
+    assert "its table would get the labels" in dry_run(IngestPlan(source, work, metadata=metadata)).text()
     assert snapshot(work) == before
     monkeypatch.setattr(packing, "read_levels", None)
-    text = ingest(source, work, metadata=metadata).text()
+    text = ingest(IngestPlan(source, work, metadata=metadata)).text()
     assert "labels brought up to date, pixels left as they are: BR01, BR02" in text
-    assert ingest(source, work, metadata=metadata).text() == "complete already: BR01, BR02"
+    assert ingest(IngestPlan(source, work, metadata=metadata)).text() == "complete already: BR01, BR02"
     monkeypatch.undo()
-    ingest(source, work.parent / "at_once", metadata=metadata)
+    ingest(IngestPlan(source, work.parent / "at_once", metadata=metadata))
     assert snapshot(work) == snapshot(work.parent / "at_once")
-    assert ingest(source, work).text() == "complete already: BR01, BR02", "labels are not lost for want of --metadata"
+    assert ingest(IngestPlan(source, work)).text() == "complete already: BR01, BR02", "labels are not lost for want of --metadata"
 
 
 def test_corrected_labels_replace_the_old(made):
     source, work, metadata = made
-    ingest(source, work, metadata=metadata)
+    ingest(IngestPlan(source, work, metadata=metadata))
     plate_map = metadata / "M_platemap.txt"
     plate_map.write_text(plate_map.read_text().replace("BRD-1", ""))
-    assert "labels brought up to date" in ingest(source, work, metadata=metadata).text()
+    assert "labels brought up to date" in ingest(IngestPlan(source, work, metadata=metadata)).text()
     assert open_work(work).wells["Metadata_is_control"].all()
 
 
 def test_a_damaged_table_is_said_and_leaves_the_others(made):
     source, work, metadata = made
-    ingest(source, work, metadata=metadata)
+    ingest(IngestPlan(source, work, metadata=metadata))
     path = work / "plates" / "BR01.parquet"
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(KitError, match=r"BR01\.parquet is damaged .* delete it and ingest plate BR01 again"):
         _ = open_work(work).sites
-    report = ingest(source, work, metadata=metadata)
+    report = ingest(IngestPlan(source, work, metadata=metadata))
     assert report.already == ["BR02"]
     assert "BR01.parquet is damaged" in report.failed[0]
     path.unlink()
-    assert [plate.barcode for plate in ingest(source, work, metadata=metadata).plates] == ["BR01"]
+    assert [plate.barcode for plate in ingest(IngestPlan(source, work, metadata=metadata)).plates] == ["BR01"]
 
 
 def test_settings_of_a_store_are_not_mixed(made):
     source, work, metadata = made
-    ingest(source, work, metadata=metadata)
+    ingest(IngestPlan(source, work, metadata=metadata))
     with pytest.raises(UsageError, match="was made with --scale image, not with --scale plate-percentile"):
-        ingest(source, work, metadata=metadata, scale="plate-percentile")
+        ingest(IngestPlan(source, work, metadata=metadata, scale="plate-percentile"))
 
 
 def test_a_second_ingest_is_refused(made):
@@ -280,15 +282,15 @@ def test_a_second_ingest_is_refused(made):
     source, work, metadata = made
     work.mkdir()
     with filelock.FileLock(work / ".ingest.lock"), pytest.raises(KitError, match="another kit ingest"):
-        ingest(source, work, metadata=metadata)
+        ingest(IngestPlan(source, work, metadata=metadata))
 
 
 def test_other_images_than_it_was_begun_with(made):
     source, work, metadata = made
-    ingest(source, work, metadata=metadata, plates=("BR01",))
+    ingest(IngestPlan(source, work, metadata=metadata, plates=("BR01",)))
     (work / "plates" / "BR01.parquet").unlink()
     write_image(next(source.glob("BR01*")) / "Images", "BR01", "C03", 1, 1)
-    report = ingest(source, work, metadata=metadata)
+    report = ingest(IngestPlan(source, work, metadata=metadata))
     assert "BR01: it was begun with other images" in report.failed[0]
     assert open_work(work).plates == ["BR02"]
 
@@ -300,7 +302,7 @@ def test_work_that_is_no_store(tmp_path):
 
 def test_names_of_runs_stay_inside(made):
     source, work, metadata = made
-    ingest(source, work, metadata=metadata)
+    ingest(IngestPlan(source, work, metadata=metadata))
     opened = open_work(work)
     assert opened.run_folder("r1-a.b") == work / "runs" / "r1-a.b"
     for name in ("../x", "", "a/b", ".hidden"):
@@ -332,4 +334,4 @@ def test_real_sites(real_data, packed):
     names = opened.wells.set_index(["Metadata_Plate", "Metadata_Well"])["Metadata_pert_iname"]
     assert names["BR00117010", "L09"] == "FK-866"
     with pytest.raises(KitError, match="BR00117006 has no labels"):
-        ingest(real_data / "cpjump1_images", work, metadata=real_data / "cpjump1_metadata", plates=("BR00117006",))
+        ingest(IngestPlan(real_data / "cpjump1_images", work, metadata=real_data / "cpjump1_metadata", plates=("BR00117006",)))

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from kit.errors import KitError, UsageError
+from kit.images.ingest.plan import IngestPlan
 from kit.images.ingest.run import ingest
 from kit.images.source import folders
 from kit.images.source.folders import Folder, ImageFile, Reader
@@ -154,8 +155,8 @@ def images(path: str) -> bool:
 def test_the_store_is_the_same_as_from_disk(bucket, tmp_path):
     url, local, proxy = bucket
     metadata = write_metadata(tmp_path / "m", {"BR01": "U2OS", "BR02": "A549"}, {"A01": "", "B02": "BRD-1"})
-    report = ingest(url, tmp_path / "far", metadata=metadata, jobs=2)
-    ingest(local, tmp_path / "near", metadata=metadata)
+    report = ingest(IngestPlan(url, tmp_path / "far", metadata=metadata, jobs=2))
+    ingest(IngestPlan(local, tmp_path / "near", metadata=metadata))
     assert snapshot(tmp_path / "far") == snapshot(tmp_path / "near")
     assert report.plates[0].position_source == "plate BR02"
     assert proxy.most_at_once >= 4  # many requests in flight
@@ -163,9 +164,9 @@ def test_the_store_is_the_same_as_from_disk(bucket, tmp_path):
 
 def test_ranges_of_a_whole_plate_are_counted_from_the_bucket(bucket, tmp_path):
     url, local, proxy = bucket
-    report = ingest(url, tmp_path / "far", scale="plate-percentile", jobs=2)
+    report = ingest(IngestPlan(url, tmp_path / "far", scale="plate-percentile", jobs=2))
     assert report.failed == []
-    ingest(local, tmp_path / "near", scale="plate-percentile")
+    ingest(IngestPlan(local, tmp_path / "near", scale="plate-percentile"))
     assert snapshot(tmp_path / "far") == snapshot(tmp_path / "near")
     sites = open_work(tmp_path / "far").sites
     assert (sites.groupby("Metadata_Plate")["DNA_white"].nunique() == 1).all(), "one range for all images of a plate"
@@ -176,9 +177,9 @@ def test_ranges_of_a_whole_plate_are_counted_from_the_bucket(bucket, tmp_path):
 def test_failures_are_tried_again(bucket, tmp_path, failure):
     url, local, proxy = bucket
     proxy.fail = lambda path, attempt: failure if images(path) and attempt <= 2 else None
-    report = ingest(url, tmp_path / "far", jobs=2)
+    report = ingest(IngestPlan(url, tmp_path / "far", jobs=2))
     assert (report.failed, report.plates[0].bad) == ([], [])
-    ingest(local, tmp_path / "near")
+    ingest(IngestPlan(local, tmp_path / "near"))
     assert snapshot(tmp_path / "far") == snapshot(tmp_path / "near")
     assert max(proxy.attempts.values()) >= 3
 
@@ -186,7 +187,7 @@ def test_failures_are_tried_again(bucket, tmp_path, failure):
 def test_a_missing_key_is_a_missing_image(bucket, tmp_path):
     url, _, proxy = bucket
     proxy.fail = lambda path, attempt: 404 if "r01c01f01" in path else None
-    report = ingest(url, tmp_path / "far", plates=("BR01",))
+    report = ingest(IngestPlan(url, tmp_path / "far", plates=("BR01",)))
     assert (len(report.plates[0].gone), report.plates[0].bad, report.plates[0].sites) == (2, [], 3)
     assert open_work(tmp_path / "far").sites["Metadata_Site"].tolist() == [2, 1, 2]
 
@@ -195,22 +196,22 @@ def test_a_missing_key_is_a_missing_image(bucket, tmp_path):
 def test_a_file_that_stays_short_is_bad_and_a_dead_server_stops_the_ingest(bucket, tmp_path):
     url, local, proxy = bucket
     proxy.fail = lambda path, attempt: "short" if "r01c01f01p01-ch1" in path else None
-    report = ingest(url, tmp_path / "far", plates=("BR01",), max_bad=0.2)
+    report = ingest(IngestPlan(url, tmp_path / "far", plates=("BR01",), max_bad=0.2))
     assert "bytes, 8 times" in report.plates[0].bad[0]["reason"]
     _forget()
     proxy.fail = lambda path, attempt: 503 if images(path) and "r02" in path else None
     with pytest.raises(KitError, match=r"no answer after 8 tries .* run the same command again"):
-        ingest(url, tmp_path / "later", plates=("BR02",), jobs=1)
+        ingest(IngestPlan(url, tmp_path / "later", plates=("BR02",), jobs=1))
     proxy.fail = lambda path, attempt: None
-    ingest(url, tmp_path / "later", plates=("BR02",), jobs=1)
-    ingest(local, tmp_path / "near", plates=("BR02",))
+    ingest(IngestPlan(url, tmp_path / "later", plates=("BR02",), jobs=1))
+    ingest(IngestPlan(local, tmp_path / "near", plates=("BR02",)))
     assert snapshot(tmp_path / "later") == snapshot(tmp_path / "near")
 
 
 def test_a_refusal_is_said_at_once(bucket, tmp_path):
     url, _, proxy = bucket
     proxy.fail = lambda path, attempt: 403 if images(path) else None
-    report = ingest(url, tmp_path / "far", plates=("BR01",))
+    report = ingest(IngestPlan(url, tmp_path / "far", plates=("BR01",)))
     assert "refuses access" in report.failed[0]
 
 
@@ -221,11 +222,11 @@ def test_other_urls_work_alike(tmp_path, monkeypatch):
     write_plate(tmp_path / "images", "BR01", channels=(1,))
     memory = fsspec.filesystem("memory")
     memory.put(str(tmp_path / "images"), "/far/images", recursive=True)
-    ingest("memory://far/images", tmp_path / "far")
-    ingest(tmp_path / "images", tmp_path / "near")
+    ingest(IngestPlan("memory://far/images", tmp_path / "far"))
+    ingest(IngestPlan(tmp_path / "images", tmp_path / "near"))
     assert snapshot(tmp_path / "far") == snapshot(tmp_path / "near")
     with pytest.raises(UsageError, match="holds no plate"):
-        ingest("memory://nowhere", tmp_path / "none")
+        ingest(IngestPlan("memory://nowhere", tmp_path / "none"))
     with pytest.raises(UsageError, match="wrong://"):
         Folder("wrong://x").entries()
     plate = Folder("memory://far/images").entries()[0]

@@ -7,6 +7,8 @@ import tifffile
 from scipy.ndimage import gaussian_filter
 
 from kit.errors import KitError, UsageError
+from kit.images.ingest.dry_run import dry_run
+from kit.images.ingest.plan import IngestPlan
 from kit.images.ingest.quality import add_quality, is_brightfield
 from kit.images.ingest.run import ingest
 from kit.images.source.grid import draw_grid
@@ -24,7 +26,7 @@ def source(tmp_path):
 
 
 def test_verify_reads_everything(source, tmp_path):
-    report = ingest(source, tmp_path / "w", verify=True)
+    report = ingest(IngestPlan(source, tmp_path / "w", verify=True))
     assert (report.verified, report.damaged, report.failed) == (12, [], [])
     assert "verified: 12 images read again, 0 damaged" in report.text()
 
@@ -32,7 +34,7 @@ def test_verify_reads_everything(source, tmp_path):
 @pytest.mark.parametrize("where", ["pixels", "index", "gone", "table"])
 def test_verify_finds_one_changed_byte(source, tmp_path, where):
     work = tmp_path / "w"
-    ingest(source, work)
+    ingest(IngestPlan(source, work))
     shard = work / "plates" / "BR01.zarr" / "pixels" / "c" / "1" / "0" / "0" / "0" / "0"
     data = bytearray(shard.read_bytes())
     data[40 if where == "pixels" else -30] ^= 1
@@ -43,7 +45,7 @@ def test_verify_finds_one_changed_byte(source, tmp_path, where):
     else:  # a table and pixels that are each whole but do not belong together
         other = shard.parents[4] / "0" / "0" / "0" / "0" / "0"
         shard.write_bytes(other.read_bytes())
-    report = ingest(source, work, verify=True)
+    report = ingest(IngestPlan(source, work, verify=True))
     assert len(report.damaged) == {"pixels": 1, "index": 1, "gone": 1, "table": 6}[where]
     assert all("BR01 B02" in damage or "well B02" in damage for damage in report.damaged)
     assert len(report.failed) == len(report.damaged)
@@ -68,7 +70,7 @@ def test_dry_run_says_what_there_is_and_writes_nothing(source, tmp_path):
         (images / f"r02c02f03p01-ch{channel}sk1fk1fl1.tiff").unlink()
     (images / "r01c01f01p01-ch5sk1fk1fl1.tiff").unlink()
     metadata = write_metadata(tmp_path / "m", {"BR01": "U2OS"}, {"A01": "", "B02": "BRD-1"})
-    plan = ingest(source, tmp_path / "w", metadata=metadata, dry_run=True, size=12)
+    plan = dry_run(IngestPlan(source, tmp_path / "w", metadata=metadata, size=12))
     text = plan.text()
     assert not (tmp_path / "w").exists()
     for line in (
@@ -80,10 +82,10 @@ def test_dry_run_says_what_there_is_and_writes_nothing(source, tmp_path):
         "nothing was written",
     ):
         assert line in text
-    made = ingest(source, tmp_path / "w", metadata=metadata, size=12)
+    made = ingest(IngestPlan(source, tmp_path / "w", metadata=metadata, size=12))
     assert plan.plates[0].bytes_in == made.plates[0].bytes_in
     assert plan.plates[0].bytes_out == pytest.approx(made.plates[0].bytes_out, rel=0.5)
-    assert "complete already" in ingest(source, tmp_path / "w", metadata=metadata, dry_run=True, size=12).text()
+    assert "complete already" in dry_run(IngestPlan(source, tmp_path / "w", metadata=metadata, size=12)).text()
 
 
 def test_quality_flags():
@@ -116,7 +118,7 @@ def test_empty_and_blurred_sites_are_reported(source, tmp_path):
         tifffile.imwrite(
             path, np.clip(3000 + signal + rng.normal(0, 5, scene.shape), 100, 9000).astype(np.uint16), compression="lzw"
         )
-    report = ingest(source, tmp_path / "w")
+    report = ingest(IngestPlan(source, tmp_path / "w"))
     assert report.plates[0].empty == ["A01 site 2"]
     assert report.plates[0].blurred == ["B02 site 1"]
     assert "1 site looking empty: A01 site 2" in report.text()
@@ -140,7 +142,7 @@ def test_doubtful_tags_are_reported(source, tmp_path):
     image = counts("BR01", "A01", 2, 5)
     tags = [(340, 3, 1, 0, False), (341, 3, 1, int(image.max()), False)]
     tifffile.imwrite(path, image, compression="lzw", extratags=tags)
-    report = ingest(source, tmp_path / "w")
+    report = ingest(IngestPlan(source, tmp_path / "w"))
     assert report.plates[0].doubts == [str(path)]
     name = path.relative_to(source)
     assert f"  1 image with SMin/SMaxSampleValue that do not fit the pixels: {name}\n" in report.text()
@@ -165,7 +167,7 @@ def table_source(tmp_path):
 
 
 def test_a_load_data_table_is_a_source(table_source, tmp_path):
-    report = ingest(table_source, tmp_path / "w")
+    report = ingest(IngestPlan(table_source, tmp_path / "w"))
     assert "week1: 2 wells, 3 sites, 6 images of 2 channels" in report.text()
     assert "1 site missing: C12 site 2" in report.text()
     opened = open_work(tmp_path / "w")
@@ -182,7 +184,7 @@ def test_files_of_the_table_that_are_gone_are_missing(table_source, tmp_path):
     (tmp_path / "scope" / "A1-1-GFP.tif").unlink()
     for channel in ("GFP", "OrigDNA"):
         (tmp_path / "scope" / f"C12-1-{channel}.tif").unlink()
-    report = ingest(table_source, tmp_path / "w")
+    report = ingest(IngestPlan(table_source, tmp_path / "w"))
     assert report.plates[0].bad == []
     assert len(report.plates[0].gone) == 3
     assert "3 images listed but not there" in report.text()
@@ -192,12 +194,12 @@ def test_files_of_the_table_that_are_gone_are_missing(table_source, tmp_path):
 def test_tables_that_are_no_source(table_source, tmp_path):
     table = pd.read_csv(table_source)
     with pytest.raises(UsageError, match="does not exist"):
-        ingest(tmp_path / "none.csv", tmp_path / "w")
+        ingest(IngestPlan(tmp_path / "none.csv", tmp_path / "w"))
     table.drop(columns="Metadata_Plate").to_csv(table_source, index=False)
     with pytest.raises(KitError, match="no column Metadata_Plate"):
-        ingest(table_source, tmp_path / "w")
+        ingest(IngestPlan(table_source, tmp_path / "w"))
     table.drop(columns=[c for c in table if "Name_" in c]).to_csv(table_source, index=False)
-    assert "no column FileName_<channel>" in ingest(table_source, tmp_path / "w").failed[0]
+    assert "no column FileName_<channel>" in ingest(IngestPlan(table_source, tmp_path / "w")).failed[0]
 
 
 def test_a_real_plate_of_another_microscope(real_data, tmp_path):
@@ -216,5 +218,5 @@ def test_a_real_plate_of_another_microscope(real_data, tmp_path):
             row |= {f"FileName_{channel}": channel + rest, f"PathName_{channel}": str(folder)}
         rows.append(row)
     pd.DataFrame(rows).to_csv(tmp_path / "load_data.csv", index=False)
-    report = ingest(tmp_path / "load_data.csv", tmp_path / "w")
+    report = ingest(IngestPlan(tmp_path / "load_data.csv", tmp_path / "w"))
     assert (report.plates[0].wells, report.plates[0].images, report.failed) == (96, 192, [])

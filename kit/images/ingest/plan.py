@@ -1,0 +1,91 @@
+"""What an ingest is asked for: one frozen plan, checked as it is made."""
+
+import os
+from dataclasses import KW_ONLY, dataclass, field
+from pathlib import Path
+
+from kit.config import StoreConfig
+from kit.errors import UsageError
+from kit.files import existing_file, existing_folder
+from kit.images.source.folders import is_url
+from kit.images.store.codecs import DEFAULT, find_codec
+
+BAD_SHARE = 0.1  # of a plate's images: with more of them bad the plate is not trusted
+
+
+def cpus() -> int:
+    """Return the number of CPUs that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@dataclass(frozen=True, slots=True)
+class IngestPlan:
+    """From where to where, how pixels are stored, and how the work is done.
+
+    Raises:
+        UsageError: a value that cannot be, or a path that is not there; the message names its option of `kit ingest`.
+    """
+
+    source: str | Path  # folder or URL of plate folders, one plate folder, or a load_data.csv(.gz)
+    work: Path  # the work folder; made if absent
+    _: KW_ONLY
+    plates: tuple[str, ...] = ()  # barcodes; none named: all that are found
+
+    metadata: Path | None = None  # folder of the official tables; None: no labels
+    load_data: str | Path | None = None  # folder or URL of <plate>/load_data.csv(.gz) with the positions
+    layout: Path | None = None  # CSV of field, x_um, y_um for plates that say nothing of their own
+    illum: Path | None = None  # folder of <plate>/<plate>_Illum<Channel>.npy, to divide by before scaling
+
+    # One choice for the whole store: see StoreConfig.
+    scale: str = "image"
+    bits: int = 8
+    size: int = 0
+    codec: str = DEFAULT
+
+    jobs: int = field(default_factory=cpus)  # wells at work at once, each in a thread
+    dask: str | None = None  # address of a Dask scheduler whose workers pack the wells; they see the same paths
+    strict: bool = False  # a bad image ends the ingest
+    max_bad: float = BAD_SHARE  # share of a plate's images that may be bad
+    verify: bool = False  # read the plates again afterwards and hold them to their checksums
+
+    def __post_init__(self):
+        self._check_values()
+        self._check_paths()
+        for name in ("work", "metadata", "layout", "illum"):
+            if (path := getattr(self, name)) is not None:
+                object.__setattr__(self, name, Path(path))
+
+    @property
+    def settings(self) -> StoreConfig:
+        """The settings of the store that this makes."""
+        return StoreConfig(
+            scale=self.scale,
+            bits=self.bits,
+            size=self.size,
+            codec=find_codec(self.codec).name,
+            illumination=self.illum is not None,
+        )
+
+    @property
+    def folder(self) -> Path:
+        """Where the plates of the store lie."""
+        return self.work / "plates"
+
+    def _check_values(self) -> None:
+        if self.jobs < 1:
+            raise UsageError(f"--jobs {self.jobs}: need at least 1")
+        if not 0 <= self.max_bad <= 1:
+            raise UsageError(f"--max-bad {self.max_bad}: need a share, 0 to 1")
+        _ = self.settings  # a StoreConfig checks itself
+
+    def _check_paths(self) -> None:
+        if Path(self.work).exists() and not Path(self.work).is_dir():
+            raise UsageError(f"--work {self.work} is not a folder")
+        if self.load_data is not None and not is_url(str(self.load_data)):
+            existing_folder(Path(self.load_data), "--load-data takes a folder with <plate>/load_data.csv(.gz)")
+        if self.layout is not None:
+            existing_file(self.layout, "--layout takes a CSV of field, x_um and y_um")
+        if self.illum is not None and is_url(str(self.illum)):
+            raise UsageError(f"--illum {self.illum}: the functions are read from a local folder; copy them there first")
+        if self.illum is not None:
+            existing_folder(self.illum, "--illum takes a folder with <plate>/<plate>_Illum<Channel>.npy")

@@ -1,0 +1,53 @@
+"""Which plates are complete: nothing of them is packed again, only their labels may have come since."""
+
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from kit.errors import KitError
+from kit.images.ingest.labels import relabel, why_unlabelled
+from kit.images.metadata import Metadata
+
+
+@dataclass(frozen=True)
+class Scan:
+    """The plates of an ingest, by what is to be done with them."""
+
+    waiting: list[str] = field(default_factory=list)  # to be packed
+    already: list[str] = field(default_factory=list)  # complete
+    relabelled: list[str] = field(default_factory=list)  # of these, given other labels now
+    unlabelled: dict[str, str] = field(default_factory=dict)  # of these, still without labels: why
+    failed: list[str] = field(default_factory=list)  # what is wrong with the tables of others
+
+
+def scan_plates(folder: Path, barcodes: list[str], metadata: Metadata | None, *, write: bool = True) -> Scan:
+    """Pass over the plates that are complete in `folder`, and bring their labels up to date.
+
+    Args:
+        write: False: only say what would change.
+    """
+    scan = Scan()
+    for barcode in barcodes:
+        table = folder / f"{barcode}.parquet"
+        if not table.is_file():
+            scan.waiting.append(barcode)
+            continue
+        if write:
+            _tidy(folder, barcode)
+        try:
+            relabelled = relabel(table, metadata, write=write)
+            unlabelled = "" if relabelled else why_unlabelled(table)
+        except KitError as error:
+            scan.failed.append(str(error))
+            continue
+        scan.already.append(barcode)
+        if relabelled:
+            scan.relabelled.append(barcode)
+        if unlabelled:
+            scan.unlabelled[barcode] = unlabelled
+    return scan
+
+
+def _tidy(folder: Path, barcode: str) -> None:
+    """Remove what an ingest killed at the very end of a plate left beside the complete plate."""
+    shutil.rmtree(folder / f"{barcode}.progress", ignore_errors=True)
