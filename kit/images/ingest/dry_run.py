@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 
 from kit.errors import KitError, UsageError
 from kit.images.ingest.inputs import Inputs, open_inputs
+from kit.images.ingest.lock import check_agreement
 from kit.images.ingest.plan import IngestPlan
-from kit.images.ingest.plate import PlateWork, plan_plate
+from kit.images.ingest.plate import PlateWork, check_begun, plan_plate
 from kit.images.ingest.report import megabytes
 from kit.images.ingest.scan import Scan, scan_plates
 from kit.images.ingest.well import scaled
@@ -94,6 +95,7 @@ def dry_run(plan: IngestPlan) -> DryRun:
         UsageError, KitError: what the ingest itself would raise before it packs.
     """
     inputs = open_inputs(plan)
+    check_agreement(plan.work, plan.settings)
     complete = scan_plates(plan.folder, inputs.barcodes, inputs.metadata, write=False)
     dry = DryRun(plan.jobs, failed=list(complete.failed))
     for barcode in inputs.barcodes:
@@ -114,6 +116,7 @@ def dry_run(plan: IngestPlan) -> DryRun:
 def _planned(barcode: str, plan: IngestPlan, inputs: Inputs, complete: Scan) -> PlannedPlate:
     work = plan_plate(inputs.source.plate(barcode), plan, inputs.reader)
     if barcode in complete.waiting:
+        check_begun(work.container)
         unlabelled = inputs.metadata.why_unlabelled(barcode) if inputs.metadata else "no --metadata"
     else:
         unlabelled = complete.unlabelled.get(barcode, "")
