@@ -126,10 +126,12 @@ def _middle(pixels_CHW: np.ndarray) -> np.ndarray:
 def _draw(panels: list[Panel], names: tuple[str, ...], title: str, path: Path) -> None:
     from matplotlib.figure import Figure  # here: training needs no drawing
 
-    columns = len(panels) + 1
-    figure = Figure(figsize=(2.0 * columns + 0.6, 2.25 * len(names) + 0.5), dpi=120, layout="constrained")
-    figure.suptitle(title)
-    for channel, axes in enumerate(figure.subplots(len(names), columns, squeeze=False)):
+    rows, columns = len(names), len(panels) + 1
+    width, height = 2.0 * columns + 0.6, 2.25 * rows + 0.5  # inches, as are the margins; a layout engine would draw it all twice
+    figure = Figure(figsize=(width, height), dpi=120)
+    figure.suptitle(title, y=1 - 0.1 / height)
+    figure.subplots_adjust(0.3 / width, 0.4 / height, 1 - 0.5 / width, 1 - 0.65 / height, wspace=0.05, hspace=0.25)
+    for channel, axes in enumerate(figure.subplots(rows, columns, squeeze=False)):
         white = max(float(np.percentile(panels[0].image_CPP[channel], 99.8)), 1 / 255)
         for axis, panel in zip(axes, panels, strict=False):
             axis.imshow(panel.image_CPP[channel], cmap="gray", vmin=0, vmax=white, interpolation="nearest")
@@ -154,12 +156,16 @@ def _caption(axes, panels: list[Panel], channel: int) -> None:
 
 
 def _histogram(axis, panels: list[Panel], channel: int, with_title: bool) -> None:
+    from matplotlib.ticker import NullLocator
+
     bins = np.linspace(-0.05, 1.05, 111)
     for panel in panels:
         if panel.name in COLOURS:
             count, _ = np.histogram(panel.image_CPP[channel], bins)
             axis.stairs(count / count.sum(), bins, color=COLOURS[panel.name], label=panel.name)
     axis.set(yscale="log", ylim=(1e-5, 1), title="pixels by intensity" if with_title else "")
+    axis.yaxis.set_minor_locator(NullLocator())
+    axis.yaxis.tick_right()
     axis.tick_params(labelsize=7)
     if with_title:
         axis.legend(fontsize=7)

@@ -139,7 +139,7 @@ def test_vit_s_has_the_published_parameters():
     assert shapes["blocks.11.mlp.w12.weight"] == (2048, 384)
     assert shapes["blocks.0.mlp.w3.weight"] == (384, 1024)
     assert shapes["mask_token"] == (1, 384)
-    base = Vit(ModelConfig(dim=768, heads=12), 3).state_dict()
+    base = Vit(ModelConfig(dim=768, heads=12, depth=1), 3).state_dict()
     assert base["blocks.0.mlp.w12.weight"].shape == (4096, 768)
 
 
