@@ -21,6 +21,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from kit.config import CHANNELS, CropsConfig
 from kit.images.crops.boxes import draw_crops
+from kit.images.crops.groups import V1, V2, W
 from kit.images.crops.loader import Crops
 from kit.images.crops.sampling import WHO, Sampling, sites_to_draw
 from kit.images.ingest.plan import IngestPlan
@@ -64,7 +65,7 @@ class Samples(Dataset):
         self.read, self.items = read, []
         for step in range(batches):
             draw = sampling.draw(step, 0)
-            views = [draw_crops(CONFIG, name, 0, WELLS, (SIDE, SIDE), 0, step, 0)[0] for name in ("v1", "w", "v2")]
+            views = [draw_crops(CONFIG, name, 0, WELLS, (SIDE, SIDE), 0, step, 0)[0] for name in (V1, W, V2)]
             self.items += [(who[a], who[b], *boxes) for a, b, *boxes in zip(draw.first_B, draw.second_B, *views, strict=True)]
 
     def __len__(self) -> int:
@@ -159,7 +160,7 @@ def race_tile(side: int, area: tuple[float, float]) -> list[str]:
     """Race the tile op against torch on 64 crops and return the lines of the table."""
     sites = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (16, 5, SIDE, SIDE), dtype=np.uint8))
     config = CropsConfig(global_side=side, global_area=area)
-    box, flip, turn = (torch.from_numpy(a) for a in draw_crops(config, "v1", 0, 64, (SIDE, SIDE), 0, 0, 0))
+    box, flip, turn = (torch.from_numpy(a) for a in draw_crops(config, V1, 0, 64, (SIDE, SIDE), 0, 0, 0))
     site = torch.arange(64) % 16
     boxes = [(sites[i], *b) for i, b in zip(site.tolist(), box.tolist(), strict=True)]
 
@@ -196,7 +197,7 @@ def race_gpu(side: int, area: tuple[float, float]) -> list[str]:
     """Return the tile op's bytes a second on the GPU as a share of a measured copy within its memory."""
     sites = torch.randint(0, 256, (16, 5, SIDE, SIDE), dtype=torch.uint8, device="cuda")
     config = CropsConfig(global_side=side, global_area=area)
-    box, flip, turn = (torch.from_numpy(a) for a in draw_crops(config, "v1", 0, 64, (SIDE, SIDE), 0, 0, 0))
+    box, flip, turn = (torch.from_numpy(a) for a in draw_crops(config, V1, 0, 64, (SIDE, SIDE), 0, 0, 0))
     site, out = torch.arange(64) % 16, torch.empty(64, 5, side, side, dtype=torch.uint8, device="cuda")
     source, target = (torch.empty(2**30, dtype=torch.uint8, device="cuda") for _ in range(2))
     copied = 2 * source.numel() / _gpu_seconds(lambda: target.copy_(source))

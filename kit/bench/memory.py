@@ -20,6 +20,7 @@ import torch
 
 from kit.bench.train import STAINS, new_learner
 from kit.config import RunConfig
+from kit.images.crops.groups import LOCAL
 from kit.model.cost import Memory, step_memory
 from kit.model.step import learn
 from kit.recipe import load_recipe
@@ -82,7 +83,7 @@ def take_steps(config: RunConfig) -> None:
     B, C, crops = config.train.batch, len(config.channels), config.crops
     views = {name: torch.randn(B, C, crops.global_side, crops.global_side) for name in learner.arrangement.views}
     if crops.local_crops:
-        views["local"] = torch.randn(B * crops.local_crops, C, crops.local_side, crops.local_side)
+        views[LOCAL] = torch.randn(B * crops.local_crops, C, crops.local_side, crops.local_side)
     for step in range(STEPS):
         learn(learner, views, step)
 

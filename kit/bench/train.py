@@ -103,7 +103,8 @@ def plain_step(learner: Learner, views: dict[str, Tensor], step: int, clock: Clo
         tokens = student.backbone(x, mask)
     with clock.section("losses"):
         rows = F.log_softmax(logits(student.dino_head, tokens.cls_BD) / config.loss.student_temperature, dim=-1).chunk(2)
-        dino = -sum((term.weight * (cls_targets[term.teacher] * rows[term.student]).sum(-1).mean()) for term in table.dino)
+        target_of, row_of = dict(zip(table.teacher, cls_targets, strict=True)), dict(zip(table.student, rows, strict=True))
+        dino = -sum(term.weight * (target_of[term.teacher] * row_of[term.student]).sum(-1).mean() for term in table.dino)
         patch = F.log_softmax(logits(student.patch_head, tokens.patch_BND[mask]) / config.loss.student_temperature, dim=-1)
         share = (1 / mask.sum(1).clamp(min=1))[:, None].expand_as(mask)[mask]
         ibot = -((patch_targets * patch).sum(-1) * share).sum() / len(mask)

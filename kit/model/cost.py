@@ -10,7 +10,8 @@ from itertools import pairwise
 import torch
 
 from kit.config import LossConfig, ModelConfig, RunConfig
-from kit.model.dino import arrange, seeded_network
+from kit.model.arrangement import arrange
+from kit.model.dino import seeded_network
 from kit.model.vit import Block
 
 LOGITS_ALIVE = 4  # [chunk, K] tensors in float32 at the worst moment of the loss

@@ -1,6 +1,6 @@
-"""Which views student and teacher see, which pairs the losses compare, and the losses of one step.
+"""Student and teacher, the teacher's targets, and the losses of one step as model/arrangement.py lays them out.
 
-B samples, P passes, R masked patches, D embedding, K prototypes. A pass is one view through one network, masked or not.
+B samples, P passes, L local crops, R masked patches or compared rows, D embedding, H bottleneck, K prototypes.
 """
 
 from dataclasses import dataclass, field
@@ -10,94 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from kit.config import LossConfig, ModelConfig
+from kit.images.crops.groups import LOCAL, V2
+from kit.model.arrangement import Arrangement, Term
 from kit.model.distributed import ONE, Group
 from kit.model.heads import Head, seeded_head
 from kit.model.losses import koleo, mean_logits, prototype_loss, sinkhorn_bias
 from kit.model.vit import Vit, seeded_vit
-
-
-class Pass(NamedTuple):
-    """One view through the student."""
-
-    view: str  # v1, w or v2
-    masked: bool
-
-
-class Term(NamedTuple):
-    """One comparison: a student pass with a teacher view, both by their place in the arrangement."""
-
-    student: int
-    teacher: int
-    weight: float
-
-
-@dataclass(frozen=True)
-class Arrangement:
-    """A loss as a table: the passes of student and teacher, and the pairs that DINO, iBOT, KoLeo and local crops take."""
-
-    student: tuple[Pass, ...]
-    teacher: tuple[str, ...]
-    dino: tuple[Term, ...]
-    ibot: tuple[Term, ...]
-    koleo: tuple[int, ...]
-    local: tuple[Term, ...] = ()  # student: which local crop of a sample
-
-    @property
-    def views(self) -> tuple[str, ...]:
-        """The views to make, in a fixed order."""
-        used = {step.view for step in self.student} | set(self.teacher)
-        return tuple(view for view in ("v1", "w", "v2") if view in used)
-
-
-def arrange(config: LossConfig, local_crops: int) -> Arrangement:
-    """Return the table of the configured loss.
-
-    v1 and w are two crops of one site, v2 a crop of another site of its well. With `local_aggregation`
-    (SSLProfiler 2, section 3.2.1): L = DINO(s(masked w), t(v1)) + DINO(s(v2), t(v1)) + l1 iBOT(s(masked w), t(w))
-    + l2 KoLeo(s(v1), s(v2)). Without: DINOv2's loss on v1 and w, with its own scaling of the DINO terms.
-    """
-    if config.local_aggregation:
-        table = _local_aggregation(config)
-        every = 1.0 / max(local_crops, 1)  # ours, the paper has no local crops: each against v1, weight 1 together
-        local = tuple(Term(crop, table.teacher.index("v1"), every) for crop in range(local_crops))
-    else:
-        table = _dinov2(config, local_crops)
-        every = 1.0 / (2 + 2 * local_crops)
-        local = tuple(Term(crop, view, every) for crop in range(local_crops) for view in (0, 1))
-    return Arrangement(table.student, table.teacher, table.dino, table.ibot, table.koleo, local)
-
-
-def _dinov2(config: LossConfig, local_crops: int) -> Arrangement:
-    """Two views of one site, each partly masked, each against the other's target; optionally each against its own."""
-    every = 1.0 / (2 + max(2 * local_crops, 1))  # without local crops the DINO loss is scaled by 2/3, as in DINOv2
-    dino = [Term(0, 1, every), Term(1, 0, every)]
-    if config.same_view_weight:
-        dino += [Term(0, 0, config.same_view_weight / 2), Term(1, 1, config.same_view_weight / 2)]
-    student = (Pass("v1", True), Pass("w", True))
-    return Arrangement(student, ("v1", "w"), tuple(dino), (Term(0, 0, 0.5), Term(1, 1, 0.5)), (0, 1))
-
-
-def _local_aggregation(config: LossConfig) -> Arrangement:
-    v1, v2 = Pass("v1", False), Pass("v2", False)
-    if config.masked_view == "shared":
-        student = (Pass("v1", True), Pass("v2", config.symmetric))
-        if not config.symmetric:
-            return Arrangement(student, ("v1",), (Term(0, 0, 1.0), Term(1, 0, 1.0)), (Term(0, 0, 1.0),), (0, 1))
-        dino = (Term(0, 0, 0.5), Term(1, 1, 0.5), Term(1, 0, 0.5), Term(0, 1, 0.5))
-        return Arrangement(student, ("v1", "v2"), dino, (Term(0, 0, 0.5), Term(1, 1, 0.5)), (0, 1))
-    own = config.masked_view == "own"
-    student = (Pass("w" if own else "v1", True), v2, v1)
-    koleo_passes = (2, 1)
-    if not config.symmetric:
-        teacher = ("v1", "w") if own else ("v1",)
-        return Arrangement(student, teacher, (Term(0, 0, 1.0), Term(1, 0, 1.0)), (Term(0, len(teacher) - 1, 1.0),), koleo_passes)
-    if own:  # v1 and w change places in the first and third term, the two sites in the second
-        dino = (Term(0, 0, 0.5), Term(3, 1, 0.5), Term(1, 0, 0.25), Term(1, 1, 0.25), Term(2, 2, 0.5))
-        ibot = (Term(0, 1, 0.5), Term(3, 0, 0.5))
-        return Arrangement((*student, Pass("v1", True)), ("v1", "w", "v2"), dino, ibot, koleo_passes)
-    dino = (Term(0, 0, 0.5), Term(3, 1, 0.5), Term(1, 0, 0.5), Term(2, 1, 0.5))
-    ibot = (Term(0, 0, 0.5), Term(3, 1, 0.5))
-    return Arrangement((*student, Pass("v2", True)), ("v1", "v2"), dino, ibot, koleo_passes)
 
 
 class Network(nn.Module):
@@ -229,7 +147,7 @@ def compute_losses(
         total = total + config.ibot_weight * ibot
         parts["ibot"] = group.sum(ibot.detach())
     if config.koleo_weight:
-        spread = sum(koleo(tokens.cls_PBD[place], group) for place in arrangement.koleo)
+        spread = sum(koleo(tokens.cls_PBD[arrangement.student.index(step)], group) for step in arrangement.koleo)
         total = total + config.koleo_weight * spread
         parts["koleo"] = spread.detach()
     parts["loss"] = sum(
@@ -240,24 +158,26 @@ def compute_losses(
     return Losses(total, parts)
 
 
-def _kind(arrangement: Arrangement, term: Term) -> str:
-    """What a DINO term compares: a view with itself unmasked, with the other view of its site, or with another site."""
-    views = {arrangement.student[term.student].view, arrangement.teacher[term.teacher]}
-    if len(views) == 1:
+def _kind(term: Term) -> str:
+    """What a term compares with the teacher: a local crop, the same view, the other view of its site, or another site."""
+    if term.student.view == LOCAL:
+        return "dino_local"
+    if term.student.view == term.teacher:
         return "dino_same"
-    return "dino_well" if "v2" in views else "dino_site"
+    return "dino_well" if V2 in (term.student.view, term.teacher) else "dino_site"
 
 
 def _cls_rows(tokens: StepTokens, arrangement: Arrangement, B: int, samples: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return the class tokens that go through the head, and per comparison the row of each side and its weight."""
-    passes = sorted({term.student for term in arrangement.dino})
-    rows = [tokens.cls_PBD[place] for place in passes]
+    compared = {term.student for term in arrangement.dino}
+    passes = [step for step in arrangement.student if step in compared]
+    rows = [tokens.cls_PBD[arrangement.student.index(step)] for step in passes]
     if tokens.local_LBD is not None:
         rows += list(tokens.local_LBD)
     device = tokens.cls_PBD.device
     sample_B = torch.arange(B, device=device)
-    terms = [(passes.index(term.student), term.teacher, term.weight) for term in arrangement.dino]
-    terms += [(len(passes) + term.student, term.teacher, term.weight) for term in arrangement.local]
+    terms = [(passes.index(term.student), arrangement.teacher_place(term), term.weight) for term in arrangement.dino]
+    terms += [(len(passes) + term.student.crop, arrangement.teacher_place(term), term.weight) for term in arrangement.local]
     student_R = torch.cat([sample_B + student * B for student, _, _ in terms])
     teacher_R = torch.cat([sample_B + teacher * B for _, teacher, _ in terms])
     weights = torch.tensor([weight / samples for _, _, weight in terms], dtype=tokens.cls_PBD.dtype, device=device)
@@ -268,9 +188,8 @@ def _by_kind(weighted_R: Tensor, arrangement: Arrangement, B: int, group: Group)
     """Return the mean cross-entropy of each kind of comparison, its weights taken out again."""
     sums: dict[str, Tensor | float] = {}
     weights: dict[str, float] = {}
-    kinds = [(_kind(arrangement, term), term.weight) for term in arrangement.dino]
-    kinds += [("dino_local", term.weight) for term in arrangement.local]
-    for (kind, weight), part in zip(kinds, weighted_R.split(B), strict=True):
+    for term, part in zip((*arrangement.dino, *arrangement.local), weighted_R.split(B), strict=True):
+        kind = _kind(term)
         sums[kind] = sums.get(kind, 0.0) + part.sum()
-        weights[kind] = weights.get(kind, 0.0) + weight
+        weights[kind] = weights.get(kind, 0.0) + term.weight
     return {kind: group.sum(value) / weights[kind] for kind, value in sums.items()}

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from kit.config import RunConfig
-from kit.model.dino import Arrangement
+from kit.model.arrangement import Arrangement
 from kit.model.distributed import Group
 from kit.model.masks import draw_masks
 from kit.model.vit import Kept
@@ -89,7 +89,7 @@ def draw_step(
     return Draws(
         samples=samples,
         mask_IBN=mask_VN.reshape(masked, total, -1)[:, mine],
-        passes=tuple(term.student for term in arrangement.ibot),
+        passes=tuple(arrangement.student_place(term) for term in arrangement.ibot),
         n_passes=n_passes,
         drop_global=drop_global,
         drop_local=drop_local,

@@ -13,6 +13,7 @@ from torch import Tensor
 from kit.config import RunConfig
 from kit.errors import KitError, StoppedInOrder
 from kit.files import write_whole
+from kit.images.crops.groups import GROUPS
 from kit.images.crops.loader import CropBatch, Crops
 from kit.model.checkpoint import Place, best_step, drop_old, newest_checkpoint, put_tensors, save_checkpoint
 from kit.model.clock import Clock
@@ -30,7 +31,6 @@ from kit.model.views_figure import draw_views_figure
 from kit.progress import progress
 from kit.words import count
 
-ROLES = {"v1": "first", "w": "second", "v2": "second", "local": "local"}
 log = logging.getLogger(__name__)
 
 
@@ -52,13 +52,12 @@ class TrainSummary:
 def make_views(batch: CropBatch, learner: Learner, mean_C: Tensor, sd_C: Tensor) -> dict[str, Tensor]:
     """Return the views of a batch that its loss needs, float32 and normalised."""
     config = learner.config
-    names = learner.arrangement.views + (("local",) if config.crops.local_crops else ())
     views = {}
-    for name in names:
+    for name in learner.arrangement.groups:
         crops = batch.groups[name]
         views[name] = make_view(
             crops.pixels_BCPP, crops.sums_BC, crops.sample_B, config.views,
-            seed=config.seed, role=ROLES[name], channels=config.channels, mean_C=mean_C, sd_C=sd_C,
+            seed=config.seed, role=GROUPS[name].role, channels=config.channels, mean_C=mean_C, sd_C=sd_C,
         )  # fmt: skip
     return views
 

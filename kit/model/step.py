@@ -15,8 +15,10 @@ import torch
 from torch import Tensor
 
 from kit.config import RunConfig
+from kit.images.crops.groups import LOCAL
+from kit.model.arrangement import Arrangement, arrange
 from kit.model.clock import Clock
-from kit.model.dino import Arrangement, Centres, Losses, Network, StepTokens, Targets, arrange, compute_losses, make_targets
+from kit.model.dino import Centres, Losses, Network, StepTokens, Targets, compute_losses, make_targets
 from kit.model.distributed import ONE, Group
 from kit.model.draws import Draws, draw_step
 from kit.model.optim import clip, make_optimiser, move_teacher, set_values
@@ -134,6 +136,7 @@ def _micro_batches(learner: Learner, samples: int) -> Iterator[slice]:
 @torch.no_grad()
 def _teacher_tokens(learner: Learner, views: Mapping[str, Tensor], draws: Draws) -> StepTokens:
     arrangement = learner.arrangement
+    where = [arrangement.teacher_place(term) for term in arrangement.ibot]
     cls, masked = [], []
     for part in _micro_batches(learner, draws.samples):
         stacked = torch.cat([views[view][part] for view in arrangement.teacher])
@@ -141,7 +144,7 @@ def _teacher_tokens(learner: Learner, views: Mapping[str, Tensor], draws: Draws)
         b = part.stop - part.start
         cls.append(tokens.cls_BD.unflatten(0, (-1, b)))
         patch_VBND = tokens.patch_BND.unflatten(0, (-1, b))
-        masked += [patch_VBND[term.teacher].flatten(0, 1)[draws.places(i, part)] for i, term in enumerate(arrangement.ibot)]
+        masked += [patch_VBND[place].flatten(0, 1)[draws.places(i, part)] for i, place in enumerate(where)]
     return StepTokens(torch.cat(cls, dim=1), torch.cat(masked))
 
 
@@ -151,11 +154,12 @@ def _student_tokens(learner: Learner, views: Mapping[str, Tensor], draws: Draws,
     stacked = torch.cat([views[step.view][part] for step in arrangement.student])
     tokens = backbone(stacked, draws.mask(part), draws.kept(part, local=False))
     patch_PBND = tokens.patch_BND.unflatten(0, (-1, b))
-    masked = [patch_PBND[term.student].flatten(0, 1)[draws.places(i, part)] for i, term in enumerate(arrangement.ibot)]
+    where = [arrangement.student_place(term) for term in arrangement.ibot]
+    masked = [patch_PBND[place].flatten(0, 1)[draws.places(i, part)] for i, place in enumerate(where)]
     local_LBD = None
     if arrangement.local:
-        crops = len(views["local"]) // draws.samples
-        small = views["local"][part.start * crops : part.stop * crops]
+        crops = len(views[LOCAL]) // draws.samples
+        small = views[LOCAL][part.start * crops : part.stop * crops]
         local_LBD = backbone(small, None, draws.kept(part, local=True)).cls_BD.unflatten(0, (b, crops)).transpose(0, 1)
     return StepTokens(tokens.cls_BD.unflatten(0, (-1, b)), torch.cat(masked), local_LBD)
 

@@ -19,8 +19,8 @@ from kit.config import CHANNEL_GROUPS
 from kit.images.ingest.plan import IngestPlan
 from kit.images.ingest.run import ingest
 from kit.images.phantom.plates import PhantomConfig, make_plates
+from kit.model.arrangement import arrange
 from kit.model.collapse import QUIET
-from kit.model.dino import arrange
 from kit.model.metrics import read_metrics
 from kit.model.train import train
 from kit.recipe import load_recipe

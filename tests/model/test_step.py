@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from kit.model.dino import arrange
+from kit.model.arrangement import Pass, arrange
 from kit.model.draws import draw_step
 from kit.model.step import learn
 from tests.model.tiny import as_double, as_numpy, assert_near, random_views, stirred_network, tiny_config, tiny_learner
@@ -128,11 +128,42 @@ def test_local_aggregation_is_the_papers_formula(masked_view, symmetric):
 def test_the_papers_formula_as_a_table():
     """Student: masked w, v2, and v1 unmasked for KoLeo; teacher: v1 as target of both, w unmasked as iBOT target."""
     table = arrange(tiny_config(loss={"local_aggregation": True}).loss, 0)
-    assert table.student == (("w", True), ("v2", False), ("v1", False))
+    masked_w, v2, v1 = Pass("w", masked=True), Pass("v2"), Pass("v1")
+    assert table.student == (masked_w, v2, v1)
     assert table.teacher == ("v1", "w")
-    assert table.dino == ((0, 0, 1.0), (1, 0, 1.0))
-    assert table.ibot == ((0, 1, 1.0),)
-    assert table.koleo == (2, 1)
+    assert table.dino == ((masked_w, "v1", 1.0), (v2, "v1", 1.0))
+    assert table.ibot == ((masked_w, "w", 1.0),)
+    assert table.koleo == (v1, v2)
+    assert (table.views, table.groups, table.local) == (("v1", "w", "v2"), ("v1", "w", "v2"), ())
+
+
+def test_dinov2s_loss_as_a_table():
+    """Both views masked, each against the other; with local crops, each of them against both."""
+    table = arrange(tiny_config(loss={"local_aggregation": False}).loss, 2)
+    v1, w = Pass("v1", masked=True), Pass("w", masked=True)
+    assert (table.student, table.teacher, table.koleo) == ((v1, w), ("v1", "w"), (v1, w))
+    assert table.dino == ((v1, "w", 1 / 6), (w, "v1", 1 / 6))
+    assert table.ibot == ((v1, "v1", 0.5), (w, "w", 0.5))
+    pairs = [(term.student.crop, term.teacher) for term in table.local]
+    assert pairs == [(0, "v1"), (0, "w"), (1, "v1"), (1, "w")]
+    assert table.groups == ("v1", "w", "local")
+
+
+@pytest.mark.parametrize("local_crops", [0, 2])
+@pytest.mark.parametrize("symmetric", [False, True])
+@pytest.mark.parametrize("masked_view", ["own", "same", "shared"])
+@pytest.mark.parametrize("aggregation", [False, True])
+def test_every_comparison_finds_its_passes(aggregation, masked_view, symmetric, local_crops):
+    """Each pass and each teacher view is there once and used; iBOT compares a masked pass with its own view."""
+    loss = {"local_aggregation": aggregation, "masked_view": masked_view, "symmetric": symmetric}
+    table = arrange(tiny_config(loss=loss).loss, local_crops)
+    compared = {term.student for term in (*table.dino, *table.ibot)} | set(table.koleo)
+    assert set(table.student) == compared
+    assert len(table.student) == len(compared)
+    assert {table.teacher[table.teacher_place(term)] for term in (*table.dino, *table.ibot)} == set(table.teacher)
+    assert all(term.student.masked and term.student.view == term.teacher for term in table.ibot)
+    assert [table.student[table.student_place(term)] for term in table.dino] == [term.student for term in table.dino]
+    assert len(table.student) == (2 if masked_view == "shared" or not aggregation else 3 + symmetric)
 
 
 @pytest.mark.parametrize("masked_view", ["own", "same", "shared"])
@@ -143,7 +174,7 @@ def test_swapping_roles_swaps_nothing_in_the_symmetric_form(masked_view):
     sites = {"v1": "a", "w": "a", "v2": "b"}
     weights = {}
     for term in table.dino:
-        key = (sites[table.student[term.student].view], sites[table.teacher[term.teacher]])
+        key = (sites[term.student.view], sites[term.teacher])
         weights[key] = weights.get(key, 0) + term.weight
     assert weights[("a", "b")] == weights[("b", "a")] == 0.5
     assert sum(weights.values()) == 2

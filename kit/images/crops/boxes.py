@@ -3,11 +3,11 @@
 import numpy as np
 
 from kit.config import CropsConfig
+from kit.images.crops.groups import GROUPS, LOCAL
 from kit.images.crops.sampling import BOXES, random_words
 
 TRIES = 10  # boxes drawn before giving up on one that fits, as DINOv2
 WORDS = 2 * TRIES + 4  # random words of one crop
-VIEWS = {"v1": 0, "w": 1, "v2": 2, "local": 16}  # the first random stream of each group; local crops take one each
 
 
 def draw_boxes(words_NK: np.ndarray, height: int, width: int, area, aspect) -> np.ndarray:
@@ -43,12 +43,12 @@ def draw_crops(config: CropsConfig, group: str, copy: int, batch: int, size: tup
     """Return (boxes [B, 4], mirrored [B], quarter turns [B]) of one crop of every sample of the global batch.
 
     Args:
-        group: v1, w, v2 or local.
+        group: a name of groups.py: v1, w, v2 or local.
         copy: which of the local crops; 0 for the others.
         size: height and width of a site, pixels.
     """
-    words_BK = random_words(batch * WORDS, seed, BOXES, epoch, step, VIEWS[group] + copy).reshape(batch, WORDS)
-    area = config.local_area if group == "local" else config.global_area
+    words_BK = random_words(batch * WORDS, seed, BOXES, epoch, step, GROUPS[group].stream + copy).reshape(batch, WORDS)
+    area = config.local_area if group == LOCAL else config.global_area
     box_B4 = draw_boxes(words_BK, *size, area, config.global_aspect)
     flip_B = (words_BK[:, -2] >> np.uint64(63)).astype(bool) & config.flips
     turn_B = (words_BK[:, -1] >> np.uint64(62)).astype(np.int64) * config.quarter_turns

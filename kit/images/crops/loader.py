@@ -21,7 +21,8 @@ import torch
 
 from kit.config import CropsConfig
 from kit.errors import KitError, UsageError
-from kit.images.crops.boxes import VIEWS, draw_crops
+from kit.images.crops.boxes import draw_crops
+from kit.images.crops.groups import GROUPS, LOCAL, V1, V2, W
 from kit.images.crops.reader import BadSite, SiteReader
 from kit.images.crops.ring import Ring
 from kit.images.crops.sampling import WHO, Draw, Sampling, sites_to_draw
@@ -56,7 +57,7 @@ class CropGroup:
 class CropBatch:
     """One rank's share of a global batch."""
 
-    groups: dict[str, CropGroup]  # v1, w: two crops of one site; v2: of another site of its well; local
+    groups: dict[str, CropGroup]  # by the names of groups.py
     who: list[Who]
     epoch: int
     position: int  # resume with `epoch(epoch, start=position)` after this batch
@@ -104,9 +105,9 @@ class Crops:
         self._who = list(self._sampling.sites[WHO].itertuples(index=False, name=None))
         self._device, self._threads = torch.device(device), max(1, threads)
         self._slots = range(rank * batch // world, (rank + 1) * batch // world)
-        self._copies = {"v1": 1, "w": 1, **({"v2": 1} if config.second_site else {})}
+        self._copies = {V1: 1, W: 1, **({V2: 1} if config.second_site else {})}
         if config.local_crops:
-            self._copies["local"] = config.local_crops
+            self._copies[LOCAL] = config.local_crops
         self._in_use = threading.Lock()
         self._running: tuple[threading.Event, threading.Thread] | None = None
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="crops-read")
@@ -236,12 +237,12 @@ class Crops:
                 log.warning("skipped %s (%d so far)", error, len(self._bad))
 
     def _empty_group(self, name: str, copies: int, id_B: torch.Tensor) -> CropGroup:
-        side = self._config.local_side if name == "local" else self._config.global_side
+        side = self._config.local_side if name == LOCAL else self._config.global_side
         crops, channels = len(id_B) * copies, len(self._channels)
         return CropGroup(
             pixels_BCPP=torch.empty(crops, channels, side, side, dtype=torch.uint8, device=self._device),
             sums_BC=torch.empty(crops, channels, dtype=torch.int64, device=self._device),
-            sample_B=(id_B[:, None] * IDS_PER_SAMPLE + VIEWS[name] + torch.arange(copies)).flatten(),
+            sample_B=(id_B[:, None] * IDS_PER_SAMPLE + GROUPS[name].stream + torch.arange(copies)).flatten(),
         )
 
     def _tile_part(self, part: _Part, sites_SCHW: torch.Tensor, name: str, group: CropGroup, epoch: int) -> None:
@@ -252,7 +253,7 @@ class Crops:
             torch.from_numpy(np.stack(arrays, axis=1)[part.rows].reshape(len(part.rows) * copies, *arrays[0].shape[1:]))
             for arrays in zip(*draws, strict=True)
         )
-        site_B = torch.arange(len(part.rows)).repeat_interleave(copies) * views + (views - 1 if name == "v2" else 0)
+        site_B = torch.arange(len(part.rows)).repeat_interleave(copies) * views + (views - 1) * GROUPS[name].second_site
         place = slice(part.rows.start * copies, part.rows.stop * copies)
         _, group.sums_BC[place] = tile(
             sites_SCHW, site_B, box_B4, flip_B, turn_B,
