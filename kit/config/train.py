@@ -52,7 +52,7 @@ class TrainConfig:
         0.0, "epochs between two scores by k-NN over wells, across plates; 0: never"
     )
     knn_wells: Annotated[int, AT_LEAST_1] = setting(96, "wells of a plate that take part in that score, at most")
-    tensorboard: bool = setting(False, "also write event files; needs kit[tensorboard]")
+    tensorboard: bool = setting(False, "also write event files; needs cellpaint-kit[tensorboard]")
 
     def __post_init__(self):
         check_ranges(self, "train")

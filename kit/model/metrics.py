@@ -63,7 +63,7 @@ def _open_board(folder: Path, step: int):
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
-        raise UsageError("train.tensorboard = true needs the package tensorboard: pip install kit[tensorboard]") from error
+        raise UsageError("train.tensorboard = true needs tensorboard: pip install cellpaint-kit[tensorboard]") from error
     return SummaryWriter(folder / "tensorboard", purge_step=step + 1)
 
 

@@ -9,6 +9,8 @@ from kit.model.metrics import Metrics, read_metrics
 from tests.images.made_work import make_work
 from tests.model.run_tiny import run_tiny
 
+NEEDS = "tensorboard is not installed: pip install cellpaint-kit[tensorboard]"
+
 
 def test_lines_after_the_checkpoint_and_half_lines_are_taken_out(tmp_path):
     metrics = Metrics(tmp_path, step=0)
@@ -26,20 +28,20 @@ def test_lines_after_the_checkpoint_and_half_lines_are_taken_out(tmp_path):
 
 def test_tensorboard_without_its_package_is_one_clear_line(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
-    with pytest.raises(UsageError, match=r"needs the package tensorboard: pip install kit\[tensorboard\]"):
+    with pytest.raises(UsageError, match=r"needs tensorboard: pip install cellpaint-kit\[tensorboard\]"):
         Metrics(tmp_path, step=0, tensorboard=True)
 
 
 def read_board(folder) -> dict[str, list[tuple[int, float]]]:
     """Every scalar of the event files, by name: (step, value)."""
-    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator", reason="needs kit[tensorboard]")
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator", reason=NEEDS)
     events = accumulator.EventAccumulator(str(folder), size_guidance={accumulator.SCALARS: 0})
     events.Reload()
     return {name: [(event.step, event.value) for event in events.Scalars(name)] for name in events.Tags()["scalars"]}
 
 
 def test_tensorboard_reads_the_event_files_back(tmp_path):
-    pytest.importorskip("tensorboard", reason="needs kit[tensorboard]")
+    pytest.importorskip("tensorboard", reason=NEEDS)
     metrics = Metrics(tmp_path, step=0, tensorboard=True)
     for step in (10, 20, 30):
         metrics.write(step, {"loss": 1 / step, "signs": {"used": 0.5}, "event": "knn"})
@@ -54,7 +56,7 @@ def test_tensorboard_reads_the_event_files_back(tmp_path):
 
 
 def test_tensorboard_of_a_whole_run_says_what_metrics_jsonl_says(tmp_path):
-    pytest.importorskip("tensorboard", reason="needs kit[tensorboard]")
+    pytest.importorskip("tensorboard", reason=NEEDS)
     make_work(tmp_path)
     with pytest.raises(StoppedInOrder):
         run_tiny(tmp_path, "board", train={"max_steps": 4, "tensorboard": True, "knn_epochs": 0.25}, max_hours=0)

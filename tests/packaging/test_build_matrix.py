@@ -88,7 +88,7 @@ def install(python, checkout, tmp_path, kind, *, isolated, **switches) -> list[s
     else:
         done = pip(python, "wheel", *flags, "-w", str(tmp_path), str(checkout), cwd=tmp_path, **switches)
         if done.returncode == 0:
-            (wheel,) = tmp_path.glob("kit-*.whl")
+            (wheel,) = tmp_path.glob("cellpaint_kit-*.whl")
             done = pip(python, "install", "--no-deps", str(wheel), cwd=tmp_path)
     if isolated and done.returncode and re.search(r"No matching distribution|Could not find a version|connection", done.stderr):
         pytest.skip("pip cannot fetch setuptools and pybind11 for an isolated build here")
@@ -129,7 +129,7 @@ def test_wheel(checkout, environment, tmp_path, nvcc):
     assert cpu == "ready"
     assert (cuda != "not built") == nvcc
     assert Path(place).is_relative_to(python.parents[1])
-    names = zipfile.ZipFile(next(tmp_path.glob("kit-*.whl"))).namelist()
+    names = zipfile.ZipFile(next(tmp_path.glob("cellpaint_kit-*.whl"))).namelist()
     assert any(name.startswith("kit/kernels/_cpu") for name in names)
     assert any(name.startswith("kit/kernels/_cuda") for name in names) == nvcc
     assert "kit/recipes/demo.toml" in names

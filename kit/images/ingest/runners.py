@@ -125,7 +125,7 @@ class Cluster:
             from distributed import Client
             from distributed.comm import get_address_host_port
         except ImportError as error:
-            raise UsageError("--dask needs the package distributed: pip install kit[dask]") from error
+            raise UsageError("--dask needs the package distributed: pip install cellpaint-kit[dask]") from error
         try:
             get_address_host_port(address)  # a Client with an address that is none would complain once more as it goes
             self.client = Client(address, timeout=_CONNECT_SECONDS, set_as_default=False)

@@ -232,7 +232,7 @@ def _system(url: str):
     try:
         import fsspec
     except ImportError as error:
-        raise UsageError(f"{url}: reading from URLs needs fsspec: pip install kit[s3]") from error
+        raise UsageError(f"{url}: reading from URLs needs fsspec: pip install cellpaint-kit[s3]") from error
     scheme = url.partition("://")[0]
     try:
         system, path = fsspec.core.url_to_fs(url, **(_s3_options(fsspec.config.conf.get("s3", {})) if scheme == "s3" else {}))

@@ -14,7 +14,7 @@ from kit.images.ingest.plan import IngestPlan
 from kit.images.ingest.run import ingest
 from tests.images.made_plates import acquisition_xml, write_plate
 
-pytest.importorskip("distributed", reason="distributed is not installed: pip install kit[dask]")
+pytest.importorskip("distributed", reason="distributed is not installed: pip install cellpaint-kit[dask]")
 
 CLUSTER = """
 import sys

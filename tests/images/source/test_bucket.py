@@ -18,8 +18,8 @@ from kit.images.source.tiff import BadImage
 from kit.images.store.work import open_work
 from tests.images.made_plates import acquisition_xml, write_metadata, write_plate
 
-pytest.importorskip("s3fs", reason="s3fs is not installed: pip install kit[s3]")
-pytest.importorskip("moto.server", reason="moto[server] is not installed: pip install kit[dev]")
+pytest.importorskip("s3fs", reason="s3fs is not installed: pip install cellpaint-kit[s3]")
+pytest.importorskip("moto.server", reason="moto[server] is not installed: pip install cellpaint-kit[dev]")
 
 BUCKET = "plates"
 
