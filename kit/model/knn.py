@@ -4,14 +4,14 @@ M wells, D embedding. It reads labels, so it measures; it never trains and never
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
 import torch
 
 from kit.config import RunConfig
-from kit.images.crops.whole_sites import whole_sites
-from kit.model.views import normalise_site
+from kit.model.vectors import site_vectors
 from kit.model.vit import Vit
 from kit.neighbours import gram, nearest, vote
 
@@ -59,20 +59,16 @@ def choose_wells(work, config: RunConfig, plates=None) -> Validation | None:
     return None if sites.empty else Validation(sites, 1 / sites[LABEL].nunique())
 
 
-@torch.inference_mode()
 def embed_wells(network: Vit, work, validation: Validation, config: RunConfig, mean_C, sd_C, autocast) -> np.ndarray:
     """Return the mean [CLS ; mean patch token] of each well's sites, float64 [M, 2 D], in the order of `validation.wells`."""
-    device = mean_C.device
-    vectors = []
+    to_vectors = partial(
+        site_vectors, network, mean_C=mean_C, sd_C=sd_C, side=config.embed.side, views=config.views, autocast=autocast
+    )
+    size, vectors = config.embed.batch, []
     rows = list(validation.sites[[*WELL, "Metadata_Site"]].itertuples(index=False, name=None))
-    for start in range(0, len(rows), config.embed.batch):
-        pixels = np.stack(
-            [work.read_site(*row, channels=list(config.channels)) for row in rows[start : start + config.embed.batch]]
-        )
-        sites = whole_sites(torch.from_numpy(pixels), config.embed.side).to(device)
-        with torch.autocast(device.type, dtype=autocast, enabled=autocast is not None):
-            tokens = network(normalise_site(sites, config.views, mean_C, sd_C))
-        vectors.append(torch.cat((tokens.cls_BD.float(), tokens.patch_BND.float().mean(1)), 1).double().cpu().numpy())
+    for start in range(0, len(rows), size):
+        site_BCHW = np.stack([work.read_site(*row, channels=config.channels) for row in rows[start : start + size]])
+        vectors.append(to_vectors(torch.from_numpy(site_BCHW)).double().cpu().numpy())
     frame = validation.sites.groupby(WELL, sort=False).ngroup().to_numpy()
     sums = np.zeros((frame.max() + 1, 2 * config.model.dim))
     np.add.at(sums, frame, np.concatenate(vectors))

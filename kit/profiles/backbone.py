@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,11 +19,10 @@ from torch import Tensor
 from kit.config import CropsConfig, EmbedConfig, RunConfig, StoreConfig
 from kit.errors import UsageError
 from kit.files import write_whole
-from kit.images.crops.whole_sites import whole_sites
 from kit.model.checkpoint import is_checkpoint, load_backbone
 from kit.model.official import model_of, official_backbone, read_weights
 from kit.model.precision import precision
-from kit.model.views import normalise_site
+from kit.model.vectors import site_vectors
 from kit.model.vit import Vit, seeded_vit
 from kit.profiles.runs import run_config
 from kit.profiles.table import PLATE, SITE, WELL
@@ -60,23 +60,16 @@ class Backbone:
         Every batch has the same shape (the last is filled up with its first site), so that a vector does not depend on
         how many sites the plate has.
         """
+        config = self.config
+        to_vectors = partial(
+            site_vectors, self.network, mean_C=self.mean_C, sd_C=self.sd_C,
+            side=config.embed.side, views=config.views, autocast=precision(config, self.mean_C.device),
+        )  # fmt: skip
         vectors = []
         for site_BCHW, count in self._batches(plate, sites):
-            vectors.append(self.embed_batch(site_BCHW)[:count].cpu().numpy())
+            vectors.append(to_vectors(site_BCHW)[:count].cpu().numpy())
             bar.update(count)
         return np.concatenate(vectors)
-
-    @torch.inference_mode()
-    def embed_batch(self, site_BCHW: Tensor) -> Tensor:
-        """Return [CLS ; mean patch token] of whole sites, float32 [B, 2 D]; the sites are uint8."""
-        device = self.mean_C.device
-        view_BCPP = normalise_site(
-            whole_sites(site_BCHW, self.config.embed.side).to(device), self.config.views, self.mean_C, self.sd_C
-        )
-        dtype = precision(self.config, device)
-        with torch.autocast(device.type, dtype=dtype, enabled=dtype is not None):
-            tokens = self.network(view_BCPP)
-        return torch.cat([tokens.cls_BD.float(), tokens.patch_BND.float().mean(dim=1)], dim=1)
 
     def _batches(self, plate: str, sites: pd.DataFrame) -> Iterator[tuple[Tensor, int]]:
         """Yield batches of sites, uint8 [B, C, H, W], and how many of each are not filling; read one batch ahead."""

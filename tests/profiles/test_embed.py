@@ -15,6 +15,7 @@ from kit.config import EmbedConfig, ModelConfig
 from kit.errors import KitError, UsageError
 from kit.images.store.work import write_settings
 from kit.model.checkpoint import Place, load_backbone, save_checkpoint
+from kit.model.knn import Validation, embed_wells
 from kit.model.official import official_backbone
 from kit.model.vit import seeded_vit
 from kit.profiles.backbone import check_store
@@ -76,6 +77,15 @@ def test_vectors_are_the_networks_own(work):
         expected = torch.cat([tokens.cls_BD, tokens.patch_BND.mean(dim=1)], dim=1)[0]
         np.testing.assert_allclose(features.loc[row, FEATURES].to_numpy(dtype=np.float32), expected, rtol=1e-4, atol=1e-5)
     assert features[FEATURES].std().min() > 1e-3  # sites differ
+
+
+def test_the_online_knn_compares_what_embed_writes(work):
+    embed(work, "tiny")
+    network, config, mean_C, sd_C = load_backbone(work.run_folder("tiny"))
+    chosen = Validation(work.sites_with(config.channels)[["Metadata_Plate", "Metadata_Well", "Metadata_Site"]], 0.5)
+    found_MF = embed_wells(network, work, chosen, config, mean_C, sd_C, None)
+    expected = work.features("tiny").groupby(["Metadata_Plate", "Metadata_Well"], sort=False)[FEATURES].mean()
+    np.testing.assert_allclose(found_MF, expected.to_numpy(), rtol=1e-4, atol=1e-5)
 
 
 def test_a_site_that_lacks_a_channel_is_listed_not_embedded(work):

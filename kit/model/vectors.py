@@ -1,0 +1,38 @@
+"""Whole sites -> vectors, z = [CLS ; mean patch token]: what embed writes and what the online k-NN compares.
+
+B batch, C channels, H W site pixels, D width of a token.
+"""
+
+import torch
+from torch import Tensor
+
+from kit.config import ViewsConfig
+from kit.images.crops.whole_sites import whole_sites
+from kit.model.views import normalise_site
+from kit.model.vit import Vit
+
+
+@torch.inference_mode()
+def site_vectors(
+    network: Vit,
+    site_BCHW: Tensor,
+    *,
+    mean_C: Tensor,
+    sd_C: Tensor,
+    side: int,
+    views: ViewsConfig,
+    autocast: torch.dtype | None = None,
+) -> Tensor:
+    """Return [CLS ; mean patch token] of whole sites, float32 [B, 2 D], on the device of `mean_C`.
+
+    Args:
+        network: in evaluation mode, on the same device.
+        site_BCHW: levels, uint8; they are resized to `side` x `side` pixels and normalised as `views` says.
+        mean_C, sd_C: of the data, in intensities 0 to 1.
+        autocast: the dtype to compute in; None: that of the weights.
+    """
+    device = mean_C.device
+    view_BCPP = normalise_site(whole_sites(site_BCHW, side).to(device), views, mean_C, sd_C)
+    with torch.autocast(device.type, dtype=autocast, enabled=autocast is not None):
+        tokens = network(view_BCPP)
+    return torch.cat([tokens.cls_BD.float(), tokens.patch_BND.float().mean(dim=1)], dim=1)

@@ -1,0 +1,44 @@
+"""Sites to vectors, by value: the class token and the mean patch token of a site that is normalised and otherwise untouched."""
+
+import numpy as np
+import pytest
+import torch
+
+from kit.config import ViewsConfig
+from kit.model.vectors import site_vectors
+from kit.model.vit import seeded_vit
+from tests.model.tiny import tiny_config
+
+MEAN, SD = torch.tensor([0.5, 0.4, 0.6]), torch.tensor([0.3, 0.2, 0.25])
+
+
+@pytest.fixture
+def network():
+    return seeded_vit(tiny_config().model, 3, 1).requires_grad_(False).eval()
+
+
+@pytest.fixture
+def site_BCHW():
+    return torch.from_numpy(np.random.default_rng(0).integers(0, 256, (3, 3, 16, 16), dtype=np.uint8))
+
+
+def test_class_token_and_mean_patch(network, site_BCHW):
+    found = site_vectors(network, site_BCHW, mean_C=MEAN, sd_C=SD, side=16, views=ViewsConfig(normalise="dataset"))
+    tokens = network((site_BCHW / 255 - MEAN[:, None, None]) / SD[:, None, None])
+    torch.testing.assert_close(found[:, :24], tokens.cls_BD, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(found[:, 24:], tokens.patch_BND.mean(dim=1), rtol=1e-5, atol=1e-5)
+    assert (found.shape, found.dtype) == ((3, 48), torch.float32)
+
+
+def test_sites_are_resized_to_the_side(network, site_BCHW):
+    flat = site_BCHW[:, :, :1, :1]  # one level a channel: the same at any size
+    large, small = flat.expand(-1, -1, 50, 50).contiguous(), flat.expand(-1, -1, 16, 16).contiguous()
+    how = {"mean_C": MEAN, "sd_C": SD, "side": 16, "views": ViewsConfig(normalise="dataset")}
+    torch.testing.assert_close(site_vectors(network, large, **how), site_vectors(network, small, **how))
+
+
+def test_mixed_precision_gives_float32_a_little_off(network, site_BCHW):
+    how = {"mean_C": MEAN, "sd_C": SD, "side": 16, "views": ViewsConfig(normalise="dataset")}
+    exact, half = (site_vectors(network, site_BCHW, **how, autocast=dtype) for dtype in (None, torch.bfloat16))
+    assert half.dtype == torch.float32
+    assert 0 < (half - exact).abs().max() < 0.1
