@@ -7,8 +7,10 @@ from collections.abc import Iterable
 from tqdm import tqdm
 
 
-def progress(items: Iterable | None = None, *, total: int | None = None, label: str, unit: str = "it") -> tqdm:
-    """Return a tqdm bar on stderr: live on a terminal, one line every 30 s elsewhere, none when KIT_QUIET is set."""
+def progress(
+    items: Iterable | None = None, *, total: int | None = None, label: str, unit: str = "it", shown: bool = True
+) -> tqdm:
+    """Return a tqdm bar on stderr: live on a terminal, one line every 30 s elsewhere; none if KIT_QUIET is set."""
     return tqdm(
         items,
         total=total,
@@ -17,5 +19,5 @@ def progress(items: Iterable | None = None, *, total: int | None = None, label: 
         file=sys.stderr,
         mininterval=0.2 if sys.stderr.isatty() else 30,
         dynamic_ncols=True,
-        disable=bool(os.environ.get("KIT_QUIET")),
+        disable=not shown or bool(os.environ.get("KIT_QUIET")),
     )

@@ -21,6 +21,12 @@ def _run_config(recipe: str, channels: str | None, settings: Iterable[str], **va
     return config
 
 
+def _say(text: str) -> None:
+    """Print; of torchrun's processes one speaks."""
+    if os.environ.get("RANK", "0") == "0":
+        click.echo(text)
+
+
 @click.command()
 @click.option("--work", type=PATH, required=True)
 @recipe_option
@@ -48,8 +54,7 @@ def train(work, recipe, channels, name, settings, seed, epochs, plates, on_bad, 
     settings = (*settings, *(f"{key}={value}" for key, value in short.items() if value is not None))
     config = _run_config(recipe, channels, settings, seed=seed, plates=words(plates, "--plates"))
     summary = run(kit.open(work), name, config, resume=resume, max_hours=max_hours)
-    if os.environ.get("RANK", "0") == "0":  # of torchrun's processes one speaks
-        click.echo(summary.text())
+    _say(summary.text())
 
 
 @click.command()
@@ -95,12 +100,15 @@ def plan(recipe, machine, gpu_memory, channels, settings, work):
 @click.option("--channels", help="As in kit train; for a published file whose run does not exist yet.")
 @click.option("--baseline", type=click.Choice(["random", "intensity"]), help="Write RUN-random or RUN-intensity instead.")
 def embed(work, runs, weights, channels, baseline):
-    """Turn every site into a feature vector with a trained backbone."""
+    """Turn every site into a feature vector with a trained backbone.
+
+    Started by torchrun, each process (and its GPU) embeds its share of the plates.
+    """
     from kit.profiles.embed import embed as run
 
     opened, names = kit.open(work), channel_names(channels) if channels is not None else ()
     for name in runs:
-        click.echo(run(opened, name, weights=weights, baseline=baseline, channels=names).text())
+        _say(run(opened, name, weights=weights, baseline=baseline, channels=names).text())
 
 
 @click.command()

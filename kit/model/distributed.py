@@ -4,6 +4,7 @@ Convention: every rank's loss is its share of the global mean, so gradients are 
 """
 
 import atexit
+import datetime
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from kit.errors import UsageError
+from kit.words import count
 
 
 class _SumWithGrad(torch.autograd.Function):
@@ -96,11 +98,15 @@ def _sum_bucket(gradients: list[Tensor]) -> None:
         gradient.copy_(piece.view_as(gradient))
 
 
-def join_group() -> Group:
+def join_group(*, patient: bool = False) -> Group:
     """Return this process's place: from the variables torchrun sets, or alone.
 
+    Args:
+        patient: the processes only wait for each other, as long as it takes; otherwise they exchange tensors at every step, and
+            one that is not heard of for torch's default time is lost.
+
     Raises:
-        UsageError: torchrun's variables are set only in part.
+        UsageError: torchrun's variables are set only in part, or for more processes than this machine has GPUs.
     """
     names = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
     present = [name for name in names if name in os.environ]
@@ -112,9 +118,13 @@ def join_group() -> Group:
     rank, world = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
     if world == 1:
         return ONE
-    if torch.cuda.is_available():
-        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    gpus, place = torch.cuda.device_count(), int(os.environ["LOCAL_RANK"])
+    if gpus and place >= gpus:
+        raise UsageError(f"torchrun started process {place + 1} on a machine with {count(gpus, 'GPU')}: --nproc-per-node {gpus}")
+    if gpus:
+        torch.cuda.set_device(place)
     if not dist.is_initialized():
-        dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+        timeout = datetime.timedelta(days=365) if patient else None
+        dist.init_process_group("nccl" if gpus and not patient else "gloo", timeout=timeout)
         atexit.register(dist.destroy_process_group)
     return Group(rank, world)

@@ -17,6 +17,7 @@ import pandas as pd
 from kit.errors import KitError, UsageError
 from kit.files import existing_file, write_whole
 from kit.profiles.runs import run_config
+from kit.profiles.share import ALONE, Share, join_share
 from kit.profiles.table import PLATE, SITE, WELL, read_facts, write_table
 from kit.progress import progress
 from kit.words import count, some
@@ -51,6 +52,8 @@ def embed(
 ) -> Embedded:
     """Write the features of every site that has all channels of the run; a plate made by the same weights is kept.
 
+    Of several processes, as torchrun starts them, each embeds its share of the plates; what it returns is of all of them.
+
     Args:
         weights: a checkpoint file to take the backbone from instead of the run's newest checkpoint, or a DINOv2 file that
             others published: then the run need not exist, and its patch filters are spread over `channels`.
@@ -64,18 +67,19 @@ def embed(
     """
     if weights is not None and baseline is not None:
         raise UsageError("--weights and --baseline exclude each other")
+    share = join_share()
     if baseline == "intensity":
-        return embed_intensity(work, run)
+        return embed_intensity(work, run, share)
     if weights is not None:
         existing_file(weights, "--weights takes a checkpoint of a run, or a published DINOv2 file")
     from kit.profiles.backbone import open_backbone  # torch is needed from here on
 
     backbone = open_backbone(work, run, weights=weights, random=baseline == "random", channels=channels)
     name = f"{run}-random" if baseline == "random" else run
-    return _write_run(work, name, backbone.channels, backbone.facts, backbone.parts, backbone.embed_sites)
+    return _write_run(work, name, backbone.channels, backbone.facts, backbone.parts, backbone.embed_sites, share)
 
 
-def embed_intensity(work: "Work", run: str) -> Embedded:
+def embed_intensity(work: "Work", run: str, share: Share = ALONE) -> Embedded:
     """Write RUN-intensity and RUN-intensity-raw from the sums that ingest kept: no pixel is read."""
     channels = run_config(work, run).channels
     facts = {"baseline": "intensity", "of_run": run, "channels": list(channels)}
@@ -95,40 +99,48 @@ def embed_intensity(work: "Work", run: str) -> Embedded:
         moments = np.stack([sums / n, np.sqrt(n * squares - sums**2) / n], axis=2)  # mean, sd of each channel
         return moments.reshape(len(sites), -1).astype(np.float32)
 
-    _write_run(work, f"{run}-intensity-raw", channels, {**facts, "of": "camera counts"}, parts, counts)
-    return _write_run(work, f"{run}-intensity", channels, {**facts, "of": "8-bit levels"}, parts, levels)
+    _write_run(work, f"{run}-intensity-raw", channels, {**facts, "of": "camera counts"}, parts, counts, share)
+    return _write_run(work, f"{run}-intensity", channels, {**facts, "of": "8-bit levels"}, parts, levels, share)
 
 
 def _write_run(
-    work: "Work", name: str, channels: tuple[str, ...], facts: dict[str, Any], parts: dict[str, list[int]], vectors: Callable
-) -> Embedded:
-    """Write the features of each plate, then features.json; `vectors(plate, sites, bar)` gives float32 [N, D]."""
+    work: "Work", name: str, channels: tuple[str, ...], facts: dict[str, Any], parts: dict[str, list[int]], vectors: Callable,
+    share: Share,
+) -> Embedded:  # fmt: skip
+    """Write the features of this process's plates, and when all plates are there, features.json.
+
+    Args:
+        vectors: `vectors(plate, sites, bar)` gives float32 [N, D].
+    """
     folder = work.run_folder(name) / "features"
     made_by = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
     sites, skipped = _complete_sites(work, channels)
+    if share.first:
+        _drop_others(folder, made_by)
+    share.meet()
+    plates = [(folder / f"{plate}.parquet", rows) for plate, rows in sites.groupby(PLATE, sort=True)]
+    lacking = [(path, rows) for path, rows in plates if not (path.is_file() and read_facts(path)["sites"] == len(rows))]
+    share.meet()  # every process has seen the same files lacking before one of them writes
+    names = tuple(f"f{index:04d}" for index in range(max(stop for _, stop in parts.values())))
+    mine = share.of(lacking)
+    label = f"embed {name}" if share.world == 1 else f"embed {name}, process 1 of {share.world}"
+    with progress(total=sum(len(rows) for _, rows in mine), label=label, unit="site", shown=share.first) as bar:
+        for path, rows in mine:
+            who = rows[[PLATE, WELL, SITE]].reset_index(drop=True)
+            about = {"schema": 1, "rows": "sites", "made_by": made_by, "sites": len(rows)}
+            write_table(who, vectors(path.stem, rows, bar), names, path, about)
+    share.meet()
+    if share.first:
+        record = {"schema": 1, "run": name, "parts": parts, "made_by": made_by, **facts, "sites_lacking_a_channel": len(skipped)}
+        write_whole(folder / "features.json", json.dumps(record, indent=1) + "\n")
+    return Embedded(name, len(sites), len(plates), parts, len(plates) - len(lacking), skipped)
+
+
+def _drop_others(folder: Path, made_by: str) -> None:
+    """Delete features of other weights, which must not mix with these, and the record, which is written last."""
     stale = [path for path in folder.glob("*.parquet") if _made_by(path) != made_by]
     for path in [*stale, folder / "features.json"]:
-        path.unlink(missing_ok=True)  # features of other weights must not mix with these
-    names = tuple(f"f{index:04d}" for index in range(max(stop for _, stop in parts.values())))
-    kept = 0
-    with progress(total=len(sites), label=f"embed {name}", unit="site") as bar:
-        for plate, rows in sites.groupby(PLATE, sort=True):
-            path = folder / f"{plate}.parquet"
-            if path.is_file() and read_facts(path)["sites"] == len(rows):
-                kept += 1
-                bar.update(len(rows))
-                continue
-            who = rows[[PLATE, WELL, SITE]].reset_index(drop=True)
-            write_table(
-                who,
-                vectors(plate, rows, bar),
-                names,
-                path,
-                {"schema": 1, "rows": "sites", "made_by": made_by, "sites": len(rows)},
-            )
-    record = {"schema": 1, "run": name, "parts": parts, "made_by": made_by, **facts, "sites_lacking_a_channel": len(skipped)}
-    write_whole(folder / "features.json", json.dumps(record, indent=1) + "\n")
-    return Embedded(name, len(sites), sites[PLATE].nunique(), parts, kept, skipped)
+        path.unlink(missing_ok=True)
 
 
 def _made_by(path: Path) -> str | None:

@@ -17,6 +17,7 @@ from tests.commands import TINY, kit_command, settings
 BIN = Path(sys.executable).parent
 TORCHRUN = [str(BIN / "torchrun"), "--standalone", "--nproc-per-node", "2", "--no-python", "--"]  # --: else --run is torchrun's
 STEPS = 40
+PLATES_THERE = " (4 plates there already)"
 TRAIN = (f"train.max_steps={STEPS}", "train.batch=8", "train.warmup_steps=4", "train.log_steps=1", "train.save_minutes=60",
          "crops.global_side=56", "crops.global_area=[0.2,0.4]", "model.position_side=56", "model.depth=2")  # fmt: skip
 
@@ -45,10 +46,14 @@ def train_words(work: Path, run: str, *flags: str) -> list[str]:
 
 
 def start(work: Path, run: str, *flags: str) -> subprocess.Popen:
+    return start_words(train_words(work, run, *flags))
+
+
+def start_words(words: list[str]) -> subprocess.Popen:
     environment = {name: value for name, value in os.environ.items() if name not in ("RANK", "WORLD_SIZE", "LOCAL_RANK")}
     environment |= {"OMP_NUM_THREADS": "1", "KIT_QUIET": "1"}
-    command = [*TORCHRUN, str(BIN / "kit"), *train_words(work, run, *flags)]
-    return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+    command = [*TORCHRUN, str(BIN / "kit"), *words]
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def losses(work: Path, run: str) -> list[tuple[int, float]]:
@@ -79,6 +84,21 @@ def test_two_processes_train_the_run_of_one(two):
     assert [step for step, _ in together] == list(range(1, STEPS + 1))
     assert [loss for _, loss in together] == pytest.approx([loss for _, loss in alone], rel=1e-3)
     assert together[-1][1] != pytest.approx(together[0][1], rel=0.01)
+
+
+def test_two_processes_embed_what_one_does(two):
+    """Four plates, two for each process; one line, and the same files."""
+    kit_command("embed", "--work", two, "--run", "one")
+    folder, alone = (two / "runs" / "one" / name for name in ("features", "alone"))
+    folder.rename(alone)
+    process = start_words(["embed", "--work", str(two), "--run", "one"])
+    said, errors = process.communicate(timeout=200)
+    assert process.returncode == 0, errors
+    assert said.splitlines() == kit_command("embed", "--work", two, "--run", "one").stdout.replace(PLATES_THERE, "").splitlines()
+    names = sorted(file.name for file in alone.iterdir())
+    assert len(names) > 3
+    assert names == sorted(file.name for file in folder.iterdir())
+    assert [(folder / name).read_bytes() for name in names] == [(alone / name).read_bytes() for name in names]
 
 
 def test_sigterm_to_torchrun_saves_and_resume_goes_on(two):
