@@ -26,8 +26,11 @@ class PlainVit(nn.Module):
         self.patches = nn.Conv2d(channels, dim, PATCH, PATCH)
         self.cls_D = nn.Parameter(torch.zeros(dim))
         self.positions_ND = nn.Parameter(torch.zeros((side // PATCH) ** 2 + 1, dim))
-        options = {"dropout": 0.0, "activation": "gelu", "batch_first": True, "norm_first": True}
-        self.blocks = nn.Sequential(*(nn.TransformerEncoderLayer(dim, heads, 4 * dim, **options) for _ in range(depth)))
+        self.blocks = nn.Sequential(*(self._block(dim, heads) for _ in range(depth)))
+
+    @staticmethod
+    def _block(dim: int, heads: int) -> nn.Module:
+        return nn.TransformerEncoderLayer(dim, heads, 4 * dim, dropout=0.0, activation="gelu", batch_first=True, norm_first=True)
 
     def forward(self, x_BCPP: Tensor) -> Tensor:
         patch_BND = self.patches(x_BCPP).flatten(2).transpose(1, 2)

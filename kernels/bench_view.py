@@ -7,10 +7,12 @@ field, blurred, enlarged bicubically.
 import importlib.util
 import math
 import os
+from collections.abc import Callable
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 from kit.kernels.blur import blur, blur_reference
 from kit.kernels.channel_jitter import channel_jitter_reference
@@ -26,14 +28,15 @@ SHOT, DARK, READ = 0.1, 0.05, 0.01
 class Job:
     """The inputs of one batch, all on the device."""
 
-    def __init__(self, B, C, side, device):
+    def __init__(self, B: int, C: int, side: int, device: str):
         draw = torch.Generator().manual_seed(0)
         self.shape = (B, C, side, side)
         self.device = device
         self.pixels = torch.randint(0, 256, self.shape, generator=draw, dtype=torch.uint8).to(device)
         self.sample_B = torch.arange(B, device=device)
         self.angle_B = (torch.rand(B, generator=draw) * 2 * torch.pi).to(device)
-        self.jitter = Jitter(*((0.6 + 0.8 * torch.rand(B, C, generator=draw)).to(device) for _ in range(2)))
+        scale, shift = ((0.6 + 0.8 * torch.rand(B, C, generator=draw)).to(device) for _ in range(2))
+        self.jitter = Jitter(scale, shift)
         on_B = torch.ones(B, dtype=torch.int32, device=device)
         self.noise = Noise(on_B, self.sample_B, (SHOT,) * C, (DARK,) * C, (READ,) * C, 1)
         self.kind_B = torch.full((B,), ELASTIC, dtype=torch.int32, device=device)
@@ -45,17 +48,16 @@ class Job:
         lattice = elastic_lattice(self.sample_B, H, W, alpha=ALPHA, sigma=SIGMA, seed=1, stream=2)
         return Warp(self.kind_B, rotation(self.angle_B, H, W), lattice, SIGMA / 2.5)
 
-    def ours(self, dtype=torch.float32, noise=True):
-        return view(self.pixels, **self._parts(noise), dtype=dtype)
+    def ours(self, dtype: torch.dtype = torch.float32, noise: bool = True) -> Tensor:
+        on = self.noise if noise else None
+        return view(self.pixels, warp=self.warp(), jitter=self.jitter, noise=on, normalise=self.normalise, dtype=dtype)
 
-    def reference(self, noise=True):
-        return view_reference(self.pixels, **self._parts(noise))
-
-    def _parts(self, noise):
-        return {"warp": self.warp(), "jitter": self.jitter, "noise": self.noise if noise else None, "normalise": self.normalise}
+    def reference(self, noise: bool = True) -> Tensor:
+        on = self.noise if noise else None
+        return view_reference(self.pixels, warp=self.warp(), jitter=self.jitter, noise=on, normalise=self.normalise)
 
 
-def eager_field(B, side, device):
+def eager_field(B: int, side: int, device: torch.device) -> Tensor:
     """A smooth random field at 1/16 of the resolution, enlarged: [B, 2, side, side], pixels."""
     step, coarse = 16, side // 16 + 20
     reach = math.ceil(4 * SIGMA / step)
@@ -67,30 +69,30 @@ def eager_field(B, side, device):
     return wide[:, 0, :side, :side].view(B, 2, side, side)
 
 
-def eager_warp(image, angle_B):
+def eager_warp(image: Tensor, angle_B: Tensor) -> Tensor:
     B, _, side, _ = image.shape
-    grid = F.affine_grid(_matrices(angle_B), image.shape, align_corners=True)
+    grid = F.affine_grid(_matrices(angle_B), list(image.shape), align_corners=True)
     grid = grid + eager_field(B, side, image.device).permute(0, 2, 3, 1) * (2 / (side - 1))
     return F.grid_sample(image, grid, mode="bilinear", padding_mode="reflection", align_corners=True)
 
 
-def _matrices(angle_B):
+def _matrices(angle_B: Tensor) -> Tensor:
     cos, sin, zero = angle_B.cos(), angle_B.sin(), torch.zeros_like(angle_B)
     return torch.stack([torch.stack([cos, -sin, zero], 1), torch.stack([sin, cos, zero], 1)], 1)
 
 
-def eager_noise(x):
+def eager_noise(x: Tensor) -> Tensor:
     x = torch.poisson(x.clamp(0, 1) / SHOT) * SHOT + DARK
     return (x + torch.randn_like(x) * READ).clamp_(0, 1)
 
 
-def eager_view(pixels, angle_B, scale_BC, shift_BC, noise: bool):
+def eager_view(pixels: Tensor, angle_B: Tensor, scale_BC: Tensor, shift_BC: Tensor, noise: bool) -> Tensor:
     x = eager_warp(pixels.float() / 255, angle_B)
     x = x * scale_BC[..., None, None] + shift_BC[..., None, None]
     return (eager_noise(x) if noise else x) * 5 - 1
 
 
-def full_kernel_warp(image, angle_B):
+def full_kernel_warp(image: Tensor, angle_B: Tensor) -> Tensor:
     """The field by one two-dimensional convolution with all 321 x 321 taps, as torchvision's ElasticTransform makes it."""
     B, _, side, _ = image.shape
     size = int(8 * SIGMA + 1)
@@ -99,11 +101,11 @@ def full_kernel_warp(image, angle_B):
     kernel = torch.outer(taps, taps)[None, None]
     noise = F.pad(torch.randn(B * 2, 1, side, side, device=image.device), [size // 2] * 4, mode="reflect")
     field = torch.cat([F.conv2d(one[None], kernel) for one in noise]).view(B, 2, side, side) * ALPHA
-    grid = F.affine_grid(_matrices(angle_B), image.shape, align_corners=True) + field.permute(0, 2, 3, 1) * (2 / (side - 1))
+    grid = F.affine_grid(_matrices(angle_B), list(image.shape), align_corners=True) + field.permute(0, 2, 3, 1) * (2 / (side - 1))
     return F.grid_sample(image, grid, mode="bilinear", padding_mode="reflection", align_corners=True)
 
 
-def opencv_view(pixels, angles, scale_BC, shift_BC):
+def opencv_view(pixels: np.ndarray, angles: np.ndarray, scale_BC: np.ndarray, shift_BC: np.ndarray) -> np.ndarray:
     """One image at a time with OpenCV: GaussianBlur for the field, remap, numpy's Poisson and normal numbers."""
     import cv2
 
@@ -125,14 +127,14 @@ def opencv_view(pixels, angles, scale_BC, shift_BC):
     return out
 
 
-def _optional(name: str, module: str, make) -> Contestant:
+def _optional(name: str, module: str, make: Callable[[], Callable[[], object]]) -> Contestant:
     if importlib.util.find_spec(module) is None:
         return Contestant(name, skip=f"{module} is not installed")
     return Contestant(name, make())
 
 
-def _kornia(job: Job):
-    def make():
+def _kornia(job: Job) -> Callable[[], Callable[[], object]]:
+    def make() -> Callable[[], object]:
         from kornia.augmentation import RandomElasticTransform
 
         op = RandomElasticTransform(kernel_size=(321, 321), sigma=(SIGMA, SIGMA), alpha=(1.0, 1.0), p=1.0)
@@ -142,8 +144,8 @@ def _kornia(job: Job):
     return make
 
 
-def _albumentations(job: Job):
-    def make():
+def _albumentations(job: Job) -> Callable[[], Callable[[], object]]:
+    def make() -> Callable[[], object]:
         import albumentations
         import cv2
 
@@ -163,7 +165,7 @@ def _compiled(job: Job, noise: bool) -> Contestant:
     return Contestant("eager torch, compiled", lambda: compiled(job.pixels, job.angle_B, *_terms(job), noise))
 
 
-def _terms(job: Job):
+def _terms(job: Job) -> tuple[Tensor, Tensor]:
     return job.jitter.scale_BC, job.jitter.shift_BC
 
 
@@ -186,8 +188,8 @@ def _whole_view(job: Job, n: int, noise: bool) -> Task:
         _compiled(job, noise),
     ]
     if noise and job.device == "cpu":
-        arrays = [t.numpy() for t in (job.pixels, job.angle_B, *_terms(job))]
-        rivals.append(_optional("OpenCV and numpy", "cv2", lambda: lambda: opencv_view(*arrays)))
+        pixels, angles, scale_BC, shift_BC = (t.numpy() for t in (job.pixels, job.angle_B, *_terms(job)))
+        rivals.append(_optional("OpenCV and numpy", "cv2", lambda: lambda: opencv_view(pixels, angles, scale_BC, shift_BC)))
     title = "x".join(map(str, job.shape)) + " view, " + ("all on" if noise else "no noise")
     width = 4 if job.device == "cpu" else 2  # bytes of an output pixel
     return Task(title, job.device, n, n * (1 + width), tuple(rivals), lambda: _largest_rounding(job, noise))
@@ -200,7 +202,7 @@ def _largest_rounding(job: Job, noise: bool) -> float:
 
 def _single_ops(job: Job, n: int) -> list[Task]:
     shape, device, image = "x".join(map(str, job.shape)), job.device, job.pixels.float() / 255
-    warp, scale, shift = job.warp(), *_terms(job)
+    warp, (scale, shift) = job.warp(), _terms(job)
     sigma_B = torch.full((len(image),), 1.5, device=device)
     solarise_B = torch.ones(len(image), dtype=torch.int32, device=device)
     jitter = (
@@ -224,12 +226,13 @@ def _single_ops(job: Job, n: int) -> list[Task]:
         Contestant("kit", lambda: blur(image, sigma_B, solarise_B)),
         Contestant("kit's reference", lambda: blur_reference(image, sigma_B, solarise_B)),
     )
-    reference = channel_jitter_reference(job.pixels, scale, shift)
+    jittered = channel_jitter_reference(job.pixels, scale, shift)
     return [
-        Task(f"{shape} channel jitter", device, n, 5 * n, jitter, lambda: largest_gap(jitter[0].run(), reference)),
+        Task(f"{shape} channel jitter", device, n, 5 * n, jitter,
+             lambda: largest_gap(channel_jitter(job.pixels, scale, shift), jittered)),
         Task(f"{shape} microscope noise", device, n, 8 * n, noise),
         Task(f"{shape} rotation and elastic warp", device, n, 5 * n, warps,
              lambda: largest_gap(elastic_warp(job.pixels, warp), elastic_warp_reference(job.pixels, warp))),
         Task(f"{shape} DINOv2 blur and solarise", device, n, 8 * n, blurs,
-             lambda: largest_gap(blurs[0].run(), blurs[1].run())),
+             lambda: largest_gap(blur(image, sigma_B, solarise_B), blur_reference(image, sigma_B, solarise_B))),
     ]  # fmt: skip

@@ -1,11 +1,21 @@
 """Brightness, then contrast, of each channel. B batch, C channels, H W pixels."""
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
 from kit.kernels.launch import require_tensor
 
 PIXELS = (torch.uint8, torch.float32)
+
+
+@dataclass(frozen=True)
+class Jitter:
+    """The jittered channel is I * scale + shift (`jitter_terms`)."""
+
+    scale_BC: Tensor  # float32
+    shift_BC: Tensor  # float32
 
 
 def jitter_terms(brightness_BC: Tensor, contrast_BC: Tensor, mean_BC: Tensor) -> tuple[Tensor, Tensor]:

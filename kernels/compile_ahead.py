@@ -71,7 +71,7 @@ def _view(on: str, source: str, out: str) -> tuple:
     return _entry(view_triton._view, "view" if noise else "noiseless view", kept, switches | dict.fromkeys(absent))
 
 
-def _entry(kernel, launch: str, types: dict, constants: dict) -> tuple:
+def _entry(kernel: triton.JITFunction, launch: str, types: dict[str, str], constants: dict[str, bool | None]) -> tuple:
     block, warps = view_triton.LAUNCH[launch]
     return kernel, types, {**constants, "BLOCK": block}, warps
 
@@ -89,15 +89,21 @@ def measure(name: str, arch: int) -> dict[str, int]:
         listing = _tool("cuobjdump", "-sass", cubin)
     opcodes = re.findall(r"^\s+/\*[0-9a-f]{4,}\*/\s+(?:@!?U?P\d+\s+)?([A-Z][A-Z0-9_.]*)", listing, re.MULTILINE)
     return {
-        "registers": int(re.search(r"REG:(\d+)", usage)[1]),
-        "stack": int(re.search(r"STACK:(\d+)", usage)[1]),
+        "registers": _count("REG", usage),
+        "stack": _count("STACK", usage),
         "local": sum(code.startswith(("LDL", "STL")) for code in opcodes),
         "shared": compiled.metadata.shared,
         "instructions": sum(code != "NOP" for code in opcodes),
     }
 
 
-def _tool(name: str, *arguments) -> str:
+def _count(name: str, usage: str) -> int:
+    found = re.search(rf"{name}:(\d+)", usage)
+    assert found, f"cuobjdump names no {name}: {usage}"
+    return int(found[1])
+
+
+def _tool(name: str, *arguments: str | Path) -> str:
     done = subprocess.run([str(TOOLS / name), *map(str, arguments)], capture_output=True, text=True, check=True)
     return done.stdout + done.stderr
 
@@ -108,7 +114,7 @@ def main() -> None:
     parser.add_argument("--only", default="", help="variants whose name contains this")
     parser.add_argument("--write", type=Path, help="write the table as JSON")
     options = parser.parse_args()
-    table = {}
+    table: dict[str, dict[str, dict[str, int]]] = {}
     for name in variants():
         if options.only in name:
             for arch in map(int, options.archs.split(",")):

@@ -13,13 +13,14 @@ blur and spline together have the variance of G_sigma. The correlation differs f
 import functools
 import math
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from kit.kernels.channel_jitter import intensity
-from kit.kernels.extension import cpu_extension
+from kit.kernels.extension import cpu_extension, loaded
 from kit.kernels.launch import choose, require, require_tensor
 from kit.kernels.philox import normal_pair, require_seed
 from kit.kernels.random_words import random_words
@@ -29,6 +30,7 @@ SIDE_MOST = 4096  # pixels: beyond it the fixed-point coordinates leave 32 bits
 SIGMA_LEAST = 2.0  # pixels: below it the lattice would be finer than the pixels
 AS_IT_IS, AFFINE, ELASTIC = 0, 1, 2  # kind of warp of an image; ELASTIC includes the affine part
 _BLUR_REACH = 4.5  # SDs at which the lattice's blur is cut off
+Places = TypeVar("Places", np.ndarray, Tensor)
 
 
 @dataclass(frozen=True)
@@ -84,13 +86,15 @@ def elastic_lattice(sample_B: Tensor, height: int, width: int, *, alpha: float, 
     require_seed(seed)
     out, taps = torch.empty(len(sample_B), 2, height, width), _taps(sigma)
     strength = len(taps), height, width, alpha, seed, stream
-    cpu_extension().elastic_lattice(
+    loaded(cpu_extension()).elastic_lattice(
         sample_B.data_ptr(), len(sample_B), taps.ctypes.data, *strength, out.data_ptr(), torch.get_num_threads()
     )
     return out
 
 
-def _lattice_reference(sample_B: Tensor, height: int, width: int, *, alpha, sigma, seed, stream) -> Tensor:
+def _lattice_reference(
+    sample_B: Tensor, height: int, width: int, *, alpha: float, sigma: float, seed: int, stream: int
+) -> Tensor:
     blur_y, blur_x = (_blur(points, sigma, sample_B.device) for points in (height, width))
     rows, columns = blur_y.shape[1], blur_x.shape[1]
     words = random_words(sample_B, -(-2 * rows * columns // 4), seed=seed, stream=stream)
@@ -110,7 +114,7 @@ def _taps(sigma: float) -> np.ndarray:
     reach = math.ceil(_BLUR_REACH * width)
     taps = np.exp(-(np.arange(-reach, reach + 1) ** 2) / (2 * width**2))
     phase = (np.arange(64) + 0.5) / 64
-    response = sum(np.outer(w, np.pad(taps, (k, 3 - k))) for k, w in enumerate(spline_weights(phase)))
+    response = np.sum([np.outer(w, np.pad(taps, (k, 3 - k))) for k, w in enumerate(spline_weights(phase))], axis=0)
     return taps * math.sqrt(1 / (2 * sigma * math.sqrt(math.pi)) / (response**2).sum(1).mean())
 
 
@@ -124,7 +128,7 @@ def _blur(points: int, sigma: float, device: torch.device) -> Tensor:
     return torch.from_numpy(matrix).to(device)
 
 
-def spline_weights(u) -> tuple:
+def spline_weights(u: Places) -> tuple[Places, Places, Places, Places]:
     """Return the four cubic B-spline weights at the fraction u of a lattice cell, 0 <= u < 1 (array or tensor)."""
     v = 1 - u
     return v * v * v * (1 / 6), u * u * (0.5 * u - 1) + 2 / 3, v * v * (0.5 * v - 1) + 2 / 3, u * u * u * (1 / 6)
@@ -142,7 +146,7 @@ def displacement(lattice_2KK: Tensor, height: int, width: int, spacing: float) -
     return field
 
 
-def _spline_rows(side: int, spacing: float, device) -> tuple[Tensor, tuple]:
+def _spline_rows(side: int, spacing: float, device: torch.device) -> tuple[Tensor, tuple[Tensor, ...]]:
     place = torch.arange(side, dtype=torch.float32, device=device) * float(np.float32(1 / spacing))
     cell = place.floor()
     return cell.long(), spline_weights(place - cell)

@@ -51,6 +51,12 @@ def _load(name: str) -> tuple[ModuleType | None, str]:
         return None, f"built, but does not load: {error}"
 
 
+def loaded(extension: ModuleType | None) -> ModuleType:
+    """Return the extension that kit.kernels.launch.choose has found ready."""
+    assert extension is not None
+    return extension
+
+
 def explain(driver: int, runtime: int, count: int, code: int, text: str) -> str:
     """Return "ready", or what the CUDA runtime's answers mean.
 

@@ -8,8 +8,12 @@ import functools
 import importlib.util
 import os
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from kit.kernels.extension import cpu_reason, cuda_reason
+
+if TYPE_CHECKING:
+    import torch
 
 BACKENDS = ("triton", "cuda", "cpp", "torch")
 
@@ -34,7 +38,7 @@ class Choice:
     reason: str
 
 
-def choose(op: str, device) -> Choice:
+def choose(op: str, device: "torch.device | str") -> Choice:
     """Return the backend that runs `op` on tensors of `device` (a torch.device or "cpu", "cuda", "cuda:1").
 
     Raises:
@@ -123,7 +127,14 @@ def require(ok: bool, argument: str, found: object, need: str) -> None:
         raise ValueError(f"{argument} is {found}: need {need}")
 
 
-def require_tensor(argument: str, tensor, *, dtypes: tuple, shape: tuple, device) -> None:
+def require_tensor(
+    argument: str,
+    tensor: "torch.Tensor",
+    *,
+    dtypes: "tuple[torch.dtype, ...]",
+    shape: tuple[int | None, ...],
+    device: "torch.device",
+) -> None:
     """Check one tensor: dtype, shape (None: any length), device, contiguity.
 
     Raises:

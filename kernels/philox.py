@@ -23,9 +23,16 @@ def stream_of(purpose: int, *, role: int = 0, channel: int = 0) -> int:
     return role << 24 | purpose << 16 | channel
 
 
-def philox(c0, c1, c2, c3, *, seed: int, rounds: int = 10) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def philox(
+    c0: Tensor | int, c1: Tensor | int, c2: Tensor | int, c3: Tensor | int, *, seed: int, rounds: int = 10
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return the four words of Philox4x32 for counters given as int64 tensors or ints that broadcast together."""
-    c0, c1, c2, c3 = torch.broadcast_tensors(*(torch.as_tensor(c, device=_device_of(c0, c1, c2, c3)) for c in (c0, c1, c2, c3)))
+    device = next((value.device for value in (c0, c1, c2, c3) if isinstance(value, Tensor)), None)
+    counter = torch.broadcast_tensors(*(torch.as_tensor(c, device=device) for c in (c0, c1, c2, c3)))
+    return _rounds(*counter, seed=seed, rounds=rounds)
+
+
+def _rounds(c0: Tensor, c1: Tensor, c2: Tensor, c3: Tensor, *, seed: int, rounds: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     key0, key1 = seed & _WORD, seed >> 32 & _WORD
     for _ in range(rounds):
         high0, low0 = _multiply(c0, _MULTIPLIERS[0])
@@ -60,7 +67,3 @@ def require_seed(seed: int) -> None:
 def _multiply(a: Tensor, b: int) -> tuple[Tensor, Tensor]:
     product = a * b  # wraps as two's complement: the low 64 bits are right
     return product >> 32 & _WORD, product & _WORD
-
-
-def _device_of(*values):
-    return next((value.device for value in values if isinstance(value, Tensor)), None)

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from kit.kernels.extension import cpu_extension
+from kit.kernels.extension import cpu_extension, loaded
 from kit.kernels.launch import choose, require, require_tensor
 from kit.kernels.philox import philox, require_seed, split_words
 
@@ -29,7 +29,7 @@ def random_words(sample_B: Tensor, count: int, *, seed: int, stream: int) -> Ten
     backend = choose("random_words", sample_B.device).backend
     if backend == "cpp":
         out = torch.empty(len(sample_B), count, 4, dtype=torch.int64)
-        cpu_extension().random_words(
+        loaded(cpu_extension()).random_words(
             sample_B.data_ptr(), len(sample_B), count, seed, stream, out.data_ptr(), torch.get_num_threads()
         )
         return out

@@ -5,8 +5,9 @@ arithmetic whose definition is csrc/common/tile.h, so that all backends give the
 """
 
 import torch
+from torch import Tensor
 
-from kit.kernels.extension import cpu_extension, cuda_extension
+from kit.kernels.extension import cpu_extension, cuda_extension, loaded
 from kit.kernels.launch import choose, require, require_tensor
 
 WEIGHT_BITS = 14
@@ -63,14 +64,23 @@ def tile(
     if backend == "cuda":
         return _tile_cuda(sites_SCHW, table_B7, side, out_BCPP)
     sums_BC = torch.empty(count, channels, dtype=torch.int64)
-    cpu_extension().tile(
+    loaded(cpu_extension()).tile(
         sites_SCHW.data_ptr(), *sites_SCHW.shape[1:], table_B7.data_ptr(), count, side,
         out_BCPP.data_ptr(), sums_BC.data_ptr(), threads or torch.get_num_threads(),
     )  # fmt: skip
     return out_BCPP, sums_BC
 
 
-def tile_reference(sites_SCHW, site_B, box_B4, flip_B, turn_B, *, side, out_BCPP=None):
+def tile_reference(
+    sites_SCHW: Tensor,
+    site_B: Tensor,
+    box_B4: Tensor,
+    flip_B: Tensor,
+    turn_B: Tensor,
+    *,
+    side: int,
+    out_BCPP: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
     """The same in plain PyTorch: it runs where nothing is compiled, and the tests hold the twins to it."""
     channels = sites_SCHW.shape[1]
     if out_BCPP is None:
@@ -105,13 +115,13 @@ def _resample(image_CHW: torch.Tensor, side: int, *, dim: int, drop_bits: int) -
     """Filter one axis of an int32 image to `side` pixels and round `drop_bits` of the fraction away."""
     pixel_PK, weight_PK = (table.to(image_CHW.device) for table in filter_weights(image_CHW.shape[dim], side))
     shape = (1, -1, 1) if dim == 1 else (1, 1, -1)
-    total = 2 ** (drop_bits - 1)
+    total = torch.tensor(2 ** (drop_bits - 1), dtype=torch.int32, device=image_CHW.device)
     for pixel_P, weight_P in zip(pixel_PK.T, weight_PK.T, strict=True):
         total = total + image_CHW.index_select(dim, pixel_P) * weight_P.int().view(shape)
     return total >> drop_bits
 
 
-def _tile_cuda(sites_SCHW, table_B7, side: int, out_BCPP):
+def _tile_cuda(sites_SCHW: Tensor, table_B7: Tensor, side: int, out_BCPP: Tensor) -> tuple[Tensor, Tensor]:
     """Launch csrc/cuda/tile.cu on the current stream; nothing here waits for the GPU."""
     count, channels = out_BCPP.shape[:2]
     longest = int(table_B7[:, 3:5].max())
@@ -122,14 +132,14 @@ def _tile_cuda(sites_SCHW, table_B7, side: int, out_BCPP):
     weights = torch.empty(count * 2 * side * stride, dtype=torch.int16, device=out_BCPP.device)
     with torch.cuda.device(out_BCPP.device):
         table = table_B7.pin_memory().to(out_BCPP.device, non_blocking=True)
-        cuda_extension().tile(
+        loaded(cuda_extension()).tile(
             sites_SCHW.data_ptr(), *sites_SCHW.shape, table.data_ptr(), count, side, stride, longest, taps.data_ptr(),
             weights.data_ptr(), out_BCPP.data_ptr(), sums_BC.data_ptr(), torch.cuda.current_stream().cuda_stream,
         )  # fmt: skip
     return out_BCPP, sums_BC
 
 
-def _check_tensors(sites_SCHW, site_B, box_B4, flip_B, turn_B, side: int) -> None:
+def _check_tensors(sites_SCHW: Tensor, site_B: Tensor, box_B4: Tensor, flip_B: Tensor, turn_B: Tensor, side: int) -> None:
     cpu, count = torch.device("cpu"), len(site_B)
     require(side >= 1, "side", side, "at least 1 pixel")
     require_tensor("sites", sites_SCHW, dtypes=(torch.uint8,), shape=(None,) * 4, device=sites_SCHW.device)
@@ -140,11 +150,11 @@ def _check_tensors(sites_SCHW, site_B, box_B4, flip_B, turn_B, side: int) -> Non
     require_tensor("turn", turn_B, dtypes=(torch.int64,), shape=(count,), device=cpu)
 
 
-def _check_values(sites_SCHW, site_B, box_B4, turn_B) -> None:
+def _check_values(sites_SCHW: Tensor, site_B: Tensor, box_B4: Tensor, turn_B: Tensor) -> None:
     sites, _, height, width = sites_SCHW.shape
     wrong_B = (site_B < 0) | (site_B >= sites)
-    require(not wrong_B.any(), "site", site_B[wrong_B].tolist(), f"0 to {sites - 1}")
-    require(not ((turn_B < 0) | (turn_B > 3)).any(), "turn", turn_B.tolist(), "0 to 3 quarter turns")
+    require(not bool(wrong_B.any()), "site", site_B[wrong_B].tolist(), f"0 to {sites - 1}")
+    require(not bool(((turn_B < 0) | (turn_B > 3)).any()), "turn", turn_B.tolist(), "0 to 3 quarter turns")
     top, left, tall, wide = box_B4.unbind(1)
     wrong_B = (top < 0) | (left < 0) | (tall < 1) | (wide < 1) | (top + tall > height) | (left + wide > width)
     require(
@@ -152,7 +162,7 @@ def _check_values(sites_SCHW, site_B, box_B4, turn_B) -> None:
     )
 
 
-def _check_source(sites_SCHW, out_BCPP) -> None:
+def _check_source(sites_SCHW: Tensor, out_BCPP: Tensor) -> None:
     if sites_SCHW.device == out_BCPP.device:
         return
     pinned = sites_SCHW.device.type == "cpu" and out_BCPP.device.type == "cuda" and sites_SCHW.is_pinned()

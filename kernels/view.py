@@ -7,34 +7,16 @@ uint8 pixels are intensities over 255.
 Jitter comes after the gather: the two commute (kit.kernels.channel_jitter). Noise is last: it arises in the camera.
 """
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
-from kit.kernels.channel_jitter import PIXELS, channel_jitter_reference, check_jitter, intensity
+from kit.kernels.channel_jitter import PIXELS, Jitter, channel_jitter_reference, check_jitter, intensity
 from kit.kernels.elastic_warp import Warp, check_warp, elastic_warp_reference
 from kit.kernels.launch import choose, require, require_tensor
 from kit.kernels.microscope_noise import Noise, add_noise_reference, check_noise
+from kit.kernels.normalise import Normalise, check_normalise, normalise_reference
 
 OUTPUTS = (torch.float32, torch.float16, torch.bfloat16)
-
-
-@dataclass(frozen=True)
-class Jitter:
-    """The jittered channel is I * scale + shift (kit.kernels.channel_jitter.jitter_terms)."""
-
-    scale_BC: Tensor  # float32
-    shift_BC: Tensor  # float32
-
-
-@dataclass(frozen=True)
-class Normalise:
-    """The last step: out = v * scale + shift with numbers of the data set, or each plane standardised by itself."""
-
-    scale: tuple[float, ...] = ()  # per channel, 1 / sd
-    shift: tuple[float, ...] = ()  # per channel, -mean / sd
-    floor: float | None = None  # not None: (v - mean) / (sd + floor), mean and sd (divided by H W) of the view's own channel
 
 
 def view(
@@ -59,18 +41,17 @@ def view(
     Sources: SSLProfiler 1, sections 3.3.2, 6.1 and 6.2.
     """
     _check(pixels_BCHW, warp, jitter, noise, normalise, dtype)
-    parts = {"warp": warp, "jitter": jitter, "noise": noise, "normalise": normalise}
     backend = choose("view", pixels_BCHW.device).backend
     if pixels_BCHW.numel() == 0:
         return torch.empty(pixels_BCHW.shape, dtype=dtype, device=pixels_BCHW.device)
     if backend == "torch":
-        return view_reference(pixels_BCHW, **parts, dtype=dtype)
+        return view_reference(pixels_BCHW, warp=warp, jitter=jitter, noise=noise, normalise=normalise, dtype=dtype)
     if backend == "triton":
         from kit.kernels.view_triton import launch_view
     else:
         from kit.kernels.view_compiled import launch_view
     with torch.cuda.device_of(pixels_BCHW):  # nothing for a CPU tensor
-        return launch_view(pixels_BCHW, **parts, dtype=dtype)
+        return launch_view(pixels_BCHW, warp=warp, jitter=jitter, noise=noise, normalise=normalise, dtype=dtype)
 
 
 def channel_jitter(pixels_BCHW: Tensor, scale_BC: Tensor, shift_BC: Tensor) -> Tensor:
@@ -109,7 +90,15 @@ def microscope_noise(pixels_BCHW: Tensor, noise: Noise) -> Tensor:
     return view(pixels_BCHW, noise=noise)
 
 
-def view_reference(pixels_BCHW, *, warp=None, jitter=None, noise=None, normalise=None, dtype=torch.float32) -> Tensor:
+def view_reference(
+    pixels_BCHW: Tensor,
+    *,
+    warp: Warp | None = None,
+    jitter: Jitter | None = None,
+    noise: Noise | None = None,
+    normalise: Normalise | None = None,
+    dtype: torch.dtype = torch.float32,
+) -> Tensor:
     """The same in plain PyTorch: the definition."""
     x = intensity(pixels_BCHW)
     if warp is not None:
@@ -121,18 +110,14 @@ def view_reference(pixels_BCHW, *, warp=None, jitter=None, noise=None, normalise
     return normalise_reference(x, normalise).to(dtype)
 
 
-def normalise_reference(x_BCHW: Tensor, normalise: Normalise | None) -> Tensor:
-    """The last step in plain PyTorch."""
-    if normalise is None:
-        return x_BCHW
-    if normalise.floor is not None:
-        sd, mean = torch.std_mean(x_BCHW.double(), dim=(2, 3), keepdim=True, correction=0)
-        return (x_BCHW - mean.float()) * (1 / (sd + normalise.floor)).float()
-    scale, shift = (torch.tensor(values, device=x_BCHW.device)[:, None, None] for values in (normalise.scale, normalise.shift))
-    return x_BCHW * scale + shift
-
-
-def _check(pixels_BCHW, warp, jitter, noise, normalise, dtype) -> None:
+def _check(
+    pixels_BCHW: Tensor,
+    warp: Warp | None,
+    jitter: Jitter | None,
+    noise: Noise | None,
+    normalise: Normalise | None,
+    dtype: torch.dtype,
+) -> None:
     device = pixels_BCHW.device
     require_tensor("pixels_BCHW", pixels_BCHW, dtypes=PIXELS, shape=(None,) * 4, device=device)
     height, width = pixels_BCHW.shape[2:]
@@ -144,9 +129,5 @@ def _check(pixels_BCHW, warp, jitter, noise, normalise, dtype) -> None:
         check_jitter(pixels_BCHW, jitter.scale_BC, jitter.shift_BC)
     if noise is not None:
         check_noise(pixels_BCHW, noise)
-    if normalise is not None and normalise.floor is None:
-        for name, values in (("scale", normalise.scale), ("shift", normalise.shift)):
-            need = f"one value for each of {pixels_BCHW.shape[1]} channels"
-            require(len(values) == pixels_BCHW.shape[1], f"normalise.{name}", f"of length {len(values)}", need)
-    if normalise is not None and normalise.floor is not None:
-        require(normalise.floor >= 0, "normalise.floor", normalise.floor, "0 or more")
+    if normalise is not None:
+        check_normalise(pixels_BCHW, normalise)

@@ -3,10 +3,16 @@
 They take raw addresses: the tensors are checked before (kit.kernels.view), and kept alive by the caller until the work is done.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
-from kit.kernels.extension import cpu_extension, cuda_extension
+from kit.kernels.channel_jitter import Jitter
+from kit.kernels.elastic_warp import Warp
+from kit.kernels.extension import cpu_extension, cuda_extension, loaded
+from kit.kernels.microscope_noise import Noise
+from kit.kernels.normalise import Normalise
 from kit.kernels.philox import NOISE, NOISE_COARSE, stream_of
 from kit.kernels.poisson import coarse_table, fine_table
 
@@ -14,26 +20,43 @@ OUT_KINDS = {torch.float32: 0, torch.float16: 1, torch.bfloat16: 2}
 CHANNELS_MOST = 64
 
 
-def launch_view(pixels_BCHW: Tensor, *, warp, jitter, noise, normalise, dtype) -> Tensor:
+def launch_view(
+    pixels_BCHW: Tensor,
+    *,
+    warp: Warp | None,
+    jitter: Jitter | None,
+    noise: Noise | None,
+    normalise: Normalise | None,
+    dtype: torch.dtype,
+) -> Tensor:
     """Return the views; arguments as kit.kernels.view.view."""
     if pixels_BCHW.shape[1] > CHANNELS_MOST:
         raise ValueError(f"pixels_BCHW has {pixels_BCHW.shape[1]} channels: the compiled view takes at most {CHANNELS_MOST}")
     on_cpu = pixels_BCHW.device.type == "cpu"
-    standardise = normalise is not None and normalise.floor is not None
-    out = torch.empty_like(pixels_BCHW, dtype=torch.float32 if on_cpu or standardise else dtype)
-    extension = cpu_extension() if on_cpu else cuda_extension()
+    floor = normalise.floor if normalise is not None else None
+    out = torch.empty_like(pixels_BCHW, dtype=torch.float32 if on_cpu or floor is not None else dtype)
+    extension = loaded(cpu_extension() if on_cpu else cuda_extension())
     args = fill_args(extension.ViewArgs(), pixels_BCHW, out, warp=warp, jitter=jitter, noise=noise, normalise=normalise)
     if on_cpu:
-        args.floor = normalise.floor if standardise else -1
+        args.floor = -1 if floor is None else floor
         args.threads = torch.get_num_threads()
         extension.view(args)
         return out.to(dtype)
     stream = torch.cuda.current_stream().cuda_stream
     extension.view(args, stream)
-    return _standardised(out, normalise.floor, dtype, stream) if standardise else out
+    return out if floor is None else _standardised(out, floor, dtype, stream)
 
 
-def fill_args(args, pixels_BCHW: Tensor, out: Tensor, *, warp, jitter, noise, normalise):
+def fill_args(
+    args: Any,
+    pixels_BCHW: Tensor,
+    out: Tensor,
+    *,
+    warp: Warp | None,
+    jitter: Jitter | None,
+    noise: Noise | None,
+    normalise: Normalise | None,
+) -> Any:
     """Return the extension's ViewArgs `args` filled in; standardisation of planes is left to the caller."""
     args.batch, args.channels, args.height, args.width = pixels_BCHW.shape
     args.pixels, args.out = pixels_BCHW.data_ptr(), out.data_ptr()
@@ -56,11 +79,11 @@ def fill_args(args, pixels_BCHW: Tensor, out: Tensor, *, warp, jitter, noise, no
 def _standardised(x_BCHW: Tensor, floor: float, dtype: torch.dtype, stream: int) -> Tensor:
     B, C, H, W = x_BCHW.shape
     out = torch.empty_like(x_BCHW, dtype=dtype)
-    cuda_extension().standardise(x_BCHW.data_ptr(), out.data_ptr(), OUT_KINDS[dtype], B * C, H * W, floor, stream)
+    loaded(cuda_extension()).standardise(x_BCHW.data_ptr(), out.data_ptr(), OUT_KINDS[dtype], B * C, H * W, floor, stream)
     return out
 
 
-def _fill_noise(args, noise, device) -> None:
+def _fill_noise(args: Any, noise: Noise, device: torch.device) -> None:
     args.noisy, args.sample, args.seed = noise.on_B.data_ptr(), noise.sample_B.data_ptr(), noise.seed
     args.fine = fine_table(device).data_ptr()
     args.coarse = coarse_table(device).data_ptr() if noise.many_photons else 0
@@ -74,8 +97,8 @@ def launch_blur(x_BCHW: Tensor, taps_B5: Tensor, solarise_B: Tensor) -> Tensor:
     out = torch.empty_like(x_BCHW)
     source = x_BCHW.data_ptr(), taps_B5.data_ptr(), solarise_B.data_ptr(), *x_BCHW.shape
     if x_BCHW.device.type == "cpu":
-        cpu_extension().blur(*source, out.data_ptr(), torch.get_num_threads())
+        loaded(cpu_extension()).blur(*source, out.data_ptr(), torch.get_num_threads())
         return out
     between = torch.empty_like(x_BCHW)
-    cuda_extension().blur(*source, between.data_ptr(), out.data_ptr(), torch.cuda.current_stream().cuda_stream)
+    loaded(cuda_extension()).blur(*source, between.data_ptr(), out.data_ptr(), torch.cuda.current_stream().cuda_stream)
     return out

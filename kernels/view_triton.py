@@ -13,7 +13,11 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from kit.kernels.channel_jitter import Jitter
 from kit.kernels.device_triton import add_noise, bilinear, noise_words, reflect, where_from
+from kit.kernels.elastic_warp import Warp
+from kit.kernels.microscope_noise import Noise
+from kit.kernels.normalise import Normalise
 from kit.kernels.philox import NOISE, NOISE_COARSE, stream_of
 from kit.kernels.poisson import coarse_table, fine_table
 
@@ -28,17 +32,23 @@ def launch_shape(kernel: str) -> tuple[int, int]:
     return (ANY_BLOCK, 4) if INTERPRETED else LAUNCH[kernel]
 
 
-def launch_view(pixels_BCHW: Tensor, *, warp, jitter, noise, normalise, dtype) -> Tensor:
+def launch_view(
+    pixels_BCHW: Tensor,
+    *,
+    warp: Warp | None,
+    jitter: Jitter | None,
+    noise: Noise | None,
+    normalise: Normalise | None,
+    dtype: torch.dtype,
+) -> Tensor:
     """Return the views; arguments as kit.kernels.view.view."""
     B, C, H, W = pixels_BCHW.shape
     device = pixels_BCHW.device
-    standardise = normalise is not None and normalise.floor is not None
-    out = torch.empty_like(pixels_BCHW, dtype=torch.float32 if standardise else dtype)
+    floor = normalise.floor if normalise is not None else None
+    out = torch.empty_like(pixels_BCHW, dtype=dtype if floor is None else torch.float32)
     lattice = warp.lattice_B2KK if warp is not None else None
     last = (
-        _constants((tuple(normalise.scale), tuple(normalise.shift)), device)
-        if normalise is not None and not standardise
-        else None
+        _constants((tuple(normalise.scale), tuple(normalise.shift)), device) if normalise is not None and floor is None else None
     )
     strength = (
         _constants((noise.rate_C, tuple(noise.shot), tuple(noise.dark), tuple(noise.read)), device) if noise is not None else None
@@ -66,7 +76,7 @@ def launch_view(pixels_BCHW: Tensor, *, warp, jitter, noise, normalise, dtype) -
         W,
         lattice.shape[2] if lattice is not None else 0,
         lattice.shape[3] if lattice is not None else 0,
-        1 / warp.spacing if lattice is not None else 0.0,
+        1 / warp.spacing if warp is not None else 0.0,
         BYTES=pixels_BCHW.dtype == torch.uint8,
         WARP=warp is not None,
         ELASTIC=lattice is not None,
@@ -78,7 +88,7 @@ def launch_view(pixels_BCHW: Tensor, *, warp, jitter, noise, normalise, dtype) -
         num_warps=warps,
         **OPTIONS,
     )
-    return _standardised(out, normalise.floor, dtype) if standardise else out
+    return out if floor is None else _standardised(out, floor, dtype)
 
 
 def _standardised(x_BCHW: Tensor, floor: float, dtype: torch.dtype) -> Tensor:
