@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["__version__", "open", "score"]
 
 
-def __getattr__(name: str):
+def __getattr__(name: str) -> object:
     if name == "open":
         from kit.images.store.work import open_work
 

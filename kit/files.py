@@ -16,7 +16,7 @@ from kit.errors import UsageError
 from kit.words import nearest
 
 
-def existing_file(path: Path, way_out: str = "") -> Path:
+def existing_file(path: Path | str, way_out: str = "") -> Path:
     """Return the path of a file that the user named.
 
     Raises:
@@ -28,7 +28,7 @@ def existing_file(path: Path, way_out: str = "") -> Path:
     raise _refused(path, "is a folder" if path.is_dir() else "is not a plain file", way_out)
 
 
-def existing_folder(path: Path, way_out: str = "") -> Path:
+def existing_folder(path: Path | str, way_out: str = "") -> Path:
     """Return the path of a folder that the user named; errors as `existing_file`."""
     path = Path(path)
     if path.is_dir():

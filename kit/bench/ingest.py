@@ -7,6 +7,7 @@ images stand in and the sizes mean little. All ratios come from one run on one m
 """
 
 import argparse
+import functools
 import os
 import shutil
 import statistics
@@ -14,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import tifffile
@@ -28,6 +30,7 @@ from kit.images.source.tiff import decoder
 from kit.images.store.codecs import CODECS, checksum, pack
 
 _FIELDS = 9  # sites a well
+Made = TypeVar("Made")
 
 
 def rows(folder: Path | None = None, *, store: bool = False) -> Iterator[Row]:
@@ -57,14 +60,18 @@ def tifffile_numpy(path: Path) -> np.ndarray:
     return ((counts.astype(np.int32) - least) * 255 // max(most - least, 1)).astype(np.uint8)
 
 
+def _kit_levels(path: Path) -> np.ndarray:
+    return read_levels(path.read_bytes())[0]
+
+
 def decoder_rows(sites: list[list[Path]]) -> Iterator[Row]:
     """Path to 8-bit array, CPU of one thread, warm file cache, mean over the images of two sites."""
     paths = [path for site in sites[:2] for path in site]
     ours, theirs = [], []
     for path in paths:
         np.testing.assert_array_equal(read_levels(path.read_bytes())[0], tifffile_numpy(path))
-        ours.append(cpu_seconds(lambda path=path: read_levels(path.read_bytes())))
-        theirs.append(cpu_seconds(lambda path=path: tifffile_numpy(path)))
+        ours.append(cpu_seconds(functools.partial(_kit_levels, path)))
+        theirs.append(cpu_seconds(functools.partial(tifffile_numpy, path)))
     name, reason = decoder()
     yield Row("tifffile + numpy, LZW path to 8 bit", statistics.mean(theirs) * 1e3, "ms/image")
     ratio = sum(theirs) / sum(ours)
@@ -107,17 +114,17 @@ def part_costs(paths: list[Path]) -> dict[str, float]:
     reader, codec = Reader(), CODECS["zstd"]
     costs = dict.fromkeys(("read", "decode and scale", "encode", "checksum"), 0.0)
 
-    def timed(name: str, action: Callable[[], object]):
+    def timed(name: str, action: Callable[[], Made]) -> Made:
         started = time.thread_time()
         result = action()
         costs[name] += time.thread_time() - started
         return result
 
     for path in paths:
-        data = timed("read", lambda path=path: reader(ImageFile(str(path))))
-        levels, _, _ = timed("decode and scale", lambda data=data: read_levels(data))
-        timed("encode", lambda levels=levels: pack(levels, codec))
-        timed("checksum", lambda levels=levels: checksum(levels))
+        data = timed("read", functools.partial(reader, ImageFile(str(path))))
+        levels, _, _ = timed("decode and scale", functools.partial(read_levels, data))
+        timed("encode", functools.partial(pack, levels, codec))
+        timed("checksum", functools.partial(checksum, levels))
     return {name: seconds / len(paths) for name, seconds in costs.items()}
 
 

@@ -10,7 +10,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +22,7 @@ from torch.utils.data import DataLoader, Dataset
 from kit.config import CHANNELS, CropsConfig
 from kit.images.crops.boxes import draw_crops
 from kit.images.crops.groups import V1, V2, W
-from kit.images.crops.loader import Crops
+from kit.images.crops.loader import CropBatch, Crops
 from kit.images.crops.sampling import WHO, Sampling, sites_to_draw
 from kit.images.ingest.plan import IngestPlan
 from kit.images.ingest.run import ingest
@@ -34,6 +34,8 @@ CONFIG = CropsConfig(global_side=518)
 STAINS = CHANNELS[:5]
 THREADS = 2
 ROUNDS, BATCHES = 3, 9
+
+Who = tuple[str, str, int]  # plate, well, site
 
 
 def write_plate(folder: Path) -> None:
@@ -59,7 +61,7 @@ def _image(rng: np.random.Generator) -> np.ndarray:
 class Samples(Dataset):
     """Sites and boxes drawn in advance, read by `read(who)` and cropped by torch, as a DataLoader's workers do."""
 
-    def __init__(self, work: Work, read: Callable[[tuple], np.ndarray], batches: int):
+    def __init__(self, work: Work, read: Callable[[Who], np.ndarray], batches: int):
         sampling = Sampling(sites_to_draw(work, CONFIG, STAINS), CONFIG, batch=WELLS, seed=0)
         who = list(sampling.sites[WHO].itertuples(index=False, name=None))
         self.read, self.items = read, []
@@ -77,17 +79,17 @@ class Samples(Dataset):
         return [torch_crop(sites[i], box) for i, box in zip((0, 0, 1), boxes, strict=True)]
 
 
-def torch_crop(site_CHW: torch.Tensor, box) -> torch.Tensor:
+def torch_crop(site_CHW: torch.Tensor, box: Iterable[int]) -> torch.Tensor:
     """Crop and resize with torch, channels as a batch: of its layouts the fastest here for five channels of uint8."""
     top, left, height, width = (int(value) for value in box)
     crop = site_CHW[:, None, top : top + height, left : left + width]
     return F.interpolate(crop, (CONFIG.global_side, CONFIG.global_side), mode="bilinear", antialias=True)[:, 0]
 
 
-def read_tiffs(folder: Path) -> Callable[[tuple], np.ndarray]:
+def read_tiffs(folder: Path) -> Callable[[Who], np.ndarray]:
     """Return a reader of one site from its TIFFs: decode, then min-max to 8 bits."""
 
-    def read(who: tuple) -> np.ndarray:
+    def read(who: Who) -> np.ndarray:
         _, well, site = who
         name = f"r01c{int(well[1:]):02d}f{site:02d}p01-ch{{}}sk1fk1fl1.tiff"
         (images,) = folder.glob(f"{PLATE}__*/Images")
@@ -97,19 +99,19 @@ def read_tiffs(folder: Path) -> Callable[[tuple], np.ndarray]:
     return read
 
 
-def kit_batches(work: Work) -> Iterator:
+def kit_batches(work: Work) -> Generator[CropBatch, None, None]:
     with Crops(work, CONFIG, channels=STAINS, batch=WELLS, seed=0, threads=THREADS) as crops:
         for epoch in range(10_000):
             yield from crops.epoch(epoch)
 
 
-def torch_batches(samples: Samples) -> Iterator:
+def torch_batches(samples: Samples) -> Generator[list[torch.Tensor], None, None]:
     loader = DataLoader(samples, batch_size=WELLS, num_workers=THREADS, persistent_workers=True, prefetch_factor=2)
     while True:
         yield from loader
 
 
-def race(batches: Iterator) -> tuple[float, float]:
+def race(batches: Iterator[object]) -> tuple[float, float]:
     """Return crops a second and CPU milliseconds a crop over BATCHES batches, the workers already running."""
     for _ in range(3):
         next(batches)
@@ -134,13 +136,16 @@ def race_loaders(folder: Path) -> list[str]:
     write_plate(folder / "plates")
     ingest(IngestPlan(folder / "plates", folder / "work"))
     work = open_work(folder / "work")
-    read_store = lambda who: work.read_site(*who, channels=STAINS)  # noqa: E731
-    contenders = {
+
+    def read_store(who: Who) -> np.ndarray:
+        return work.read_site(*who, STAINS)
+
+    contenders: dict[str, Callable[[], Generator[object, None, None]]] = {
         "kit": lambda: kit_batches(work),
         "(a) DataLoader, tifffile, torch": lambda: torch_batches(Samples(work, read_tiffs(folder / "plates"), BATCHES + 3)),
         "(b) DataLoader, store by numpy, torch": lambda: torch_batches(Samples(work, read_store, BATCHES + 3)),
     }
-    rates = {name: [] for name in contenders}
+    rates: dict[str, list[tuple[float, float]]] = {name: [] for name in contenders}
     for _ in range(ROUNDS):
         for name, start in contenders.items():
             batches = start()
@@ -164,24 +169,24 @@ def race_tile(side: int, area: tuple[float, float]) -> list[str]:
     site = torch.arange(64) % 16
     boxes = [(sites[i], *b) for i, b in zip(site.tolist(), box.tolist(), strict=True)]
 
-    def whole(s, y, x, h, w):
+    def whole(s: torch.Tensor, y: int, x: int, h: int, w: int) -> torch.Tensor:
         return F.interpolate(s[None, :, y : y + h, x : x + w], (side, side), mode="bilinear", antialias=True)
 
-    def last(s, y, x, h, w):
+    def last(s: torch.Tensor, y: int, x: int, h: int, w: int) -> torch.Tensor:
         crop = s[None, :, y : y + h, x : x + w].contiguous(memory_format=torch.channels_last)
         return F.interpolate(crop, (side, side), mode="bilinear", antialias=True)
 
-    def apart(s, y, x, h, w):
+    def apart(s: torch.Tensor, y: int, x: int, h: int, w: int) -> torch.Tensor:
         return F.interpolate(s[:, None, y : y + h, x : x + w], (side, side), mode="bilinear", antialias=True)
 
-    contenders = {
+    contenders: dict[str, Callable[[], object]] = {
         "kit, mirrored and turned": lambda: tile(sites, site, box, flip, turn, side=side),
         "kit": lambda: tile(sites, site, box, side=side),
         "torch, [1, C, h, w]": lambda: [whole(*b) for b in boxes],
         "torch, channels last": lambda: [last(*b) for b in boxes],
         "torch, [C, 1, h, w]": lambda: [apart(*b) for b in boxes],
     }
-    times = {name: [] for name in contenders}
+    times: dict[str, list[float]] = {name: [] for name in contenders}
     for _ in range(5):
         for name, run in contenders.items():
             start = time.perf_counter()

@@ -4,9 +4,10 @@ Times are of one process's CPU, so that they mean the same on a busy machine; fi
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import imagecodecs
 import numpy as np
@@ -17,12 +18,24 @@ from kit.bench.plates import Row
 from kit.images.ingest.image import read_levels
 from kit.images.ingest.plan import IngestPlan
 from kit.images.ingest.run import ingest
-from kit.images.store.codecs import CODECS, pack, unpack_into
+from kit.images.store.codecs import CODECS, Codec, pack, unpack_into
 from kit.images.store.work import Work, open_work
 
 CHANNELS = 5  # of a site that are read
 CROP = 518  # pixels
+SIDE = 1080  # pixels of an image
 FULL_PLATE = 384 * 9  # sites
+_WINDOW = slice(300, 300 + CROP), slice(200, 200 + CROP)
+_WHOLE_WELL = (1, 1, 8, SIDE, SIDE)
+LAYOUTS = {  # chunk, shard and codec of other layouts
+    "shard a well, chunk a site": (_WHOLE_WELL, _WHOLE_WELL, ZstdCodec(level=3)),
+    "shard a well, chunk a 270 px tile": ((1, 1, 1, 270, 270), _WHOLE_WELL, ZstdCodec(level=3)),
+    "no shards, chunk an image": ((1, 1, 1, SIDE, SIDE), None, ZstdCodec(level=3)),
+    "shard a well, blosc bitshuffle": ((1, 1, 1, SIDE, SIDE), _WHOLE_WELL, BloscCodec(cname="zstd", shuffle="bitshuffle")),
+}
+
+Item = TypeVar("Item")
+Trial = tuple[Callable[[np.ndarray], bytes | bytearray], Callable[[bytes], object]]  # encode, decode
 
 
 @dataclass(frozen=True)
@@ -46,50 +59,59 @@ def store_rows(sites: list[list[Path]], scratch: Path) -> Iterator[Row]:
     for rival in rivals(pixels, work, scratch):
         for number, site in enumerate(pixels[:2]):
             np.testing.assert_array_equal(rival.read(number), site[:CHANNELS])
-            np.testing.assert_array_equal(rival.crop(number), site[:CHANNELS, 300 : 300 + CROP, 200 : 200 + CROP])
+            np.testing.assert_array_equal(rival.crop(number), site[:CHANNELS, *_WINDOW])
         yield Row(f"{rival.name}: stored", rival.bytes_per_site / 1e6, "MB/site", f"{rival.files} files a plate")
         for what, action in ((f"{CHANNELS} channels", rival.read), (f"a {CROP} px crop of them", rival.crop)):
-            yield Row(
-                f"{rival.name}: {what}", cpu_ms(lambda action=action: [action(n) for n in range(len(pixels))]) / len(pixels), "ms"
-            )
+            yield Row(f"{rival.name}: {what}", _cpu_ms_of_all(action, range(len(pixels))) / len(pixels), "ms")
 
 
 def codec_rows(pixels: list[np.ndarray], lzw: float) -> Iterator[Row]:
     """Yield bytes, encode and decode time of a site's eight images per codec; those of the store first."""
-    out = np.empty((1080, 1080), np.uint8)
-    trials = {
-        name: (lambda image, c=codec: pack(image, c), lambda data, c=codec: unpack_into(out, data, c))
-        for name, codec in CODECS.items()
-    }
-    size = 1080 * 1080
-    for level in (1, 6, 9, 15):
-        trials[f"(zstd level {level})"] = (
-            lambda image, level=level: imagecodecs.zstd_encode(image.ravel(), level=level),
-            lambda data: imagecodecs.zstd_decode(data, out=size),
-        )
-    trials["(blosc, bitshuffle, zstd)"] = (
-        lambda image: imagecodecs.blosc_encode(
-            image.ravel(), level=5, compressor="zstd", shuffle="bit", typesize=1, numthreads=1
-        ),
-        lambda data: imagecodecs.blosc_decode(data, numthreads=1),
-    )
-    trials["(HTJ2K)"] = (lambda image: imagecodecs.htj2k_encode(image, reversible=True), imagecodecs.htj2k_decode)
-    trials["(deflate)"] = (
-        lambda image: imagecodecs.deflate_encode(image.ravel(), level=6),
-        lambda data: imagecodecs.deflate_decode(data, out=size),
-    )
-    for effort in (1, 2):
-        trials[f"(JPEG XL effort {effort})"] = (
-            lambda image, effort=effort: imagecodecs.jpegxl_encode(image, lossless=True, effort=effort, numthreads=1),
-            lambda data: imagecodecs.jpegxl_decode(data, numthreads=1),
-        )
-    for name, (encode, decode) in trials.items():
+    for name, (encode, decode) in codec_trials().items():
         packed = [[bytes(encode(np.ascontiguousarray(image))) for image in site] for site in pixels]
         stored = sum(len(data) for site in packed for data in site) / len(pixels)
         yield Row(f"codec {name}: stored", stored / 1e6, "MB/site", f"1/{lzw / stored:.2f} of LZW")
-        images = [np.ascontiguousarray(image) for image in pixels[0]]
-        yield Row(f"codec {name}: encode", cpu_ms(lambda e=encode, i=images: [e(image) for image in i], 2), "ms/site")
-        yield Row(f"codec {name}: decode", cpu_ms(lambda d=decode, p=packed[0]: [d(data) for data in p], 3), "ms/site")
+        yield Row(f"codec {name}: encode", _cpu_ms_of_all(encode, map(np.ascontiguousarray, pixels[0]), 2), "ms/site")
+        yield Row(f"codec {name}: decode", _cpu_ms_of_all(decode, packed[0], 3), "ms/site")
+
+
+def codec_trials() -> dict[str, Trial]:
+    """Return the store's codecs, then others."""
+    out = np.empty((SIDE, SIDE), np.uint8)
+    return {
+        **{name: _of_store(codec, out) for name, codec in CODECS.items()},
+        **{f"(zstd level {level})": _zstd(level) for level in (1, 6, 9, 15)},
+        "(blosc, bitshuffle, zstd)": (
+            lambda image: imagecodecs.blosc_encode(
+                image.ravel(), level=5, compressor="zstd", shuffle="bit", typesize=1, numthreads=1
+            ),
+            lambda data: imagecodecs.blosc_decode(data, numthreads=1),
+        ),
+        "(HTJ2K)": (lambda image: imagecodecs.htj2k_encode(image, reversible=True), imagecodecs.htj2k_decode),
+        "(deflate)": (
+            lambda image: imagecodecs.deflate_encode(image.ravel(), level=6),
+            lambda data: imagecodecs.deflate_decode(data, out=SIDE * SIDE),
+        ),
+        **{f"(JPEG XL effort {effort})": _jpeg_xl(effort) for effort in (1, 2)},
+    }
+
+
+def _of_store(codec: Codec, out: np.ndarray) -> Trial:
+    return lambda image: pack(image, codec), lambda data: unpack_into(out, data, codec)
+
+
+def _zstd(level: int) -> Trial:
+    return (
+        lambda image: imagecodecs.zstd_encode(image.ravel(), level=level),
+        lambda data: imagecodecs.zstd_decode(data, out=SIDE * SIDE),
+    )
+
+
+def _jpeg_xl(effort: int) -> Trial:
+    return (
+        lambda image: imagecodecs.jpegxl_encode(image, lossless=True, effort=effort, numthreads=1),
+        lambda data: imagecodecs.jpegxl_decode(data, numthreads=1),
+    )
 
 
 def rivals(pixels: list[np.ndarray], work: Work, scratch: Path) -> Iterator[Rival]:
@@ -98,54 +120,46 @@ def rivals(pixels: list[np.ndarray], work: Work, scratch: Path) -> Iterator[Riva
     names = work.channels[:CHANNELS]
     folder = work.path / "plates" / f"{plate}.zarr"
     stored = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / len(pixels)
-    window = slice(300, 300 + CROP), slice(200, 200 + CROP)
-    read = {number: (lambda n=number: work.read_site(plate, wells[n], 1, names)) for number in range(len(wells))}
     yield Rival(
-        "shard a well, chunk an image (the store, by kit)", stored, 386, lambda n: read[n](), lambda n: read[n]()[:, *window]
+        "shard a well, chunk an image (the store, by kit)",
+        stored,
+        386,
+        lambda n: work.read_site(plate, wells[n], 1, names),
+        lambda n: work.read_site(plate, wells[n], 1, names)[:, *_WINDOW],
     )
-    array = zarr.open(folder, mode="r")["pixels"]
-    yield Rival(
-        "the same by zarr-python", stored, 386, lambda n: array[n, 0, :CHANNELS], lambda n: array[n, 0, :CHANNELS, *window]
-    )
-    layouts = {
-        "shard a well, chunk a site": {"chunks": (1, 1, 8, 1080, 1080), "shards": (1, 1, 8, 1080, 1080)},
-        "shard a well, chunk a 270 px tile": {"chunks": (1, 1, 1, 270, 270), "shards": (1, 1, 8, 1080, 1080)},
-        "no shards, chunk an image": {"chunks": (1, 1, 1, 1080, 1080)},
-        "shard a well, blosc bitshuffle": {
-            "chunks": (1, 1, 1, 1080, 1080),
-            "shards": (1, 1, 8, 1080, 1080),
-            "compressors": BloscCodec(cname="zstd", shuffle="bitshuffle"),
-        },
-    }
-    for name, layout in layouts.items():
+    yield _by_zarr("the same by zarr-python", stored, 386, zarr.open_array(folder / "pixels", mode="r"))
+    for name, (chunk, shard, codec) in LAYOUTS.items():
         path = scratch / name.replace(" ", "-")
         made = zarr.create_array(
-            path, shape=(len(pixels), 1, 8, 1080, 1080), dtype="u1", **{"compressors": ZstdCodec(level=3), **layout}
+            path, shape=(len(pixels), 1, 8, SIDE, SIDE), dtype="u1", chunks=chunk, shards=shard, compressors=codec
         )
         made[:] = np.stack(pixels)[:, None]
         files = [file for file in path.rglob("*") if file.is_file()]
         size = sum(file.stat().st_size for file in files) / len(pixels)
-        count = 385 if "shards" in layout else FULL_PLATE * 8 + 1
-        yield Rival(
-            f"{name} (zarr-python)",
-            size,
-            count,
-            lambda n, a=made: a[n, 0, :CHANNELS],
-            lambda n, a=made: a[n, 0, :CHANNELS, *window],
-        )
-    raw = np.lib.format.open_memmap(scratch / "raw.npy", "w+", np.uint8, (len(pixels), 8, 1080, 1080))
+        yield _by_zarr(f"{name} (zarr-python)", size, 385 if shard else FULL_PLATE * 8 + 1, made)
+    raw = np.lib.format.open_memmap(scratch / "raw.npy", "w+", np.uint8, (len(pixels), 8, SIDE, SIDE))
     raw[:] = pixels
     yield Rival(
         "uncompressed .npy, mapped",
-        8 * 1080 * 1080,
+        8 * SIDE * SIDE,
         1,
         lambda n: raw[n, :CHANNELS].copy(),
-        lambda n: raw[n, :CHANNELS, *window].copy(),
+        lambda n: raw[n, :CHANNELS, *_WINDOW].copy(),
     )
-    yield from _tensorstore(folder, stored, window)
+    yield from _tensorstore(folder, stored)
 
 
-def _tensorstore(folder: Path, stored: float, window) -> Iterator[Rival]:
+def _by_zarr(name: str, size: float, files: int, array: zarr.Array) -> Rival:
+    return Rival(
+        name,
+        size,
+        files,
+        lambda n: np.asarray(array[n, 0, :CHANNELS]),
+        lambda n: np.asarray(array[n, 0, :CHANNELS, *_WINDOW]),
+    )
+
+
+def _tensorstore(folder: Path, stored: float) -> Iterator[Rival]:
     """Yield the store as TensorStore reads it, where that is installed."""
     try:
         import tensorstore
@@ -158,7 +172,7 @@ def _tensorstore(folder: Path, stored: float, window) -> Iterator[Rival]:
         stored,
         386,
         lambda n: array[n, 0, :CHANNELS].read().result(),
-        lambda n: array[n, 0, :CHANNELS, *window].read().result(),
+        lambda n: array[n, 0, :CHANNELS, *_WINDOW].read().result(),
     )
 
 
@@ -170,6 +184,11 @@ def cpu_ms(action: Callable[[], object], repeats: int = 4) -> float:
         action()
         times.append(time.process_time() - started)
     return min(times) * 1e3
+
+
+def _cpu_ms_of_all(action: Callable[[Item], object], items: Iterable[Item], repeats: int = 4) -> float:
+    items = list(items)
+    return cpu_ms(lambda: [action(item) for item in items], repeats)
 
 
 def _ingest(sites: list[list[Path]], scratch: Path) -> Work:

@@ -20,6 +20,7 @@ from kit.model.clock import Clock
 from kit.model.cost import step_flops
 from kit.model.dino import seeded_network
 from kit.model.draws import draw_step
+from kit.model.heads import Head
 from kit.model.optim import set_values
 from kit.model.precision import precision
 from kit.model.step import Learner, learn, make_learner
@@ -122,7 +123,7 @@ def plain_step(learner: Learner, views: dict[str, Tensor], step: int, clock: Clo
     return float(loss.detach())
 
 
-def logits(head, x: Tensor) -> Tensor:
+def logits(head: Head, x: Tensor) -> Tensor:
     return head(x) @ head.last_layer().T
 
 

@@ -83,7 +83,14 @@ def from_frame(
     return _finish(features_MF, who, tuple(names), source, ids, uses_well_position)
 
 
-def _finish(features_MF, who: pd.DataFrame, names, source: str, ids: pd.DataFrame | None, uses_well_position) -> Features:
+def _finish(
+    features_MF: np.ndarray,
+    who: pd.DataFrame,
+    names: tuple[str, ...],
+    source: str,
+    ids: pd.DataFrame | None,
+    uses_well_position: bool | None,
+) -> Features:
     """Check finiteness and that each well stands once; take the rows of `ids`."""
     for start in range(0, features_MF.shape[1], _CHUNK):
         bad = np.argwhere(~np.isfinite(features_MF[:, start : start + _CHUNK]))

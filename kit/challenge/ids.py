@@ -1,6 +1,7 @@
 """The challenge's ID table: which plate and well each ID stands for."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -66,7 +67,7 @@ def _column(table: pd.DataFrame, path: Path, role: str, named: str | None, *, re
         if named not in table:
             raise UsageError(f"--{role}-column {named}: {path} has no such column; it has {some(list(table.columns))}")
         return named
-    found = [name for name in table if re.sub(r"[^a-z]", "", name.lower().removeprefix("metadata_")) in _GUESSES[role]]
+    found = [name for name in map(str, table) if re.sub(r"[^a-z]", "", name.lower().removeprefix("metadata_")) in _GUESSES[role]]
     if len(found) == 1 or (not found and not required):
         return found[0] if found else None
     flag = f"; name it with --{role}-column" if role in ("id", "plate", "well") else ""
@@ -89,7 +90,7 @@ def _well_of_pair(row: str, column: str) -> str:
     return normalise_well(row + column) if row.strip().isalpha() else well_name(int(row), int(column))
 
 
-def _checked(convert, path: Path, row: int, *value) -> str:
+def _checked(convert: Callable[..., str], path: Path, row: int, *value: str) -> str:
     try:
         return convert(*value)
     except (ValueError, TypeError, AttributeError) as error:

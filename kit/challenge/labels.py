@@ -12,7 +12,7 @@ from kit.profiles.table import PLATE, WELL
 LABELS = {"broad_sample": "Metadata_broad_sample", "pert_iname": "Metadata_pert_iname", "inchikey": "Metadata_InChIKey"}
 
 
-def label_wells(who: pd.DataFrame, metadata: Path | Metadata | pd.DataFrame, label: str) -> pd.DataFrame:
+def label_wells(who: pd.DataFrame, metadata: Path | str | Metadata | pd.DataFrame, label: str) -> pd.DataFrame:
     """Return Metadata_Plate, Metadata_Well, line, label and is_control, row for row with `who`.
 
     Args:
@@ -41,8 +41,8 @@ def label_wells(who: pd.DataFrame, metadata: Path | Metadata | pd.DataFrame, lab
     return found
 
 
-def _known_wells(who: pd.DataFrame, metadata: Path | Metadata) -> pd.DataFrame:
-    tables = metadata if isinstance(metadata, Metadata) else read_metadata(metadata)
+def _known_wells(who: pd.DataFrame, metadata: Path | str | Metadata) -> pd.DataFrame:
+    tables = metadata if isinstance(metadata, Metadata) else read_metadata(Path(metadata))
     return pd.concat([tables.wells(plate) for plate in sorted(who[PLATE].unique())], ignore_index=True)
 
 

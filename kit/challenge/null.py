@@ -20,7 +20,12 @@ def noise_like(profiles: Profiles, seed: int) -> Profiles:
 
 
 def align_beside_noise(
-    profiles: Profiles, metadata: Path | Metadata, aligns: Sequence[float | None] = (None, 0.9, 0.7), *, seed: int = 0, **rules
+    profiles: Profiles,
+    metadata: Path | Metadata,
+    aligns: Sequence[float | None] = (None, 0.9, 0.7),
+    *,
+    seed: int = 0,
+    **rules: Any,
 ) -> dict[str, dict[str, Any]]:
     """Return the scores of profiles and of noise in their place, at each `--align`: {"features, align off": score ...}.
 

@@ -39,7 +39,7 @@ def report(work: "Work", out: Path) -> Path:
         made=[batch for batch in batches if batch.startswith("MADE_")],
         scores=[(name, _score_rows(scores)) for name, scores in _read_scores([work.path, Path(out).parent])],
         directions=_NAMES,
-        plates=[_plate_row(plate, rows, work.channels) for plate, rows in sites.groupby(PLATE, sort=True)],
+        plates=[_plate_row(str(plate), rows, work.channels) for plate, rows in sites.groupby(PLATE, sort=True)],
         runs=[_run_row(folder) for folder in sorted((work.path / "runs").glob("*")) if folder.is_dir()],
         heat_map=_heat_maps(sites, f"{channel}_mean") if channel else None,
         heat_channel=channel,

@@ -15,7 +15,7 @@ import pandas as pd
 import polars as pl
 
 from kit.challenge.features import Features, from_frame, from_profiles, read_features
-from kit.challenge.folds import DIRECTIONS, LINES, count_folds, make_splits, why_not
+from kit.challenge.folds import DIRECTIONS, LINES, Split, count_folds, make_splits, why_not
 from kit.challenge.ids import read_ids
 from kit.challenge.labels import label_wells
 from kit.challenge.score_text import scores_text
@@ -58,7 +58,7 @@ def score(
 
 
 def score_files(
-    files: Sequence[Path], metadata: Path, *, ids: Path | None = None, label: str = "broad_sample", **rules
+    files: Sequence[Path], metadata: Path, *, ids: Path | None = None, label: str = "broad_sample", **rules: Any
 ) -> dict[str, Any]:
     """Return what score.json holds: one object for one file, else {"schema": 1, "files": {path: object}}."""
     tables = read_metadata(metadata)
@@ -82,7 +82,7 @@ class Rules:
     folds: int = 5
     seeds: int = 1
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name, least in (("k", 1), ("folds", 2), ("seeds", 1)):
             if getattr(self, name) < least:
                 raise UsageError(f"--{name} {getattr(self, name)}: need at least {least}")
@@ -92,7 +92,7 @@ class Rules:
                 raise UsageError(f"--{name} {getattr(self, name)}: need {' or '.join(values)}")
 
 
-def _features(source, ids: pd.DataFrame | None) -> Features:
+def _features(source: Path | str | pd.DataFrame | Profiles, ids: pd.DataFrame | None) -> Features:
     if isinstance(source, Profiles):
         return from_profiles(source, ids)
     if isinstance(source, pd.DataFrame):
@@ -100,7 +100,9 @@ def _features(source, ids: pd.DataFrame | None) -> Features:
     return read_features(Path(source), ids)
 
 
-def _score_features(features: Features, metadata: Path | Metadata | pd.DataFrame, label: str, rules: Rules) -> dict[str, Any]:
+def _score_features(
+    features: Features, metadata: Path | str | Metadata | pd.DataFrame, label: str, rules: Rules
+) -> dict[str, Any]:
     if label not in ("broad_sample", "pert_iname", "inchikey"):
         raise UsageError(f"--label {label}: need broad_sample, pert_iname or inchikey")
     wells = label_wells(features.who, metadata, label)
@@ -124,7 +126,15 @@ def _score_features(features: Features, metadata: Path | Metadata | pd.DataFrame
     return _summary(directions, len(classes), label, rules, features, wells, scored)
 
 
-def _score_direction(distance_MM, label_M, plates, lines, direction, n_folds: int, rules: Rules) -> dict[str, Any]:
+def _score_direction(
+    distance_MM: np.ndarray,
+    label_M: np.ndarray,
+    plates: np.ndarray,
+    lines: np.ndarray,
+    direction: tuple[str, str],
+    n_folds: int,
+    rules: Rules,
+) -> dict[str, Any]:
     per_seed, n_test = [], 0
     for seed in range(rules.seeds):
         splits = make_splits(plates, lines, direction, n_folds, seed, rules.cross)
@@ -145,13 +155,19 @@ def _score_direction(distance_MM, label_M, plates, lines, direction, n_folds: in
     }
 
 
-def _accuracy(distance_MM: np.ndarray, label_M: np.ndarray, split, rules: Rules) -> float:
+def _accuracy(distance_MM: np.ndarray, label_M: np.ndarray, split: Split, rules: Rules) -> float:
     neighbours_Qk = nearest(distance_MM[np.ix_(split.test, split.train)], rules.k)
     return float((vote(label_M[split.train][neighbours_Qk], rules.ties) == label_M[split.test]).mean())
 
 
 def _summary(
-    directions, n_classes: int, label: str, rules: Rules, features: Features, wells: pd.DataFrame, scored
+    directions: dict[str, dict[str, Any]],
+    n_classes: int,
+    label: str,
+    rules: Rules,
+    features: Features,
+    wells: pd.DataFrame,
+    scored: pd.DataFrame,
 ) -> dict[str, Any]:
     done = [name for name, result in directions.items() if result["accuracy"] is not None]
     return {

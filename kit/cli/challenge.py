@@ -1,6 +1,8 @@
 """The verbs of kit.challenge: export, check, score, report, submit, submissions."""
 
 import sys
+from pathlib import Path
+from typing import Any
 
 import click
 
@@ -16,7 +18,7 @@ from kit.errors import UsageError
 @click.option("--id-column")
 @click.option("--plate-column")
 @click.option("--well-column")
-def export(profiles, ids, out, **columns):
+def export(profiles: Path, ids: Path, out: Path, **columns: str | None) -> None:
     """Write the challenge CSV: every ID once, in the order of --ids."""
     from kit.challenge.export import export as run
 
@@ -26,7 +28,7 @@ def export(profiles, ids, out, **columns):
 @click.command()
 @click.argument("submission", type=PATH)
 @click.option("--ids", type=PATH, required=True)
-def check(submission, ids):
+def check(submission: Path, ids: Path) -> None:
     """Check a challenge CSV against the ID table."""
     from kit.challenge.check import check as run
 
@@ -45,7 +47,7 @@ def check(submission, ids):
 @click.option("--folds", default=5, show_default=True)
 @click.option("--seeds", default=1, show_default=True, help="Number of ways to deal plates into folds.")
 @click.option("--json", "json_path", type=OUT_FILE, help="Write score.json here.")
-def score(files, metadata, ids, json_path, **options):
+def score(files: tuple[Path, ...], metadata: Path, ids: Path | None, json_path: Path | None, **options: Any) -> None:
     """Score features by k-NN within and across cell lines, folds by plate."""
     from kit.challenge.score import score_files, scores_text, write_scores
 
@@ -59,7 +61,7 @@ def score(files, metadata, ids, json_path, **options):
 @click.command()
 @click.option("--work", type=PATH, required=True)
 @click.option("--out", type=OUT_FILE, required=True)
-def report(work, out):
+def report(work: Path, out: Path) -> None:
     """Write a page about a work folder: plates, runs, scores."""
     from kit.challenge.report import report as run
 
@@ -72,7 +74,7 @@ def report(work, out):
 @click.option("--competition", default=None, metavar="SLUG")
 @click.option("--yes", is_flag=True, help="Do not ask before uploading.")
 @click.option("--wait", is_flag=True, help="Wait for the public score.")
-def submit(submission, message, competition, yes, wait):
+def submit(submission: Path, message: str, competition: str | None, yes: bool, wait: bool) -> None:
     """Upload a submission with the kaggle package, and keep a record of it."""
     from kit.challenge.kaggle_cli import check_access
     from kit.challenge.submit import prepare, upload
@@ -99,7 +101,7 @@ def _agreed(question: str) -> bool:
 
 @click.command()
 @click.option("--competition", default=None, metavar="SLUG")
-def submissions(competition):
+def submissions(competition: str | None) -> None:
     """Past uploads with their local and public scores."""
     from kit.challenge.submissions import submissions as run
 

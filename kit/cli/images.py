@@ -1,5 +1,8 @@
 """The verbs of kit.images: phantom, ingest, views."""
 
+from pathlib import Path
+from typing import Any
+
 import click
 
 import kit
@@ -14,7 +17,7 @@ from kit.recipe import config_from_settings, load_recipe
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="A parameter of the plates, e.g. compounds=6.")
 @click.option("--jobs", type=int, default=None, help="Processes; default: one per core.")
 @click.option("--picture", type=PICTURE, default=None, help="Also draw the plates into this PNG.")
-def phantom(out, seed, settings, jobs, picture):
+def phantom(out: Path, seed: int, settings: tuple[str, ...], jobs: int | None, picture: Path | None) -> None:
     """Make plates with known answers, in the very files the microscope writes."""
     from kit.images.phantom.plates import PhantomConfig, make_plates
 
@@ -45,7 +48,7 @@ def phantom(out, seed, settings, jobs, picture):
 @click.option("--max-bad", type=float, default=0.1, show_default=True, help="A plate with a larger share of bad images fails.")
 @click.option("--illum", help="Folder with <plate>/<plate>_Illum<Channel>.npy to divide by before scaling.")
 @click.option("--dask", metavar="ADDRESS", help="Address of a Dask scheduler whose workers do the packing.")
-def ingest(source, work, plates, bits, dry_run, **options):
+def ingest(source: str, work: Path, plates: str | None, bits: str, dry_run: bool, **options: Any) -> None:
     """Pack plates of microscope TIFFs into the 8-bit store."""
     from kit.images.ingest.dry_run import dry_run as rehearse
     from kit.images.ingest.plan import IngestPlan
@@ -65,7 +68,7 @@ def ingest(source, work, plates, bits, dry_run, **options):
 @click.option("--out", type=PICTURE, required=True, help="A PNG.")
 @click.option("--recipe", default="sslprofiler-local", show_default=True)
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE")
-def views(work, out, recipe, settings):
+def views(work: Path, out: Path, recipe: str, settings: tuple[str, ...]) -> None:
     """Draw sites of a work folder under each augmentation."""
     from kit.model.views_figure import draw_views_figure
 

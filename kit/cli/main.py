@@ -9,6 +9,8 @@ import os
 import signal
 import sys
 from pathlib import Path
+from types import FrameType
+from typing import NoReturn
 
 import click
 
@@ -21,7 +23,7 @@ from kit.files import is_full
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(kit.__version__)
-def cli():
+def cli() -> None:
     """From Cell Painting plates to a scored submission of the Cell Line Transferability challenge.
 
     Exit codes: 0 done; 1 failed; 2 wrong usage or configuration; 75 stopped in order, run the same line again; 130 interrupted.
@@ -30,7 +32,7 @@ def cli():
 
 @cli.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def doctor(as_json):
+def doctor(as_json: bool) -> None:
     """Versions, devices, compiled modules, and which backend each operation would use, with the reason."""
     from kit.doctor import examine, to_text
 
@@ -41,7 +43,7 @@ def doctor(as_json):
 @cli.command()
 @click.option("--out", type=PATH, default=Path("demo"), show_default=True)
 @click.option("--seed", default=0, show_default=True)
-def demo(out, seed):
+def demo(out: Path, seed: int) -> None:
     """The whole walk on made plates: make, ingest, train, embed, profile, export, score."""
     from kit.demo import run_demo
 
@@ -63,7 +65,16 @@ def demo(out, seed):
 @click.option("--seeds", default=3, show_default=True)
 @click.option("--baselines", is_flag=True, help="Also random weights and intensity statistics.")
 @click.option("--out", type=PATH, required=True, help="A JSON file; a finished row is not trained again.")
-def compare(work, recipes, channels, settings, switches, seeds, baselines, out):
+def compare(
+    work: Path,
+    recipes: tuple[str, ...],
+    channels: str,
+    settings: tuple[str, ...],
+    switches: tuple[str, ...],
+    seeds: int,
+    baselines: bool,
+    out: Path,
+) -> None:
     """Train recipes or switches on the same plates, seeds and budget, and score them side by side."""
     from kit.trials.compare import compare as run
     from kit.trials.compare import parse_models
@@ -78,7 +89,7 @@ for verbs in (images.VERBS, model.VERBS, challenge.VERBS):
         cli.add_command(verb)
 
 
-def _stop_in_order(signum, frame):
+def _stop_in_order(signum: int, frame: FrameType | None) -> NoReturn:
     raise StoppedInOrder("stopped by SIGTERM; run the same command line again to go on")
 
 
@@ -117,7 +128,7 @@ def _in_words(error: OSError) -> str:
     return f"{error.strerror or error}: {error.filename}" if error.filename else str(error)
 
 
-def _fail(message: str, code: int, error: BaseException | None = None) -> None:
+def _fail(message: str, code: int, error: BaseException | None = None) -> NoReturn:
     if error is not None and os.environ.get("KIT_DEBUG"):
         raise error
     click.echo(f"kit: {' '.join(message.split())}", err=True)

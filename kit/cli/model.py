@@ -2,6 +2,8 @@
 
 import os
 from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
 
 import click
 
@@ -14,7 +16,7 @@ from kit.model.machines import MACHINES
 from kit.recipe import load_recipe
 
 
-def _run_config(recipe: str, channels: str | None, settings: Iterable[str], **values) -> RunConfig:
+def _run_config(recipe: str, channels: str | None, settings: Iterable[str], **values: Any) -> RunConfig:
     config = load_recipe(recipe, settings, channels=channel_names(channels) if channels is not None else None, **values)
     if config.model.weights:
         existing_file(config.model.weights, "model.weights is a file of weights to start from")
@@ -46,7 +48,19 @@ def _say(text: str) -> None:
     callback=more_than_zero,
     help="Save everything and exit with 75 after this long; it is looked at between steps.",
 )
-def train(work, recipe, channels, name, settings, seed, epochs, plates, on_bad, resume, max_hours):
+def train(
+    work: Path,
+    recipe: str,
+    channels: str | None,
+    name: str,
+    settings: tuple[str, ...],
+    seed: int | None,
+    epochs: float | None,
+    plates: str | None,
+    on_bad: str | None,
+    resume: bool,
+    max_hours: float | None,
+) -> None:
     """Train one model from the sites of a work folder."""
     from kit.model.train import train as run
 
@@ -82,7 +96,14 @@ def recipes(name, settings, markdown):
 @click.option("--channels", help="As in kit train.  [default: the recipe's, or fluorescence]")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE")
 @click.option("--work", type=PATH, help="Count the sites of this work folder instead of CPJUMP1's.")
-def plan(recipe, machine, gpu_memory, channels, settings, work):
+def plan(
+    recipe: str,
+    machine: str,
+    gpu_memory: float | None,
+    channels: str | None,
+    settings: tuple[str, ...],
+    work: Path | None,
+) -> None:
     """Steps, hours, memory, disk and the number of 12-hour runs that a recipe takes.
 
     Memory and peak of the GPUs are their vendor's data sheet's; hours assume a share of the peak, which the plan states.
@@ -99,7 +120,7 @@ def plan(recipe, machine, gpu_memory, channels, settings, work):
 @click.option("--weights", type=PATH, help="A checkpoint instead of the run's last, or a published DINOv2 file.")
 @click.option("--channels", help="As in kit train; for a published file whose run does not exist yet.")
 @click.option("--baseline", type=click.Choice(["random", "intensity"]), help="Write RUN-random or RUN-intensity instead.")
-def embed(work, runs, weights, channels, baseline):
+def embed(work: Path, runs: tuple[str, ...], weights: Path | None, channels: str | None, baseline: str | None) -> None:
     """Turn every site into a feature vector with a trained backbone.
 
     Started by torchrun, each process (and its GPU) embeds its share of the plates.
@@ -123,7 +144,7 @@ def embed(work, runs, weights, channels, baseline):
 @click.option("--whiten", type=click.Choice(["none", "sphere", "tvn"]), default="none", show_default=True)
 @click.option("--align", type=float, default=None, help="Weight kept of a well's own vector, 0 to 1; uses well position.")
 @click.option("--l2", is_flag=True, help="Scale every well's vector to length 1.")
-def profile(work, runs, out, parts, **options):
+def profile(work: Path, runs: tuple[str, ...], out: Path, parts: str, **options: Any) -> None:
     """Merge the sites of every well into one vector, with the post-processing asked for."""
     from kit.profiles.profile import profile as run
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -12,7 +13,7 @@ from kit.errors import UsageError
 class _Path(click.Path):
     """A path; an empty one, as of a shell variable that is not set, would be the current folder and is refused."""
 
-    def convert(self, value, param, ctx):
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if value == "":
             self.fail("the path is empty", param, ctx)
         return super().convert(value, param, ctx)
@@ -21,7 +22,7 @@ class _Path(click.Path):
 class _Picture(_Path):
     """A file to be written as PNG."""
 
-    def convert(self, value, param, ctx):
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         path = super().convert(value, param, ctx)
         if path.suffix.lower() != ".png":
             self.fail(f"{path}: a picture is written as PNG; let the name end in .png", param, ctx)

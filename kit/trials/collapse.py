@@ -19,6 +19,7 @@ from kit.config import CHANNEL_GROUPS
 from kit.images.ingest.plan import IngestPlan
 from kit.images.ingest.run import ingest
 from kit.images.phantom.plates import PhantomConfig, make_plates
+from kit.images.store.work import Work
 from kit.model.arrangement import arrange
 from kit.model.collapse import QUIET
 from kit.model.metrics import read_metrics
@@ -78,7 +79,7 @@ class Result:
         ]  # fmt: skip
 
 
-def made_work(out: Path, seed: int):
+def made_work(out: Path, seed: int) -> Work:
     """Return the work folder of small made plates, made if it is not there yet."""
     plates = out / "plates"
     if not plates.is_dir():
@@ -87,7 +88,7 @@ def made_work(out: Path, seed: int):
     return kit.open(out / "work")
 
 
-def run_case(work, recipe: str, case: str, seed: int, settings: Iterable[str] = ()) -> Result:
+def run_case(work: Work, recipe: str, case: str, seed: int, settings: Iterable[str] = ()) -> Result:
     """Train one run, or read it if it is finished."""
     kind = "sick" if case in SICK else "healthy"
     length = f"train.max_steps={STEPS[kind]}"

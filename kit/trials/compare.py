@@ -10,6 +10,7 @@ import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypedDict
 
 import numpy as np
 
@@ -24,7 +25,15 @@ from kit.profiles.table import PLATE, Profiles
 from kit.recipe import config_to_dict, load_recipe, split_setting
 from kit.trials.compare_table import CHOSEN, table_text
 
-POST = {
+
+class Steps(TypedDict, total=False):
+    """What follows merging, as `post_process` takes it."""
+
+    normalize: str
+    whiten: str
+
+
+POST: dict[str, Steps] = {
     "none": {},
     "centre": {"normalize": "centre"},
     "mad": {"normalize": "mad"},
@@ -170,7 +179,7 @@ class _Measure:
             embed(self.work, run, baseline=baseline)
         self._keep(key, name, seed, False, _score(self.work, [f"{run}-{ending}" for run in runs]), runs=runs)
 
-    def _keep(self, key: str, name: str, seed: int | None, trained: bool, scores: dict, **more) -> None:
+    def _keep(self, key: str, name: str, seed: int | None, trained: bool, scores: dict, **more: list) -> None:
         self.results[key] = {"name": name, "seed": seed, "trained": trained, "scores": scores, **more}
         self._write()
 

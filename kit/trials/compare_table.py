@@ -53,7 +53,8 @@ def _spread(values: list[float], sign: str = "") -> str:
 
 
 def _mean_cell(values: list[float | None]) -> str:
-    return f"{100 * statistics.mean(values):10.1f}" if None not in values else f"{'-':>10}"
+    known = [value for value in values if value is not None]
+    return f"{100 * statistics.mean(known):10.1f}" if len(known) == len(values) else f"{'-':>10}"
 
 
 def _best_post(entries: list[dict]) -> str:

@@ -42,8 +42,8 @@ def shape_statistics(work: Work, channels: tuple[str, ...]) -> np.ndarray:
     """Return per site the correlation of every two channels and the skewness of each, float32: no gain or offset changes them."""
     upper = np.triu_indices(len(channels), k=1)
     rows = []
-    for key in work.sites[KEY].itertuples(index=False, name=None):
-        pixels_CN = work.read_site(*key, channels=channels).reshape(len(channels), -1).astype(np.float64)
+    for plate, well, site in work.sites[KEY].itertuples(index=False, name=None):
+        pixels_CN = work.read_site(plate, well, site, channels).reshape(len(channels), -1).astype(np.float64)
         pixels_CN -= pixels_CN.mean(axis=1, keepdims=True)
         sd_C1 = pixels_CN.std(axis=1, keepdims=True)
         pixels_CN /= np.where(sd_C1 > 0, sd_C1, 1.0)

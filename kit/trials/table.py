@@ -30,7 +30,7 @@ def summary(scores: Scores, chance: dict[str, float], null: dict[str, tuple[floa
         rows[kind] = []
         for name in names:
             means = {how: statistics.mean(seed[name] for seed in seeds) for how, seeds in posts.items()}
-            how = CHOSEN if kind == TRAINED else max(means, key=means.get)
+            how = CHOSEN if kind == TRAINED else max(means, key=means.__getitem__)
             rows[kind].append(_cell(posts[how], name) + ("" if kind == TRAINED else f", {how}"))
     return markdown(["", *names], [[kind, *cells] for kind, cells in rows.items()])
 

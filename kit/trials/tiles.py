@@ -48,19 +48,21 @@ def cut_tiles(work: Work, channels: tuple[str, ...], grid: int, folder: Path) ->
     if len(sites) < 2:
         raise KitError(f"{work.path} has {len(sites)} sites with the channels {', '.join(channels)}: need two")
     rows, files = [], []
-    for number, key in enumerate(sites[["Metadata_Plate", "Metadata_Well", "Metadata_Site"]].itertuples(index=False, name=None)):
-        counts_CHW = np.stack([work.read_counts(*key, channel) for channel in channels])
+    keys = zip(*(sites[name] for name in ("Metadata_Plate", "Metadata_Well", "Metadata_Site")), strict=True)
+    for number, (plate, site_well, site) in enumerate(keys):
+        counts_CHW = np.stack([work.read_counts(plate, site_well, site, channel) for channel in channels])
         table = places(min(counts_CHW.shape[1:]), grid)
-        column = table.groupby("part").cumcount() + 1
-        for tile, col in zip(table.itertuples(), column, strict=True):
-            well = well_name(number + 1, col)
-            pixels_CPP = counts_CHW[:, tile.top : tile.top + tile.side, tile.left : tile.left + tile.side]
-            rows.append({"plate": tile.part, "well": well, "site": f"{key[0]} {key[1]}", "half": tile.half})
-            files.append({"Metadata_Plate": tile.part, "Metadata_Well": well, "Metadata_Site": 1})
+        table["col"] = table.groupby("part").cumcount() + 1
+        for tile in table.to_dict("records"):
+            top, left, side, part = tile["top"], tile["left"], tile["side"], tile["part"]
+            well = well_name(number + 1, tile["col"])
+            pixels_CPP = counts_CHW[:, top : top + side, left : left + side]
+            rows.append({"plate": part, "well": well, "site": f"{plate} {site_well}", "half": tile["half"]})
+            files.append({"Metadata_Plate": part, "Metadata_Well": well, "Metadata_Site": 1})
             for name, image_PP in zip(channels, pixels_CPP, strict=True):
-                path = folder / tile.part / f"{well}-{name}.tif"
+                path = folder / part / f"{well}-{name}.tif"
                 path.parent.mkdir(parents=True, exist_ok=True)
                 tifffile.imwrite(path, image_PP)
-                files[-1][f"FileName_{name}"] = f"{tile.part}/{path.name}"
+                files[-1][f"FileName_{name}"] = f"{part}/{path.name}"
     write_whole(folder / "load_data.csv", pd.DataFrame(files).to_csv(index=False))
     return pd.DataFrame(rows)
