@@ -16,10 +16,11 @@ from torch import Tensor
 
 from kit.kernels.blur import blur, blur_reference
 from kit.kernels.channel_jitter import channel_jitter_reference
-from kit.kernels.elastic_warp import ELASTIC, Warp, elastic_lattice, elastic_warp_reference, rotation
+from kit.kernels.elastic_warp import elastic_lattice, elastic_warp_reference, rotation
 from kit.kernels.microscope_noise import Noise, add_noise_reference
 from kit.kernels.timing import Contestant, Task, largest_gap
 from kit.kernels.view import Jitter, Normalise, channel_jitter, elastic_warp, microscope_noise, view, view_reference
+from kit.kernels.warp import ELASTIC, Warp
 
 ALPHA, SIGMA = 1200.0, 40.0  # pixels; the paper's
 SHOT, DARK, READ = 0.1, 0.05, 0.01

@@ -12,7 +12,6 @@ blur and spline together have the variance of G_sigma. The correlation differs f
 
 import functools
 import math
-from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
@@ -24,25 +23,12 @@ from kit.kernels.extension import cpu_extension, loaded
 from kit.kernels.launch import choose, require, require_tensor
 from kit.kernels.philox import normal_pair, require_seed
 from kit.kernels.random_words import random_words
+from kit.kernels.warp import AS_IT_IS, ELASTIC, Warp, lattice_size
 
 FRACTION_BITS = 18
-SIDE_MOST = 4096  # pixels: beyond it the fixed-point coordinates leave 32 bits
 SIGMA_LEAST = 2.0  # pixels: below it the lattice would be finer than the pixels
-AS_IT_IS, AFFINE, ELASTIC = 0, 1, 2  # kind of warp of an image; ELASTIC includes the affine part
 _BLUR_REACH = 4.5  # SDs at which the lattice's blur is cut off
 Places = TypeVar("Places", np.ndarray, Tensor)
-
-
-@dataclass(frozen=True)
-class Warp:
-    """Where every output pixel of every image looks."""
-
-    kind_B: Tensor  # int32: AS_IT_IS, AFFINE or ELASTIC
-    affine_B6: Tensor  # int32, 18 fractional bits: x' = a0 x + a1 y + a2, y' = a3 x + a4 y + a5
-    lattice_B2KK: Tensor | None = (
-        None  # float32, pixels: coefficients of the displacement along x and y; None: no field, ELASTIC is AFFINE
-    )
-    spacing: float = 16.0  # pixels between lattice points; point 0 lies at -spacing
 
 
 def rotation(angle_B: Tensor, height: int, width: int) -> Tensor:
@@ -54,11 +40,6 @@ def rotation(angle_B: Tensor, height: int, width: int) -> Tensor:
     shift_x = (one * last_x - cos * last_x + sin * last_y) >> 1
     shift_y = (one * last_y - sin * last_x - cos * last_y) >> 1
     return torch.stack([cos, -sin, shift_x, sin, cos, shift_y], 1).int()
-
-
-def lattice_size(side: int, spacing: float) -> int:
-    """Return how many lattice points the spline needs along a side."""
-    return int(np.float32(side - 1) * np.float32(1 / spacing)) + 4
 
 
 def field_sd(alpha: float, sigma: float) -> float:
@@ -195,18 +176,3 @@ def reflect(index: Tensor, side: int) -> Tensor:
     for _ in range(2):
         index = last - (last - index.abs()).abs()
     return index.clamp(0, last)
-
-
-def check_warp(pixels_BCHW: Tensor, warp: Warp) -> None:
-    """Raise a ValueError unless the warp fits the pixels."""
-    batch, _, height, width = pixels_BCHW.shape
-    require(min(height, width) >= 2 and max(height, width) <= SIDE_MOST, "pixels_BCHW", f"{height} x {width} px",
-            f"sides of 2 to {SIDE_MOST} px for a warp")  # fmt: skip
-    device = pixels_BCHW.device
-    require_tensor("warp.kind_B", warp.kind_B, dtypes=(torch.int32,), shape=(batch,), device=device)
-    require_tensor("warp.affine_B6", warp.affine_B6, dtypes=(torch.int32,), shape=(batch, 6), device=device)
-    if warp.lattice_B2KK is None:
-        return
-    require(math.isfinite(warp.spacing) and warp.spacing > 0, "warp.spacing", warp.spacing, "more than 0")
-    shape = (batch, 2, lattice_size(height, warp.spacing), lattice_size(width, warp.spacing))
-    require_tensor("warp.lattice_B2KK", warp.lattice_B2KK, dtypes=(torch.float32,), shape=shape, device=device)

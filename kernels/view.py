@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 
 from kit.kernels.channel_jitter import PIXELS, Jitter, channel_jitter_reference, check_jitter, intensity
-from kit.kernels.elastic_warp import Warp, check_warp, elastic_warp_reference
+from kit.kernels.elastic_warp import elastic_warp_reference
 from kit.kernels.launch import choose, require, require_tensor
 from kit.kernels.microscope_noise import Noise, add_noise_reference, check_noise
 from kit.kernels.normalise import Normalise, check_normalise, normalise_reference
+from kit.kernels.warp import Warp, check_warp
 
 OUTPUTS = (torch.float32, torch.float16, torch.bfloat16)
 

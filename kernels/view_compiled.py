@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from kit.kernels.channel_jitter import Jitter
-from kit.kernels.elastic_warp import Warp
 from kit.kernels.extension import cpu_extension, cuda_extension, loaded
 from kit.kernels.microscope_noise import Noise
 from kit.kernels.normalise import Normalise
 from kit.kernels.philox import NOISE, NOISE_COARSE, stream_of
 from kit.kernels.poisson import coarse_table, fine_table
+from kit.kernels.warp import Warp
 
 OUT_KINDS = {torch.float32: 0, torch.float16: 1, torch.bfloat16: 2}
 CHANNELS_MOST = 64

@@ -15,11 +15,11 @@ from torch import Tensor
 
 from kit.kernels.channel_jitter import Jitter
 from kit.kernels.device_triton import add_noise, bilinear, noise_words, reflect, where_from
-from kit.kernels.elastic_warp import Warp
 from kit.kernels.microscope_noise import Noise
 from kit.kernels.normalise import Normalise
 from kit.kernels.philox import NOISE, NOISE_COARSE, stream_of
 from kit.kernels.poisson import coarse_table, fine_table
+from kit.kernels.warp import Warp
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 LAUNCH = {"view": (256, 4), "noiseless view": (256, 4), "plane": (512, 4)}  # kernel: (BLOCK, warps)

@@ -13,11 +13,12 @@ from kit.config import CHANNEL_GROUPS, ViewsConfig
 from kit.errors import UsageError
 from kit.kernels.blur import blur
 from kit.kernels.channel_jitter import jitter_terms
-from kit.kernels.elastic_warp import AFFINE, AS_IT_IS, ELASTIC, Warp, elastic_lattice, rotation
+from kit.kernels.elastic_warp import elastic_lattice, rotation
 from kit.kernels.microscope_noise import Noise
 from kit.kernels.philox import LATTICE, PARAMETERS, stream_of, uniform
 from kit.kernels.random_words import random_words
 from kit.kernels.view import Jitter, Normalise, view
+from kit.kernels.warp import AFFINE, AS_IT_IS, ELASTIC, Warp
 
 ROLES = ("first", "second", "local")
 BLUR_SIGMA = (0.1, 2.0)  # pixels; DINOv2

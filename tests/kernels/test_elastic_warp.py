@@ -6,19 +6,9 @@ import torch
 from scipy.interpolate import BSpline
 from scipy.ndimage import map_coordinates
 
-from kit.kernels.elastic_warp import (
-    AFFINE,
-    ELASTIC,
-    Warp,
-    _lattice_reference,
-    displacement,
-    elastic_lattice,
-    field_sd,
-    lattice_size,
-    reflect,
-    rotation,
-)
+from kit.kernels.elastic_warp import _lattice_reference, displacement, elastic_lattice, field_sd, reflect, rotation
 from kit.kernels.view import elastic_warp
+from kit.kernels.warp import AFFINE, ELASTIC, Warp, lattice_size
 
 from .view_cases import make_warp, random_pixels
 

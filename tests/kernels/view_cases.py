@@ -2,9 +2,10 @@
 
 import torch
 
-from kit.kernels.elastic_warp import ELASTIC, Warp, elastic_lattice, rotation
+from kit.kernels.elastic_warp import elastic_lattice, rotation
 from kit.kernels.microscope_noise import Noise
 from kit.kernels.view import Jitter, Normalise, view, view_reference
+from kit.kernels.warp import ELASTIC, Warp
 from tests.tolerances import FLIPS_FUSED_VIEW, FLIPS_SAME_INPUT, TOLERANCE
 
 CASES = ("as it is", "jitter", "affine", "warp", "noise", "many photons", "mixed noise", "all", "all, dataset", "all, crop")

@@ -7,7 +7,7 @@ from scipy import stats
 
 from kit.config import ViewsConfig
 from kit.errors import UsageError
-from kit.kernels.elastic_warp import AFFINE, AS_IT_IS, ELASTIC
+from kit.kernels.warp import AFFINE, AS_IT_IS, ELASTIC
 from kit.model import views
 
 FLUORESCENCE = ("Mito", "AGP", "RNA", "ER", "DNA")
