@@ -18,7 +18,7 @@ from kit.model.machines import MACHINES, Machine
 from kit.model.precision import precision
 from kit.model.schedules import total_steps
 from kit.model.vit import seeded_vit
-from kit.words import nearest
+from kit.words import count, nearest
 
 if TYPE_CHECKING:
     from kit.images.store.work import Work
@@ -108,34 +108,25 @@ def _second(config: RunConfig, work: "Work | None") -> _Network | None:
 
 def _samples(config: RunConfig, work: "Work | None") -> tuple[int, str]:
     """Return the samples of an epoch and where the number comes from."""
-    if work is not None:
-        sites = work.sites_with(config.channels)
-        wells = len(sites[["Metadata_Plate", "Metadata_Well"]].drop_duplicates())
-        where = f"the {len(sites):,} sites of {wells:,} wells in {Path(work.path).name}"
-        count = len(sites)
+    if work is None:
+        number, wells, where = SITES, WELLS, f"{SITES:,} sites, the 24 compound plates of CPJUMP1 (--work counts your own)"
     else:
-        count, wells, where = SITES, WELLS, f"{SITES:,} sites, the 24 compound plates of CPJUMP1 (--work counts your own)"
-    return (9 * wells, f"nine for each of {wells:,} wells") if config.crops.epoch == "wells9" else (count, where)
+        sites = work.sites_with(config.channels)
+        number, wells = len(sites), len(sites[["Metadata_Plate", "Metadata_Well"]].drop_duplicates())
+        where = f"the {number:,} sites of {wells:,} wells in {Path(work.path).name}"
+    return (9 * wells, f"nine for each of {wells:,} wells") if config.crops.epoch == "wells9" else (number, where)
 
 
-def _sessions(hours: float) -> int:
-    return math.ceil(hours / SESSION_HOURS)
-
-
-def _hours(hours: float, sessions: int) -> str:
-    text = f"{hours * 60:.1f} minutes" if hours < 1 else f"{hours:.1f} hours"
-    return f"{text}, {sessions} session{'s' if sessions > 1 else ''} of {SESSION_HOURS} h"
+def _hours(hours: float) -> str:
+    text = f"{hours:.1f} hours" if hours >= 1 else f"{hours * 60:.0f} minutes" if hours * 60 >= 1 else "less than a minute"
+    return f"{text}, {count(math.ceil(hours / SESSION_HOURS), 'session')} of {SESSION_HOURS} h"
 
 
 def _pair(network: _Network, second: _Network, rate: float | None) -> str:
     """Say what both networks take, trained one after the other; `rate`: FLOP/s, None where they cannot be trained."""
     group = _PAIR[network.config.channels]
     both = [one.flops for one in (network, second)]
-    if rate is None:
-        text = f"{sum(both) / 1e18:.3g} EFLOP"
-    else:
-        hours = [flops / rate / 3600 for flops in both]
-        text = _hours(sum(hours), sum(map(_sessions, hours)))
+    text = f"{sum(both) / 1e18:.3g} EFLOP" if rate is None else _hours(sum(both) / rate / 3600)
     return f"both     {text} with the {group} network ({', '.join(second.config.channels)}) trained after this one"
 
 
@@ -151,7 +142,7 @@ def _time(network: _Network, rate: float, where: str, figure: str) -> str:
     hours = network.flops / rate / 3600
     sites = network.config.train.batch * rate / network.cost.total
     digits = f"{sites:.0f}" if sites >= 10 else f"{sites:.2g}"
-    return f"time     {_hours(hours, _sessions(hours))} on {where}, {digits} sites/s: {figure}"
+    return f"time     {_hours(hours)} on {where}, {digits} sites/s: {figure}"
 
 
 def _memory(config: RunConfig, limit: float, world: int, *, half: bool) -> list[str]:

@@ -73,8 +73,9 @@ def test_both_networks_of_a_pair_are_added():
     both = hours(fluorescence, "time") + hours(brightfield, "time")
     assert hours(fluorescence, "both") == pytest.approx(both, abs=0.1)
     assert hours(brightfield, "both") == pytest.approx(both, abs=0.1)
-    assert "16 sessions of 12 h with the brightfield network (HighZBF, LowZBF, Brightfield)" in fluorescence
+    assert "15 sessions of 12 h with the brightfield network (HighZBF, LowZBF, Brightfield)" in fluorescence
     assert "7,680 wells x 13,824 features (9 sites, CLS and patch mean, 2 networks)" in fluorescence
+    assert "both     less than a minute, 1 session of 12 h" in plan(load_recipe("demo"), "h200")
     assert "about 1.17 GB" in fluorescence, "7,680 x 13,824 x 11 bytes"
     assert "about 273 GB" in fluorescence, "93,647 sites x 2.92 MB"
     alone = plan(load_recipe("dinov2-8ch"), "kaggle-2xt4")
