@@ -84,25 +84,14 @@ def read_acquisition_xml(file: BinaryIO) -> bytes | None:
     Only header, first page and the tag are read: a plate has tens of thousands of images, and mostly all of them or none has it.
     """
     try:
-        order, (word, count_bytes, entry_bytes) = _kind_of_tiff(file.read(16))
-        file.seek(8 if word == 8 else 4)
-        file.seek(int.from_bytes(file.read(word), order))
-        tags = int.from_bytes(file.read(count_bytes), order)
-        page = file.read(tags * entry_bytes)
-        for at in range(0, len(page) - entry_bytes + 1, entry_bytes):
-            if int.from_bytes(page[at : at + 2], order) == _XML_TAG:
-                length = int.from_bytes(page[at + 4 : at + 4 + word], order)
-                file.seek(int.from_bytes(page[at + 4 + word : at + entry_bytes], order))
-                return file.read(min(length, _MOST_XML)) or None
-    except (OSError, ValueError, OverflowError, KeyError):
+        with tifffile.TiffFile(file) as opened:
+            tag = opened.pages[0].tags.get(_XML_TAG)
+            if tag is None:
+                return None
+            file.seek(tag.valueoffset)
+            return file.read(min(tag.count, _MOST_XML)) or None
+    except _DAMAGE:
         return None  # a damaged image is reported when its pixels are read
-    return None
-
-
-def _kind_of_tiff(head: bytes) -> tuple[str, tuple[int, int, int]]:
-    """Return the byte order, and the bytes of an offset, of the number of tags and of a tag: classic TIFF or BigTIFF."""
-    order = {b"II": "little", b"MM": "big"}[head[:2]]
-    return order, {42: (4, 2, 12), 43: (8, 8, 20)}[int.from_bytes(head[2:4], order)]
 
 
 @contextlib.contextmanager

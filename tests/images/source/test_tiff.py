@@ -187,6 +187,29 @@ def test_the_acquisition_xml_is_found(options):
         assert tiff.read_acquisition_xml(io.BytesIO(damaged)) in (None, xml)
 
 
+def test_the_acquisition_xml_is_read_without_the_pixels(tmp_path):
+    """A plate without it is searched to its last image, on a file system that may be far away."""
+    xml, counts = b"<T>" + b"x" * 20_000, image("camera", 1080, 1080, 16)
+    for name, tags in (("with", [(65500, 1, len(xml), xml, False)]), ("without", [])):
+        path = tmp_path / f"{name}.tiff"
+        path.write_bytes(tiff_bytes(counts, extratags=tags))
+        with CountedReads(path) as raw, io.BufferedReader(raw) as file:
+            assert tiff.read_acquisition_xml(file) == (xml if tags else None)
+            assert raw.bytes_read < len(xml) * bool(tags) + 4 * io.DEFAULT_BUFFER_SIZE
+        assert path.stat().st_size > 2_000_000
+
+
+class CountedReads(io.FileIO):
+    """A file that counts the bytes that are read from it."""
+
+    bytes_read = 0
+
+    def readinto(self, buffer):
+        count = super().readinto(buffer)
+        self.bytes_read += count
+        return count
+
+
 def test_tags_are_read(real_data):
     path = next((real_data / "cpjump1_images" / "BR00117006" / "Images").glob("*ch5*"))
     for read in (read_tiff, read_tiff_reference):
