@@ -13,7 +13,6 @@ from torch import Tensor
 from kit.config import RunConfig
 from kit.errors import KitError, StoppedInOrder
 from kit.files import write_whole
-from kit.images.crops.groups import GROUPS
 from kit.images.crops.loader import CropBatch, Crops
 from kit.model.checkpoint import Place, best_step, drop_old, newest_checkpoint, put_tensors, save_checkpoint
 from kit.model.clock import Clock
@@ -26,7 +25,7 @@ from kit.model.official import put_weights, read_weights
 from kit.model.precision import precision
 from kit.model.schedules import total_steps
 from kit.model.step import Learner, StepReport, learn, make_learner
-from kit.model.views import make_view
+from kit.model.views import make_views
 from kit.model.views_figure import draw_views_figure
 from kit.progress import progress
 from kit.words import count
@@ -47,19 +46,6 @@ class TrainSummary:
     def text(self) -> str:
         loss = f", loss {self.last['loss']:.3f}" if "loss" in self.last else ""  # a finished run, resumed, takes no step
         return f"{self.run}: {count(self.steps, 'step')} in {self.minutes:.1f} min{loss}; {self.folder}"
-
-
-def make_views(batch: CropBatch, learner: Learner, mean_C: Tensor, sd_C: Tensor) -> dict[str, Tensor]:
-    """Return the views of a batch that its loss needs, float32 and normalised."""
-    config = learner.config
-    views = {}
-    for name in learner.arrangement.groups:
-        crops = batch.groups[name]
-        views[name] = make_view(
-            crops.pixels_BCPP, crops.sums_BC, crops.sample_B, config.views,
-            seed=config.seed, role=GROUPS[name].role, channels=config.channels, mean_C=mean_C, sd_C=sd_C,
-        )  # fmt: skip
-    return views
 
 
 class Session:
@@ -114,7 +100,7 @@ class Session:
         try:
             for batch in self._batches():
                 with self.clock.section("views"):
-                    views = make_views(batch, self.learner, self.mean_C, self.sd_C)
+                    views = self._make_views(batch)
                 report = learn(self.learner, views, self.place.step, self.clock)
                 self.place = Place(self.place.step + 1, batch.epoch, batch.position, self.minutes())
                 bar.update()
@@ -132,6 +118,11 @@ class Session:
             if self.metrics:
                 self.metrics.close()
         return TrainSummary(self.name, self.folder, self.place.step, self.minutes(), line)
+
+    def _make_views(self, batch: CropBatch) -> dict[str, Tensor]:
+        config, names = self.config, self.learner.arrangement.groups
+        facts = {"seed": config.seed, "channels": config.channels, "mean_C": self.mean_C, "sd_C": self.sd_C}
+        return make_views(batch, names, config.views, **facts)
 
     def _batches(self) -> Iterator[CropBatch]:
         """Yield batches from the run's place to its last step; waiting for them is timed as `data`."""

@@ -5,12 +5,15 @@ be made again anywhere, and how a batch is split changes nothing.
 """
 
 import functools
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from kit.config import CHANNEL_GROUPS, ViewsConfig
 from kit.errors import UsageError
+from kit.images.crops.groups import GROUPS
 from kit.kernels.blur import blur
 from kit.kernels.channel_jitter import jitter_terms
 from kit.kernels.elastic_warp import elastic_lattice, rotation
@@ -20,8 +23,30 @@ from kit.kernels.random_words import random_words
 from kit.kernels.view import Jitter, Normalise, view
 from kit.kernels.warp import AFFINE, AS_IT_IS, ELASTIC, Warp
 
+if TYPE_CHECKING:
+    from kit.images.crops.loader import CropBatch
+
 ROLES = ("first", "second", "local")
 BLUR_SIGMA = (0.1, 2.0)  # pixels; DINOv2
+
+
+def make_views(
+    batch: "CropBatch",
+    names: Iterable[str],
+    config: ViewsConfig,
+    *,
+    seed: int,
+    channels: tuple[str, ...],
+    mean_C: Tensor,
+    sd_C: Tensor,
+) -> dict[str, Tensor]:
+    """Return a view of each crop of the groups `names` of a batch, float32 [B, C, P, P]; arguments as `make_view`."""
+    facts: dict[str, Any] = {"seed": seed, "channels": channels, "mean_C": mean_C, "sd_C": sd_C}
+    views = {}
+    for name in names:
+        crops = batch.groups[name]
+        views[name] = make_view(crops.pixels_BCPP, crops.sums_BC, crops.sample_B, config, role=GROUPS[name].role, **facts)
+    return views
 
 
 def make_view(

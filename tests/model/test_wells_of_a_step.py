@@ -29,8 +29,8 @@ def watch(work, run: str, patch: pytest.MonkeyPatch, **changes) -> list[dict]:
     steps: list[dict] = []
     make, learn = kit.model.loop.make_views, kit.model.loop.learn
 
-    def making(batch, *rest):
-        views = make(batch, *rest)
+    def making(batch, *rest, **more):
+        views = make(batch, *rest, **more)
         steps.append({"who": [tuple(who) for who in batch.who], "views": {name: view.numpy() for name, view in views.items()}})
         return views
 
