@@ -72,7 +72,7 @@ def _two_views(config: LossConfig, local_crops: int) -> Arrangement:
     """DINOv2's loss: two views of one site, partly masked, each against the other's target; optionally against its own."""
     v1, w = Pass(V1, masked=True), Pass(W, masked=True)
     every = 1.0 / (2 + max(2 * local_crops, 1))  # without local crops the DINO loss is scaled by 2/3, as in DINOv2
-    dino = (Term(v1, W, every), Term(w, V1, every))
+    dino: tuple[Term, ...] = (Term(v1, W, every), Term(w, V1, every))
     if config.same_view_weight:
         dino += (Term(v1, V1, config.same_view_weight / 2), Term(w, W, config.same_view_weight / 2))
     return Arrangement(
@@ -95,18 +95,18 @@ def _local_aggregation(config: LossConfig, local_crops: int) -> Arrangement:
     swapped = Pass(V1 if own else V2, masked=True)  # symmetric: v1 and w, or the two sites, change places
     v1 = masked if shared else Pass(V1)
     v2 = swapped if shared and config.symmetric else Pass(V2)
-    student = (masked, v2, v1)
-    if not config.symmetric:
-        dino = (Term(masked, V1, 1.0), Term(v2, V1, 1.0))
-        ibot = (Term(masked, masked.view, 1.0),)
-    else:
+    student: tuple[Pass, ...] = (masked, v2, v1)
+    ibot: tuple[Term, ...] = (Term(masked, masked.view, 1.0),)
+    if config.symmetric:
         student += (swapped,)
         ibot = (Term(masked, masked.view, 0.5), Term(swapped, swapped.view, 0.5))
-        if own:
-            dino = (Term(masked, V1, 0.5), Term(swapped, W, 0.5))
-            dino += (Term(v2, V1, 0.25), Term(v2, W, 0.25), Term(v1, V2, 0.5))
-        else:
-            dino = (Term(masked, V1, 0.5), Term(swapped, V2, 0.5), Term(v2, V1, 0.5), Term(v1, V2, 0.5))
+    dino: tuple[Term, ...]
+    if not config.symmetric:
+        dino = (Term(masked, V1, 1.0), Term(v2, V1, 1.0))
+    elif own:
+        dino = (Term(masked, V1, 0.5), Term(swapped, W, 0.5), Term(v2, V1, 0.25), Term(v2, W, 0.25), Term(v1, V2, 0.5))
+    else:
+        dino = (Term(masked, V1, 0.5), Term(swapped, V2, 0.5), Term(v2, V1, 0.5), Term(v1, V2, 0.5))
     # ours, the paper has no local crops: each against v1, weight 1 together
     local = _local_terms(local_crops, (V1,), 1.0 / max(local_crops, 1))
     return Arrangement(student=tuple(dict.fromkeys(student)), dino=dino, ibot=ibot, koleo=(v1, v2), local=local)
