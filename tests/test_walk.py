@@ -61,7 +61,8 @@ def test_submission_is_whole_and_scored(walked):
     found = json.loads(scores.read_text())
     assert found["schema"] == 1
     assert found["chance"] == pytest.approx(1 / 4)
-    assert all(0 <= found["directions"][d]["accuracy"] <= 1 for d in found["directions"])
+    assert list(found["directions"]) == ["U2OS->U2OS", "U2OS->A549", "A549->U2OS", "A549->A549"]
+    assert all(0 <= direction["accuracy"] <= 1 for direction in found["directions"].values())
     assert found == kit.score(walked / "profiles.parquet", plates / "metadata", ids=plates / "metadata_test.csv", k=3) | {
         key: found[key] for key in found if key in ("file", "source")
     }

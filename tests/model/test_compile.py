@@ -1,9 +1,7 @@
 """train.compile: the same run as without it, to rounding."""
 
-import os
 import shutil
-import subprocess
-import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,9 +10,9 @@ import torch
 from kit.errors import KitError, StoppedInOrder
 from kit.model.metrics import read_metrics
 from tests.images.made_work import make_work
+from tests.model.processes import start
 from tests.model.run_tiny import run_tiny
 
-ROOT = Path(__file__).parents[2]
 # rows and the factor of drop path differ between student, teacher and local crops: every block is compiled more than once
 CHANGES = {"crops": {"local_crops": 2, "local_side": 8}}
 STEPS = 12
@@ -77,18 +75,10 @@ def test_compiled_with_checkpointing_and_micro_batches(tmp_path, compiler):
 
 def test_without_a_compiler_one_clear_line(tmp_path):
     make_work(tmp_path)
-    program = (
-        "import sys; from pathlib import Path; from tests.model.run_tiny import run_tiny\n"
-        "run_tiny(Path(sys.argv[1]), 'one', train={'compile': True, 'max_steps': 1})"
-    )
-    places = {
-        "PYTHONPATH": str(ROOT),
-        "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "compiled"),
-        "CXX": str(tmp_path / "no-compiler"),
-    }
-    command = [sys.executable, "-c", program, str(tmp_path)]
-    done = subprocess.run(command, cwd=ROOT, env=os.environ | places | {"KIT_QUIET": "1"}, capture_output=True, text=True)
-    last = done.stderr.splitlines()[-1]
+    places = {"TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "compiled"), "CXX": str(tmp_path / "no-compiler")}
+    compiled = partial(run_tiny, train={"compile": True, "max_steps": 1})
+    start(tmp_path / "errors", compiled, tmp_path, "one", **places).join()
+    last = (tmp_path / "errors").read_text().splitlines()[-1]
     assert KitError.__name__ in last
     assert "train.compile = true, but torch cannot compile here" in last
     assert last.endswith("go without: train.compile = false")

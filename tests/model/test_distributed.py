@@ -14,7 +14,7 @@ from kit.model.distributed import ONE, Group, join_group
 from kit.model.metrics import read_metrics
 from kit.model.step import learn
 from tests.images.made_work import make_work
-from tests.model.ranks import run_two_ranks
+from tests.model.processes import run_two_ranks
 from tests.model.run_tiny import run_tiny
 from tests.model.tiny import as_double, assert_near, random_views, tiny_config, tiny_learner
 

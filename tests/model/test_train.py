@@ -1,12 +1,11 @@
 """Run folders: nothing is lost to a kill, a stop, a damaged file or a second start."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
 from dataclasses import replace
+from functools import partial
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
@@ -20,9 +19,9 @@ from kit.model.checkpoint import drop_old, load_backbone, newest_checkpoint, rea
 from kit.model.metrics import read_metrics
 from kit.recipe import load_config
 from tests.images.made_work import make_work
+from tests.model.processes import start
 from tests.model.run_tiny import run_tiny
 
-ROOT = Path(__file__).parents[2]
 LAST = "step_00000040"
 
 
@@ -53,35 +52,30 @@ def assert_same_bits(folder: Path, run: str) -> None:
     assert [step for step, _ in losses[0]] == list(range(1, 41))
 
 
-def start(folder: Path, run: str, *flags: str) -> subprocess.Popen:
-    command = [sys.executable, "-m", "tests.model.run_tiny", str(folder), run, *flags]
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "KIT_QUIET": "1"}
-    return subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
-
-
-def wait_for_step(folder: Path, run: str, step: int, process: subprocess.Popen) -> None:
+def wait_for_step(folder: Path, run: str, step: int, process: BaseProcess) -> None:
     path = folder / "runs" / run / "metrics.jsonl"
     deadline = time.monotonic() + 60
     while not (path.is_file() and len(path.read_text().splitlines()) >= step):
-        assert process.poll() is None and time.monotonic() < deadline, "the run ended or hung before it could be killed"  # noqa: PT018
+        assert process.is_alive() and time.monotonic() < deadline, "the run ended or hung before it could be killed"  # noqa: PT018
         time.sleep(0.005)
 
 
-def test_resume_after_kill_9_is_bit_for_bit_the_same(folder):
-    process = start(folder, "killed", "--resume")
+def test_resume_after_kill_9_is_bit_for_bit_the_same(folder, tmp_path):
+    process = start(tmp_path / "errors", partial(run_tiny, resume=True), folder, "killed")
     wait_for_step(folder, "killed", 11, process)
     process.kill()
-    process.communicate()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
     run_tiny(folder, "killed", resume=True)
     assert_same_bits(folder, "killed")
 
 
-def test_sigterm_saves_and_stops_in_order(folder):
-    process = start(folder, "told")
+def test_sigterm_saves_and_stops_in_order(folder, tmp_path):
+    process = start(tmp_path / "errors", run_tiny, folder, "told")
     wait_for_step(folder, "told", 5, process)
-    process.send_signal(signal.SIGTERM)
-    _, errors = process.communicate()
-    assert "StoppedInOrder: SIGTERM: stopped after step" in errors
+    process.terminate()
+    process.join()
+    assert "StoppedInOrder: SIGTERM: stopped after step" in (tmp_path / "errors").read_text()
     run_tiny(folder, "told", resume=True)
     assert_same_bits(folder, "told")
 

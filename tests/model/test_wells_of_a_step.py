@@ -10,7 +10,7 @@ import torch.distributed as dist
 
 import kit.model.loop
 from tests.images.made_work import made_site, make_work
-from tests.model.ranks import run_two_ranks
+from tests.model.processes import run_two_ranks
 from tests.model.run_tiny import run_tiny
 from tests.model.tiny import as_numpy
 from tests.oracle import dinov2_numpy

@@ -221,7 +221,9 @@ def test_tags_are_read(real_data):
 
 @pytest.mark.slow
 def test_every_real_image(real_data):
-    for path in sorted((real_data / "cpjump1_images").rglob("*.tiff")):
+    paths = sorted((real_data / "cpjump1_images").rglob("*.tiff"))
+    assert len(paths) == 67
+    for path in paths:
         data = path.read_bytes()
         expected = read_tiff_reference(data).counts_HW
         np.testing.assert_array_equal(read_tiff(data).counts_HW, expected)
