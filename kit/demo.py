@@ -49,7 +49,7 @@ def run_demo(out: Path, *, seed: int, say: Callable[[str], None]) -> str:
     work = kit.open(out / "work")
     for run, settings in MODELS.items():
         _train(work, run, settings, seed, say)
-    say("embed: the same sites at random weights, and as plain intensity statistics")
+    say("embed: the same sites with random weights, and as plain intensity statistics")
     for baseline in ("random", "intensity"):
         embed(work, "fluorescence", baseline=baseline)
     say("profile, export, check")
@@ -102,8 +102,8 @@ def _scores(work: Work, out: Path, metadata: Path, ids: Path) -> tuple[dict[str,
 
     sets = {
         "fluorescence": ("fluorescence",),
-        "the same at random weights": ("fluorescence-random",),
-        "mean and sd of its channels": ("fluorescence-intensity",),
+        "random weights": ("fluorescence-random",),
+        "mean and sd per channel": ("fluorescence-intensity",),
         "fluorescence + brightfield": tuple(MODELS),
     }
     files = {}

@@ -9,5 +9,5 @@ class UsageError(KitError):
     """The command line or a configuration is wrong: exit code 2."""
 
 
-class StoppedInOrder(Exception):
-    """Stopped by SIGTERM or a time limit with everything saved; the same command line goes on: exit code 75."""
+class StoppedCleanly(Exception):
+    """Stopped by SIGTERM or a time limit, everything saved; the same command continues: exit code 75."""

@@ -40,11 +40,11 @@ def _refused(path: Path, kind: str, way_out: str) -> UsageError:
     if path.exists():
         reason = f" {kind}"
     elif path.is_symlink():
-        reason = " is a link to what does not exist"
+        reason = " is a dangling symlink"
     elif path.parent.is_dir():
         reason = " does not exist" + nearest(path.name, (other.name for other in path.parent.iterdir()), cutoff=0.6)
     else:
-        reason = f" does not exist: there is no folder {path.parent}"
+        reason = f" does not exist: no folder {path.parent}"
     return UsageError(f"{path}{reason}{f'; {way_out}' if way_out else ''}")
 
 

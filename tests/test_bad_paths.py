@@ -98,9 +98,9 @@ def test_what_is_not_there_is_wrong_usage(line, walk, words):
     [
         ("score profile.parquet --metadata plates/metadata", "did you mean profiles.parquet?"),
         ("check submision.csv --ids plates/metadata_test.csv", "did you mean submission.csv?"),
-        ("score nowhere/profiles.parquet --metadata plates/metadata", "there is no folder nowhere"),
+        ("score nowhere/profiles.parquet --metadata plates/metadata", "does not exist: no folder nowhere"),
         ("score nonsense --metadata plates/metadata", "nonsense does not exist\n"),
-        ("score link.csv --metadata plates/metadata", "link.csv is a link to what does not exist"),
+        ("score link.csv --metadata plates/metadata", "link.csv is a dangling symlink"),
         ("check plates --ids plates/metadata_test.csv", "plates is a folder"),
         ("embed --work work --run rr", "did you mean r?"),
         ("profile --work work --run r-intensiti --out new.parquet", "did you mean r-intensity?"),
@@ -209,7 +209,9 @@ def test_nobody_is_there_to_be_asked(walk, monkeypatch, capsys):
     monkeypatch.setattr("sys.stdin", io.StringIO())
     monkeypatch.setenv("KAGGLE_API_TOKEN", "of nobody")
     kit_here("submit submission.csv --message m", 2)
-    assert capsys.readouterr().err.splitlines()[1:] == ["kit: not uploaded: there is nobody to ask; --yes uploads without asking"]
+    assert capsys.readouterr().err.splitlines()[1:] == [
+        "kit: not uploaded: stdin is not a terminal: add --yes to upload without asking"
+    ]
 
 
 @pytest.mark.parametrize("start", ["kit score", "kit check", "--ids"])
@@ -220,7 +222,7 @@ def test_text_that_is_not_utf8(line, walk, start):
         "kit check": "check wide.csv --ids plates/metadata_test.csv",
         "--ids": "check submission.csv --ids wide.csv",
     }
-    assert "wide.csv is not a CSV text file: it holds zero bytes" in line(words[start], 1)
+    assert "wide.csv is not a CSV text file: it contains NUL bytes" in line(words[start], 1)
 
 
 def test_a_gzipped_file_cut_short_is_named(line, walk):
@@ -252,7 +254,7 @@ def test_a_score_that_is_none_of_ours(line, walk):
 @pytest.mark.parametrize(("sign", "name"), [(";", "semicolons"), ("\t", "tabs")])
 def test_other_signs_than_commas_are_said(line, walk, sign, name):
     (walk / "other.csv").write_text((walk / "submission.csv").read_text().replace(",", sign))
-    said = f"other.csv: {name} go between its columns, not commas"
+    said = f"other.csv: its columns are separated by {name}"
     assert said in line("score other.csv --metadata plates/metadata --ids plates/metadata_test.csv", 1)
     assert said in line("check other.csv --ids plates/metadata_test.csv", 1)
     assert said in line("check submission.csv --ids other.csv", 1)
@@ -264,7 +266,7 @@ def test_a_column_with_a_word_in_it_is_not_left_out_in_silence(walk, monkeypatch
     cells = lines[3].split(",")
     Path("word.csv").write_text("\n".join([*lines[:3], ",".join([cells[0], "abc", *cells[2:]]), *lines[4:]]) + "\n")
     kit_here("score word.csv --metadata plates/metadata --ids plates/metadata_test.csv --k 1 --cross all")
-    assert "word.csv: left out for their text 1 column: r-intensity_s1_cls_0" in caplog.text
+    assert "word.csv: ignored 1 column holding text: r-intensity_s1_cls_0" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -272,9 +274,9 @@ def test_a_column_with_a_word_in_it_is_not_left_out_in_silence(walk, monkeypatch
     [
         ("MADE-Target_compound_platemap.txt", "A", "ZZ", "MADE-Target_compound_platemap.txt: 'ZZ"),
         ("MADE-Target_compound_platemap.txt", "A", "9", "is not a well: need a row letter"),
-        ("experiment-metadata.tsv", "\t", ",", "tabs go between its columns"),
+        ("experiment-metadata.tsv", "\t", ",", "tabs separate its columns"),
         ("experiment-metadata.tsv", "Cell_type", "Cell", "no column Cell_type"),
-        ("barcode_platemap.csv", ",", ";", "commas go between its columns"),
+        ("barcode_platemap.csv", ",", ";", "commas separate its columns"),
     ],
 )
 def test_wrong_tables_of_metadata_are_named(line, walk, tmp_path, name, old, new, expected):

@@ -42,7 +42,7 @@ def test_the_plate_without_map_is_listed_as_incomplete_and_unlabelled(packed):
 
 def test_positions_are_the_stages_or_those_of_another_plate(packed, listed):
     said = paragraph(packed[1], "BR00117011")
-    assert "positions: plate BR00117010" in said
+    assert "site positions read from plate BR00117010" in said
     sites = kit.open(packed[0]).sites
     assert (sites["position_source"] == "tag 65500").tolist() == (sites["Metadata_Plate"] != "BR00117011").tolist()
     key = ["plate", "well", "site"]

@@ -63,7 +63,7 @@ def _header(path: Path, called: str) -> list[str]:
         raise KitError(f"{called} has no column ID; its first columns are {', '.join(names[:5]) or 'none'}")
     twice = pd.Index(names)[pd.Index(names).duplicated()]
     if len(twice):
-        raise KitError(f"{called}: column {twice[0]} stands twice")
+        raise KitError(f"{called}: column {twice[0]} appears twice")
     if len(names) < 2:
         raise KitError(f"{called} has no feature column beside ID")
     return names
@@ -72,7 +72,7 @@ def _header(path: Path, called: str) -> list[str]:
 def _check_ids(found: list[str], wanted: list[str], called: str) -> None:
     twice = pd.Index(found)[pd.Index(found).duplicated()]
     if len(twice):
-        raise KitError(f"{called}: ID {twice[0]!r} stands in {found.count(twice[0])} rows; every ID stands once")
+        raise KitError(f"{called}: ID {twice[0]!r} appears in {found.count(twice[0])} rows; every ID must appear once")
     lacking = sorted(set(wanted) - set(found), key=wanted.index)
     if lacking:
         raise KitError(f"{called} lacks ID {lacking[0]!r}" + (f" and {len(lacking) - 1} more" if len(lacking) > 1 else ""))

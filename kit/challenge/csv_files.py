@@ -49,12 +49,12 @@ def text_file(path: Path, called: str | None = None) -> None:
         return
     if b"\0" in start:
         raise KitError(
-            f"{called or path} is not a CSV text file: it holds zero bytes (UTF-16, or no text at all); save it as UTF-8"
+            f"{called or path} is not a CSV text file: it contains NUL bytes (UTF-16, or not text at all); save it as UTF-8"
         )
     head = start.partition(b"\n")[0]
     between = next((name for sign, name in _OTHERS.items() if sign in head and b"," not in head), None)
     if between:
-        raise KitError(f"{called or path}: {between} go between its columns, not commas; save it with commas")
+        raise KitError(f"{called or path}: its columns are separated by {between}; save it with commas")
 
 
 def plain_csv(path: Path) -> Path:

@@ -18,7 +18,7 @@ from kit.images.names import normalise_wells
 from kit.profiles.table import PLATE, WELL, Profiles, read_facts
 from kit.words import count, some
 
-_MERGE = "; a table of sites becomes one of wells with kit profile"
+_MERGE = "; kit profile turns a table of sites into one of wells"
 log = logging.getLogger(__name__)
 _CHUNK = 512  # columns looked at together
 
@@ -73,7 +73,7 @@ def from_frame(
         name for name, kind in frame.schema.items() if kind == pl.String and not name.startswith("Metadata_") and name != id_name
     ]
     if texts:
-        log.warning("%s: left out for their text %s: %s", source, count(len(texts), "column"), some(texts))
+        log.warning("%s: ignored %s holding text: %s", source, count(len(texts), "column"), some(texts))
     who = _who(frame, source, id_name, ids)
     features_FM = np.empty((len(names), len(frame)), dtype=np.float32)
     with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is found below
@@ -99,11 +99,11 @@ def _finish(
             value = features_MF[row, start + bad[0][1]]
             well = f"{who[PLATE].iloc[row]} {who[WELL].iloc[row]}"
             raise KitError(
-                f"{source}: {column} of row {row + 1} ({well}) is {value}; every feature has to be a finite float32 number"
+                f"{source}: {column} of row {row + 1} ({well}) is {value}; every feature must be a finite float32 number"
             )
     twice = who[who.duplicated([PLATE, WELL])]
     if len(twice) and ids is None:
-        raise KitError(f"{source}: plate {twice[PLATE].iloc[0]} well {twice[WELL].iloc[0]} stands in more than one row{_MERGE}")
+        raise KitError(f"{source}: plate {twice[PLATE].iloc[0]} well {twice[WELL].iloc[0]} appears in more than one row{_MERGE}")
     if ids is not None:
         rows = rows_of_ids(who, ids, source)
         features_MF, who = features_MF[rows], who.iloc[rows].reset_index(drop=True)
@@ -120,7 +120,7 @@ def rows_of_ids(who: pd.DataFrame, ids: pd.DataFrame, source: str) -> np.ndarray
     wanted = pd.MultiIndex.from_frame(ids[[PLATE, WELL]])
     twice = wells[wells.duplicated()].intersection(wanted)
     if len(twice):
-        raise KitError(f"{source}: plate {twice[0][0]} well {twice[0][1]} stands in more than one row{_MERGE}")
+        raise KitError(f"{source}: plate {twice[0][0]} well {twice[0][1]} appears in more than one row{_MERGE}")
     rows = wells.drop_duplicates().get_indexer(wanted) if not wells.is_unique else wells.get_indexer(wanted)
     lacking = np.flatnonzero(rows < 0)
     if len(lacking):
@@ -174,7 +174,7 @@ def _concat(paths: list[Path], frames: list[pl.DataFrame]) -> pl.DataFrame:
         if here != first:
             name = sorted(here ^ first)[0]
             raise KitError(
-                f"{name} is a column of only one of {paths[0].name} and {path.name}: files of a folder are one feature set"
+                f"{name} is a column in only one of {paths[0].name} and {path.name}: files of a folder are one feature set"
             )
     return frames[0] if len(frames) == 1 else pl.concat(frames, how="diagonal_relaxed")
 
@@ -213,7 +213,7 @@ def who_by_id(file_ids: pd.Series, source: str, ids: pd.DataFrame) -> pd.DataFra
     """Return Metadata_Plate and Metadata_Well of each row of a file that has only IDs."""
     twice = file_ids[file_ids.duplicated()]
     if len(twice):
-        raise KitError(f"{source}: ID {twice.iloc[0]} stands in more than one row")
+        raise KitError(f"{source}: ID {twice.iloc[0]} appears in more than one row")
     rows = pd.Index(ids["ID"]).get_indexer(file_ids)
     if (rows < 0).any():
         raise KitError(f"{source}: ID {file_ids[rows < 0].iloc[0]} is not in the ID table")

@@ -46,7 +46,9 @@ def read_ids(
         raise KitError(f"{path}, row {empty[0] + 2}: no ID, plate or well")
     twice = ids["ID"][ids["ID"].duplicated()]
     if len(twice):
-        raise KitError(f"{path}: ID {twice.iloc[0]} stands in {(ids['ID'] == twice.iloc[0]).sum()} rows; every ID may stand once")
+        raise KitError(
+            f"{path}: ID {twice.iloc[0]} appears in {(ids['ID'] == twice.iloc[0]).sum()} rows; every ID must appear once"
+        )
     if ids.empty:
         raise KitError(f"{path} has no rows")
     ids.attrs["id_column"] = id_name

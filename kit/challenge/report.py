@@ -66,7 +66,7 @@ def _read_scores(folders: list[Path]) -> list[tuple[str, dict[str, Any]]]:
         if isinstance(scores, dict) and scores.get("schema") == 1:
             table = scores.get("files", {"k-NN accuracy": scores})
             if not table or any("directions" not in result for result in table.values()):
-                raise KitError(f"{path} does not hold what kit score --json writes; move it away")
+                raise KitError(f"{path} does not hold what kit score --json writes; move it elsewhere")
             found.append((path.name, table))
     return found
 

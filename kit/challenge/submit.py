@@ -67,14 +67,16 @@ def prepare(submission: Path, message: str, *, competition: str | None = None) -
     """
     submission = plain_csv(submission)
     if not message.strip():
-        raise UsageError("--message is empty: say what this submission is, the list of past ones shows it")
+        raise UsageError("--message is empty: describe the submission, kit submissions lists it")
     with submission.open(newline="", errors="replace") as file:
         names = next(csv.reader(file), [])
     if "ID" not in names:
         raise KitError(f"{submission} has no column ID: not a submission")
     digest, manifest, warnings = file_sha256(submission), read_manifest(submission), []
     if manifest is None:
-        warnings.append(f"no manifest beside {submission.name}: nothing will tell what it was made from (kit export writes one)")
+        warnings.append(
+            f"no manifest beside {submission.name}: its record will not say what it was made from (kit export writes one)"
+        )
     elif manifest.get("sha256") != digest:
         warnings.append(f"{submission.name} was changed after its manifest was written")
     elif manifest.get("uses_well_position"):

@@ -45,7 +45,7 @@ def check(submission: Path, ids: Path) -> None:
 @click.option("--ties", type=click.Choice(["sklearn", "nearest"]), default="sklearn", show_default=True)
 @click.option("--cross", type=click.Choice(["holdout", "all"]), default="holdout", show_default=True)
 @click.option("--folds", default=5, show_default=True)
-@click.option("--seeds", default=1, show_default=True, help="Number of ways to deal plates into folds.")
+@click.option("--seeds", default=1, show_default=True, help="Number of random assignments of plates to folds.")
 @click.option("--json", "json_path", type=OUT_FILE, help="Write score.json here.")
 def score(files: tuple[Path, ...], metadata: Path, ids: Path | None, json_path: Path | None, **options: Any) -> None:
     """Score features by k-NN within and across cell lines, folds by plate."""
@@ -96,7 +96,7 @@ def _agreed(question: str) -> bool:
         if sys.stdin.isatty():
             raise
         click.echo(err=True)
-        raise UsageError("not uploaded: there is nobody to ask; --yes uploads without asking") from None
+        raise UsageError("not uploaded: stdin is not a terminal: add --yes to upload without asking") from None
 
 
 @click.command()

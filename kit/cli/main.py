@@ -17,7 +17,7 @@ import click
 import kit
 from kit.cli import challenge, images, model
 from kit.cli.options import PATH
-from kit.errors import KitError, StoppedInOrder, UsageError
+from kit.errors import KitError, StoppedCleanly, UsageError
 from kit.files import is_full
 
 
@@ -26,7 +26,8 @@ from kit.files import is_full
 def cli() -> None:
     """From Cell Painting plates to a scored submission of the Cell Line Transferability challenge.
 
-    Exit codes: 0 done; 1 failed; 2 wrong usage or configuration; 75 stopped in order, run the same line again; 130 interrupted.
+    Exit codes: 0 done; 1 failed; 2 wrong usage or configuration; 75 stopped cleanly, run the same command again to
+    continue; 130 interrupted.
     """
 
 
@@ -53,14 +54,14 @@ def demo(out: Path, seed: int) -> None:
 @cli.command()
 @click.option("--work", type=PATH, required=True)
 @click.option("--recipe", "recipes", multiple=True, required=True)
-@click.option("--channels", default="fluorescence", show_default=True, help="One network for each group between +.")
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Laid over every recipe.")
+@click.option("--channels", default="fluorescence", show_default=True, help="One network per group; join groups with +.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Applied to every recipe.")
 @click.option(
     "--switch",
     "switches",
     multiple=True,
     metavar="'KEY=VALUE ...'",
-    help="One more row with only this changed; channels=A+B too.",
+    help="Add a row with only this changed; channels=A+B works too.",
 )
 @click.option("--seeds", default=3, show_default=True)
 @click.option("--baselines", is_flag=True, help="Also random weights and intensity statistics.")
@@ -89,15 +90,15 @@ for verbs in (images.VERBS, model.VERBS, challenge.VERBS):
         cli.add_command(verb)
 
 
-def _stop_in_order(signum: int, frame: FrameType | None) -> NoReturn:
-    raise StoppedInOrder("stopped by SIGTERM; run the same command line again to go on")
+def _stop_cleanly(signum: int, frame: FrameType | None) -> NoReturn:
+    raise StoppedCleanly("stopped cleanly by SIGTERM; run the same command again to continue")
 
 
 def main() -> None:
     """Entry point: turn every expected failure into one line and its exit code."""
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that spin while waiting starve a shared machine
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
-    signal.signal(signal.SIGTERM, _stop_in_order)
+    signal.signal(signal.SIGTERM, _stop_cleanly)
     try:
         cli.main(standalone_mode=False)
     except click.exceptions.Exit as ended:
@@ -112,7 +113,7 @@ def main() -> None:
         _fail(error.format_message(), error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         _fail("interrupted", 130)
-    except StoppedInOrder as stop:
+    except StoppedCleanly as stop:
         _fail(str(stop), 75)
     except UsageError as error:
         _fail(str(error), 2, error)

@@ -39,14 +39,14 @@ def _say(text: str) -> None:
 @click.option("--epochs", type=float, default=None, help="Short for --set train.epochs=N; crops.epoch says what an epoch is.")
 @click.option("--plates", help="Train on these plates only.")
 @click.option(
-    "--on-bad", type=click.Choice(["fail", "skip"]), help="A damaged image in the store; short for --set crops.on_bad=."
+    "--on-bad", type=click.Choice(["fail", "skip"]), help="What to do with a damaged image; short for --set crops.on_bad=."
 )
 @click.option("--resume", is_flag=True, help="Continue the run, or start it if absent.")
 @click.option(
     "--max-hours",
     type=float,
     callback=more_than_zero,
-    help="Save everything and exit with 75 after this long; it is looked at between steps.",
+    help="Stop cleanly after this many hours: save everything, exit with 75. Checked after every step.",
 )
 def train(
     work: Path,
@@ -142,7 +142,12 @@ def embed(work: Path, runs: tuple[str, ...], weights: Path | None, channels: str
 @click.option("--merge", type=click.Choice(["concat", "mean"]), default="concat", show_default=True)
 @click.option("--normalize", type=click.Choice(["none", "centre", "mad"]), default="none", show_default=True)
 @click.option("--whiten", type=click.Choice(["none", "sphere", "tvn"]), default="none", show_default=True)
-@click.option("--align", type=float, default=None, help="Weight kept of a well's own vector, 0 to 1; uses well position.")
+@click.option(
+    "--align",
+    type=float,
+    default=None,
+    help="Optional cross-plate alignment (leaks well position): weight of the well's own vector, 0 to 1.",
+)
 @click.option("--l2", is_flag=True, help="Scale every well's vector to length 1.")
 def profile(work: Path, runs: tuple[str, ...], out: Path, parts: str, **options: Any) -> None:
     """Merge the sites of every well into one vector, with the post-processing asked for."""

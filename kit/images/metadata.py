@@ -158,6 +158,6 @@ def _read_table(path: Path, needed: tuple[str, ...]) -> pd.DataFrame:
         raise KitError(f"{path} cannot be read as a table: {error}") from error
     missing = [column for column in needed if column not in table]
     if missing:
-        between = "" if table.shape[1] > 1 else f"; {'commas' if path.suffix == '.csv' else 'tabs'} go between its columns"
+        between = "" if table.shape[1] > 1 else f"; {'commas' if path.suffix == '.csv' else 'tabs'} separate its columns"
         raise KitError(f"{path} has no column {missing[0]}; it has: {', '.join(table)}{between}")
     return table

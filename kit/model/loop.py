@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from kit.config import RunConfig
-from kit.errors import KitError, StoppedInOrder
+from kit.errors import KitError, StoppedCleanly
 from kit.files import write_whole
 from kit.images.crops.loader import CropBatch, Crops
 from kit.model.checkpoint import Place, best_step, drop_old, newest_checkpoint, put_tensors, save_checkpoint
@@ -219,10 +219,10 @@ class Session:
         self.group.barrier()
         self.saved = time.monotonic()
         if failed:
-            raise KitError("; ".join(self.collapsed) or "another process found the run collapsed")
+            raise KitError("; ".join(self.collapsed) or "another process reported a collapse")
         if (told or late) and not done:
             reason = "SIGTERM" if told else f"--max-hours {max_hours:g}"
-            raise StoppedInOrder(
-                f"{reason}: stopped after step {self.place.step} of {self.steps}, everything saved; "
-                "the same command line with --resume goes on"
+            raise StoppedCleanly(
+                f"{reason}: stopped cleanly after step {self.place.step} of {self.steps}, everything saved; "
+                "the same command with --resume continues"
             )

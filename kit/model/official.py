@@ -72,7 +72,7 @@ def _unchunk(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
         if parts[0] == "blocks" and parts[2].isdigit():
             name = ".".join(("blocks", *parts[2:]))
         if name in plain:
-            raise KitError(f"two tensors would be {name}: the block numbers of this file start again in every chunk")
+            raise KitError(f"two tensors map to {name}: the block numbers of this file start again in every chunk")
         plain[name] = value
     return plain
 

@@ -33,13 +33,13 @@ def train(work, run: str, config: RunConfig, *, resume: bool = False, max_hours:
         work: an open work folder.
         run: the name of the run.
         resume: go on with an existing run, or start it if absent; without it an existing run is refused.
-        max_hours: stop in order after this long, everything saved.
+        max_hours: stop cleanly after this long, everything saved.
 
     Raises:
         UsageError: no channels; the run exists, or was made with another configuration.
         KitError: losses that are not finite, a collapse with train.on_collapse = "stop", too little memory, or no compiler
             for train.compile = true.
-        StoppedInOrder: SIGTERM or max_hours; the same call with `resume` goes on, bit for bit on one CPU process.
+        StoppedCleanly: SIGTERM or max_hours; the same call with `resume` continues, bit for bit on one CPU process.
     """
     if not config.channels:
         raise UsageError(f"recipe {config.recipe} needs --channels fluorescence, brightfield or names")
@@ -74,9 +74,7 @@ def _plain_errors(config: RunConfig, device: torch.device, group: Group) -> Iter
         if not isinstance(error, BackendCompilerFailed):
             raise
         what = str(error).splitlines()[0]
-        raise KitError(
-            f"train.compile = true, but torch cannot compile here ({what}); go without: train.compile = false"
-        ) from error
+        raise KitError(f"train.compile = true, but torch cannot compile here ({what}); set train.compile = false") from error
 
 
 def _check_folder(folder: Path, run: str, config: RunConfig, *, resume: bool) -> None:

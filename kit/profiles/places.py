@@ -61,7 +61,7 @@ def common_places(fields: pd.DataFrame) -> dict[str, dict[int, int]]:
         slots[plate] = max((_slots(rows[SITE].tolist(), at_S2 / pitch) for pitch in tries), key=len)
         if not slots[plate]:
             raise KitError(
-                f"plate {plate}: no site lies at one of the nine common places of the compound plates (its first field is at "
+                f"plate {plate}: no site lies at one of the nine positions common to the compound plates (its first field is at "
                 f"x {at_S2[0, 0]:.0f}, y {at_S2[0, 1]:.0f} um): leave the plate out or use --sites area"
             )
     return slots

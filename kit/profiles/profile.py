@@ -53,7 +53,7 @@ def profile(
         KitError: a run without features, sites that cannot be placed, plates without the controls a step needs.
     """
     if Path(out).suffix != ".parquet":
-        raise UsageError(f"--out {out}: profiles are a .parquet file; kit export makes the CSV of it")
+        raise UsageError(f"--out {out}: profiles are written as .parquet; kit export makes the CSV")
     merged = merge_runs(work, runs, parts=parts, sites=sites, order=order, merge=merge)
     profiles = post_process(merged, normalize=normalize, whiten=whiten, align=align, l2=l2)
     write_profiles(profiles, out)
@@ -74,7 +74,7 @@ def post_process(
 def merge_runs(work: "Work", runs: Sequence[str], *, parts: Sequence[str], sites: str, order: str, merge: str) -> Profiles:
     """Return one row per well of the plates embedded in every run, before any post-processing."""
     if not runs or len(set(runs)) != len(runs):
-        raise UsageError(f"--run {','.join(runs)}: give at least one run, each once")
+        raise UsageError(f"--run {','.join(runs)}: name at least one run, each once")
     if not parts or len(set(parts)) != len(parts):
         raise UsageError(f"--parts {','.join(parts)}: give cls, patch or both")
     merged = [_merge_run(work, run, parts, sites, order, merge) for run in runs]

@@ -126,7 +126,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5, help="of the runs, 0 to N - 1")
     parser.add_argument("--plates", type=int, default=0, help="seed of the made plates")
     parser.add_argument(
-        "--set", dest="settings", action="append", default=[], metavar="KEY=VALUE", help="laid over every run's own"
+        "--set", dest="settings", action="append", default=[], metavar="KEY=VALUE", help="on top of every run's own"
     )
     given = parser.parse_args()
     finish(lambda: run_trial(given.out, range(given.seeds), plates=given.plates, settings=given.settings, say=say))

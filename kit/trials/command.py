@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from kit.errors import KitError, StoppedInOrder, UsageError
+from kit.errors import KitError, StoppedCleanly, UsageError
 
 
 def run(name: str, purpose: str, default: str, action: Callable[..., str]) -> None:
@@ -25,7 +25,7 @@ def run(name: str, purpose: str, default: str, action: Callable[..., str]) -> No
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--out", type=Path, default=Path("trials") / name)
     parser.add_argument(
-        "--set", dest="settings", action="append", default=[], metavar="KEY=VALUE", help="laid over the trial's own"
+        "--set", dest="settings", action="append", default=[], metavar="KEY=VALUE", help="on top of the trial's own"
     )
     options = parser.parse_args()
     if options.seeds < 1:
@@ -37,7 +37,7 @@ def finish(action: Callable[[], str]) -> None:
     """Print the text that `action` returns, or its error in one line with kit's exit code."""
     try:
         text = action()
-    except StoppedInOrder as stop:
+    except StoppedCleanly as stop:
         _end(str(stop), 75)
     except KitError as error:
         _end(str(error), 2 if isinstance(error, UsageError) else 1)

@@ -203,7 +203,7 @@ def _read_results(out: Path) -> dict[str, dict]:
         results = None
     if isinstance(results, dict) and all(isinstance(entry, dict) and "name" in entry for entry in results.values()):
         return results
-    raise UsageError(f"--out {out} is there and no result of kit compare: give another name")
+    raise UsageError(f"--out {out} exists and was not written by kit compare: use another name")
 
 
 def canonical(config: RunConfig) -> RunConfig:

@@ -1,4 +1,4 @@
-"""The feature sets of a trial: trained networks, the same at random weights, intensity, and a few numbers made by hand."""
+"""The feature sets of a trial: trained networks, random weights, intensity, and a few numbers made by hand."""
 
 from collections.abc import Callable, Sequence
 

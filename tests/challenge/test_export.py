@@ -94,7 +94,7 @@ def test_columns_that_do_not_tell_are_asked_for(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("ID,plate,well\n1,U1,A01\n1,U1,A02\n", "ID 1 stands in 2 rows"),
+        ("ID,plate,well\n1,U1,A01\n1,U1,A02\n", "ID 1 appears in 2 rows"),
         ("ID,plate,well\n1,U1,A01\n,U1,A02\n", "row 3: no ID"),
         ("ID,plate,well\n1,U1,AA\n", "row 2: 'AA' is not a well"),
         ("ID,plate,well\n", "has no rows"),
@@ -123,7 +123,7 @@ def test_nan_in_a_profile_is_named(table, ids, tmp_path):
     ("change", "message"),
     [
         (lambda t: t.iloc[1:], "lacks ID"),
-        (lambda t: pd.concat([t, t.iloc[:1]]), "stands in 2 rows"),
+        (lambda t: pd.concat([t, t.iloc[:1]]), "appears in 2 rows"),
         (lambda t: t.iloc[::-1], "keep its order"),
         (lambda t: pd.concat([t, t.iloc[:1].assign(ID="stranger")]), "'stranger' is not in the ID table"),
         (lambda t: t.assign(b=t["b"].where(t.index != 2)), "b of ID .* is empty"),
@@ -133,7 +133,7 @@ def test_nan_in_a_profile_is_named(table, ids, tmp_path):
         (lambda t: t.assign(b=""), "b of ID .* is empty; need"),
         (lambda t: t.rename(columns={"ID": "Id"}), "no column ID"),
         (lambda t: t[["ID"]], "no feature column"),
-        (lambda t: t.rename(columns={"b": "a"}), "column a stands twice"),
+        (lambda t: t.rename(columns={"b": "a"}), "column a appears twice"),
     ],
 )
 def test_check_names_what_is_wrong(ids, tmp_path, change, message):

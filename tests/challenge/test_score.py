@@ -151,7 +151,7 @@ def test_only_the_wells_of_ids_count(table, metadata, ids, tmp_path):
     [
         (lambda t: t.assign(x1=t["x1"].where(t.index != 4)), r"x1 of row 5 \(U1 A05\) is nan"),
         (lambda t: t.assign(x0=t["x0"].where(t.index != 7, np.inf)), r"x0 of row 8 \(U1 B03\) is inf"),
-        (lambda t: pd.concat([t, t.iloc[:1]]), "plate U1 well A01 stands in more than one row"),
+        (lambda t: pd.concat([t, t.iloc[:1]]), "plate U1 well A01 appears in more than one row"),
         (lambda t: with_samples(t, {3: "BRD-9"}), "well A04 of plate U1: the features say .* BRD-9, the plate map says BRD-3"),
         (lambda t: with_samples(t, {10: "BRD-9"}), r"well D01 of plate U1"),
         (lambda t: t.assign(Metadata_Plate=t["Metadata_Plate"].replace("U2", "X9")), "X9"),

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from kit.errors import KitError, StoppedInOrder
+from kit.errors import KitError, StoppedCleanly
 from kit.model.metrics import read_metrics
 from tests.images.made_work import make_work
 from tests.model.processes import start
@@ -55,7 +55,7 @@ def test_a_compiled_run_is_the_eager_run_and_resumes(tmp_path, compiler):
     run_tiny(tmp_path, "compiled", train=compiled, **CHANGES)
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] > 0
     assert_same_run(tmp_path, "compiled")
-    with pytest.raises(StoppedInOrder):
+    with pytest.raises(StoppedCleanly):
         run_tiny(tmp_path, "resumed", train=compiled, max_hours=0, **CHANGES)
     torch.compiler.reset()
     run_tiny(tmp_path, "resumed", train=compiled, resume=True, **CHANGES)
@@ -66,7 +66,7 @@ def test_a_compiled_run_is_the_eager_run_and_resumes(tmp_path, compiler):
 def test_compiled_with_checkpointing_and_micro_batches(tmp_path, compiler):
     make_work(tmp_path)
     run_tiny(tmp_path, "eager", train={"max_steps": STEPS}, **CHANGES)
-    with pytest.raises(StoppedInOrder):
+    with pytest.raises(StoppedCleanly):
         run_tiny(tmp_path, "compiled", train={"max_steps": STEPS}, max_hours=0, **CHANGES)
     ways = {"max_steps": STEPS, "compile": True, "checkpoint_activations": True, "micro_batches": 2}
     run_tiny(tmp_path, "compiled", train=ways, resume=True, **CHANGES)  # an eager run may go on compiled

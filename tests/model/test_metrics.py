@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from kit.errors import StoppedInOrder, UsageError
+from kit.errors import StoppedCleanly, UsageError
 from kit.model.metrics import Metrics, read_metrics
 from tests.images.made_work import make_work
 from tests.model.run_tiny import run_tiny
@@ -58,7 +58,7 @@ def test_tensorboard_reads_the_event_files_back(tmp_path):
 def test_tensorboard_of_a_whole_run_says_what_metrics_jsonl_says(tmp_path):
     pytest.importorskip("tensorboard", reason=NEEDS)
     make_work(tmp_path)
-    with pytest.raises(StoppedInOrder):
+    with pytest.raises(StoppedCleanly):
         run_tiny(tmp_path, "board", train={"max_steps": 4, "tensorboard": True, "knn_epochs": 0.25}, max_hours=0)
     run_tiny(tmp_path, "board", train={"max_steps": 4, "tensorboard": True, "knn_epochs": 0.25}, resume=True)
     lines = read_metrics(tmp_path / "runs" / "board")

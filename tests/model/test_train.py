@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load
 
 import kit.model.loop
-from kit.errors import KitError, StoppedInOrder, UsageError
+from kit.errors import KitError, StoppedCleanly, UsageError
 from kit.images.store.work import write_settings
 from kit.model.checkpoint import drop_old, load_backbone, newest_checkpoint, read_checkpoint
 from kit.model.metrics import read_metrics
@@ -75,13 +75,13 @@ def test_sigterm_saves_and_stops_in_order(folder, tmp_path):
     wait_for_step(folder, "told", 5, process)
     process.terminate()
     process.join()
-    assert "StoppedInOrder: SIGTERM: stopped after step" in (tmp_path / "errors").read_text()
+    assert "StoppedCleanly: SIGTERM: stopped after step" in (tmp_path / "errors").read_text()
     run_tiny(folder, "told", resume=True)
     assert_same_bits(folder, "told")
 
 
 def test_max_hours_stops_in_order(folder):
-    with pytest.raises(StoppedInOrder, match="--max-hours 0: stopped after step 1 of 40, everything saved"):
+    with pytest.raises(StoppedCleanly, match="--max-hours 0: stopped after step 1 of 40, everything saved"):
         run_tiny(folder, "short", max_hours=0)
     run_tiny(folder, "short", resume=True)
     assert_same_bits(folder, "short")
@@ -90,9 +90,9 @@ def test_max_hours_stops_in_order(folder):
 @pytest.mark.parametrize("harm", ["tensors cut", "tensors flipped", "tensors gone", "record cut", "record changed"])
 def test_a_damaged_checkpoint_is_noticed_and_the_one_before_used(folder, harm, caplog):
     run = harm.replace(" ", "-")
-    with pytest.raises(StoppedInOrder):
+    with pytest.raises(StoppedCleanly):
         run_tiny(folder, run, max_hours=0)
-    with pytest.raises(StoppedInOrder):
+    with pytest.raises(StoppedCleanly):
         run_tiny(folder, run, max_hours=0, resume=True)
     undamaged = tensors(folder, run, "step_00000002")
     newest = folder / "runs" / run / "checkpoints" / "step_00000002"
@@ -108,7 +108,7 @@ def test_a_damaged_checkpoint_is_noticed_and_the_one_before_used(folder, harm, c
         path.write_bytes(data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :])
     else:
         path.write_text(data.decode().replace('"step": 2', '"step": 3'))
-    with pytest.raises(StoppedInOrder, match="after step 2 of 40"):
+    with pytest.raises(StoppedCleanly, match="after step 2 of 40"):
         run_tiny(folder, run, max_hours=0, resume=True)
     assert str(path.with_suffix("")) in caplog.text
     assert "using step_00000001.json instead" in caplog.text
@@ -116,7 +116,7 @@ def test_a_damaged_checkpoint_is_noticed_and_the_one_before_used(folder, harm, c
 
 
 def test_only_damaged_checkpoints_stop_with_one_line(folder):
-    with pytest.raises(StoppedInOrder):
+    with pytest.raises(StoppedCleanly):
         run_tiny(folder, "lost", max_hours=0)
     (folder / "runs/lost/checkpoints/step_00000001.safetensors").write_bytes(b"")
     with pytest.raises(KitError, match=r"no usable checkpoint in .*: .*step_00000001\.safetensors is damaged"):

@@ -47,7 +47,7 @@ class PlannedPlate:
             f"  {megabytes(self.bytes_in)} in, about {megabytes(self.bytes_out)} out",
         ]
         if self.complete:
-            lines.append("  complete already" + ("; its table would get the labels of --metadata" if self.relabel else ""))
+            lines.append("  already packed" + ("; its table would get the labels of --metadata" if self.relabel else ""))
         if self.unlabelled:
             lines.append(f"  without labels: {self.unlabelled}")
         missing = [f"{well} site {site}" for well, site in plate.missing_sites()]
@@ -57,7 +57,7 @@ class PlannedPlate:
             for what, items in (("site", missing), ("image", lacking))
             if items
         ]
-        lines.append(f"  positions: {self.positions.source}")
+        lines.append(f"  {self.positions.said}")
         lines.append(draw_grid({site: self.positions.of(plate.wells[0], site) for site in plate.fields} if self._known() else {}))
         return "\n".join(lines)
 

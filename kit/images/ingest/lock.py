@@ -40,7 +40,7 @@ def disk_errors(work: Path):
         yield
     except OSError as error:
         if is_full(error):
-            raise KitError(f"no space left for {work}: free some and run the same command again; it goes on from here") from error
+            raise KitError(f"no space left for {work}: free some and run the same command again to continue") from error
         raise KitError(f"{error.filename or work}: {error.strerror or error}") from error
 
 
@@ -61,7 +61,7 @@ def check_agreement(work: Path, settings: StoreConfig) -> bool:
     if there is not None and there != settings:
         unlike = next(key for key in asdict(there) if getattr(there, key) != getattr(settings, key))
         before, now = (_as_option(unlike, getattr(which, unlike)) for which in (there, settings))
-        raise UsageError(f"{work} was made {before}, not {now}: give the same, or another --work")
+        raise UsageError(f"{work} was made {before}, not {now}: use the same settings, or another --work")
     return there is not None
 
 

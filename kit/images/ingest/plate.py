@@ -134,4 +134,4 @@ def check_begun(container: Container) -> None:
         KitError: it does not.
     """
     if (container.folder / "pixels" / "zarr.json").is_file() and open_container(container.folder) != container:
-        raise KitError(f"it was begun with other images; delete {container.folder} to start it again")
+        raise KitError(f"packing began with other images; delete {container.folder} to start over")

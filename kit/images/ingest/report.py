@@ -27,6 +27,7 @@ class PlateReport:
     kept: int  # images that an earlier ingest had packed
     channels: tuple[str, ...]
     position_source: str
+    positions: str  # the same in a sentence
     unlabelled: str  # why, where it is
     missing_wells: list[str]
     missing_sites: list[str]
@@ -68,6 +69,7 @@ class PlateReport:
             kept=kept,
             channels=plate.channels,
             position_source=positions.source,
+            positions=positions.said,
             unlabelled="" if labelled else (metadata.why_unlabelled(plate.barcode) if metadata else "no --metadata"),
             missing_wells=sorted(expected - set(plate.wells)),
             missing_sites=[f"{well} site {site}" for well, site in plate.missing_sites()],
@@ -95,7 +97,7 @@ class PlateReport:
         lines = [
             f"{self.barcode}: {count(self.wells, 'well')}, {count(self.sites, 'site')}, {count(self.images, 'image')} of "
             f"{count(len(self.channels), 'channel')}; "
-            f"{megabytes(self.bytes_in)} of TIFF became {megabytes(self.bytes_out)}; positions: {self.position_source}"
+            f"{megabytes(self.bytes_in)} of TIFF became {megabytes(self.bytes_out)}; {self.positions}"
         ]
         if self.kept:
             lines.append(f"  of these, {count(self.kept, 'image')} had been packed by an earlier run")
@@ -108,7 +110,7 @@ class PlateReport:
             ("well* of the plate map without images", self.missing_wells),
             ("site* missing", self.missing_sites),
             ("image* missing", self.missing_channels),
-            ("image* listed but not there", [self._within(path) for path in self.gone]),
+            ("image* listed but missing", [self._within(path) for path in self.gone]),
             ("bad image* set aside", [f"{self._within(bad['path'])} ({bad['reason']})" for bad in self.bad]),
             ("site* looking empty", self.empty),
             (f"site* with less than {BLURRED:.0%} of the plate's usual sharpness", self.blurred),
@@ -119,7 +121,7 @@ class PlateReport:
         if self.ignored:
             lines.append(f"  ignored {count(self.ignored, 'TIFF')} of other planes, times or names")
         if self.constant:
-            lines.append(f"  stored as zeros {count(self.constant, 'image')} of a single value")
+            lines.append(f"  stored as zeros: {count(self.constant, 'image')} of a single value")
         lines.append("  grey levels in use (median): " + ", ".join(f"{name} {levels}" for name, levels in self.levels.items()))
         few = [name for name, levels in self.levels.items() if levels < FEW_LEVELS]
         if few:
@@ -155,9 +157,9 @@ class IngestReport:
         """Return the report for people."""
         lines = [plate.text() for plate in self.plates]
         if self.already:
-            lines.append(f"complete already: {', '.join(self.already)}")
+            lines.append(f"already packed: {', '.join(self.already)}")
         if self.relabelled:
-            lines.append(f"labels brought up to date, pixels left as they are: {', '.join(self.relabelled)}")
+            lines.append(f"labels updated, pixels unchanged: {', '.join(self.relabelled)}")
         if self.unlabelled:
             lines.append(
                 f"without labels: {', '.join(self.unlabelled)}; the same command with --metadata that has them adds them to the "

@@ -130,7 +130,7 @@ class Cluster:
             get_address_host_port(address)  # a Client with an address that is none would complain once more as it goes
             self.client = Client(address, timeout=_CONNECT_SECONDS, set_as_default=False)
         except (OSError, TimeoutError, ValueError) as error:
-            raise UsageError(f"--dask {address}: no scheduler answers there ({error})") from error
+            raise UsageError(f"--dask {address}: no scheduler answers ({error})") from error
         self.reader = reader
 
     def queue(self, work: Work[T]) -> Queue[T]:

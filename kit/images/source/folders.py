@@ -199,7 +199,7 @@ def _again(action: Callable[[], T], url: str) -> T:
     except _WrongSize:
         raise
     except _transient() as error:
-        raise KitError(f"{url}: no answer after {TRIES} tries ({error}); run the same command again to go on") from error
+        raise KitError(f"{url}: no answer after {TRIES} tries ({error}); run the same command again to continue") from error
 
 
 def _tries() -> tenacity.Retrying:

@@ -32,6 +32,14 @@ class Positions:
         """Return (x_um, y_um), NaN where unknown."""
         return self.sites.get((well, site)) or self.fields.get(site) or (float("nan"), float("nan"))
 
+    @property
+    def said(self) -> str:
+        """The source in a sentence."""
+        if self.source == "none":
+            return "no site positions"
+        read_from = {"tag 65500": "the TIFF's microscope metadata", "layout file": "the --layout file"}
+        return f"site positions read from {read_from.get(self.source, self.source)}"
+
     def speak_of(self, sites: Iterable[tuple[str, int]]) -> bool:
         """Return whether any of the sites has a position."""
         return any(key in self.sites or key[1] in self.fields for key in sites)

@@ -73,7 +73,7 @@ def open_source(source: str | Path, reader: Reader) -> Source:
     """
     text = str(source)
     if not text:
-        raise UsageError("SOURCE is empty: name a folder of plates, a URL or a load_data.csv(.gz)")
+        raise UsageError("SOURCE is empty: give a folder of plates, a URL or a load_data.csv(.gz)")
     if text.endswith((".csv", ".csv.gz")):
         if not is_url(text):
             existing_file(Path(text))

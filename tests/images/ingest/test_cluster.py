@@ -88,5 +88,5 @@ def test_no_scheduler_there(tmp_path, monkeypatch):
 
     monkeypatch.setattr(runners, "_CONNECT_SECONDS", 1)
     write_plate(tmp_path / "images", "BR01", channels=(1,))
-    with pytest.raises(UsageError, match=r"--dask tcp://127\.0\.0\.1:9: no scheduler answers there"):
+    with pytest.raises(UsageError, match=r"--dask tcp://127\.0\.0\.1:9: no scheduler answers"):
         ingest(IngestPlan(tmp_path / "images", tmp_path / "w", dask="tcp://127.0.0.1:9"))

@@ -178,7 +178,7 @@ def test_constant_images_become_zeros_and_are_counted(made):
     path = next(source.glob("BR01*")) / "Images" / "r01c01f01p01-ch1sk1fk1fl1.tiff"
     tifffile.imwrite(path, np.full((24, 24), 777, np.uint16), compression="lzw")
     report = ingest(IngestPlan(source, work, metadata=metadata))
-    assert "stored as zeros 1 image of a single value" in report.text()
+    assert "stored as zeros: 1 image of a single value" in report.text()
     opened = open_work(work)
     assert not opened.read_site("BR01", "A01", 1, ["Mito"]).any()
     assert opened.sites.iloc[0]["Mito_min"] == opened.sites.iloc[0]["Mito_max"] == 777
@@ -232,18 +232,18 @@ def test_labels_that_come_later_pack_nothing_again(made, monkeypatch):
     text = ingest(IngestPlan(source, work)).text()
     assert "without labels: no --metadata" in text
     text = ingest(IngestPlan(source, work)).text()
-    assert "complete already: BR01, BR02\nwithout labels: BR01, BR02; the same command with --metadata" in text
+    assert "already packed: BR01, BR02\nwithout labels: BR01, BR02; the same command with --metadata" in text
     before = snapshot(work)
     assert "its table would get the labels" in dry_run(IngestPlan(source, work, metadata=metadata)).text()
     assert snapshot(work) == before
     monkeypatch.setattr(packing, "read_levels", None)
     text = ingest(IngestPlan(source, work, metadata=metadata)).text()
-    assert "labels brought up to date, pixels left as they are: BR01, BR02" in text
-    assert ingest(IngestPlan(source, work, metadata=metadata)).text() == "complete already: BR01, BR02"
+    assert "labels updated, pixels unchanged: BR01, BR02" in text
+    assert ingest(IngestPlan(source, work, metadata=metadata)).text() == "already packed: BR01, BR02"
     monkeypatch.undo()
     ingest(IngestPlan(source, work.parent / "at_once", metadata=metadata))
     assert snapshot(work) == snapshot(work.parent / "at_once")
-    assert ingest(IngestPlan(source, work)).text() == "complete already: BR01, BR02", "labels are not lost for want of --metadata"
+    assert ingest(IngestPlan(source, work)).text() == "already packed: BR01, BR02", "labels are not lost for want of --metadata"
 
 
 def test_corrected_labels_replace_the_old(made):
@@ -251,7 +251,7 @@ def test_corrected_labels_replace_the_old(made):
     ingest(IngestPlan(source, work, metadata=metadata))
     plate_map = metadata / "M_platemap.txt"
     plate_map.write_text(plate_map.read_text().replace("BRD-1", ""))
-    assert "labels brought up to date" in ingest(IngestPlan(source, work, metadata=metadata)).text()
+    assert "labels updated" in ingest(IngestPlan(source, work, metadata=metadata)).text()
     assert open_work(work).wells["Metadata_is_control"].all()
 
 
@@ -291,7 +291,7 @@ def test_other_images_than_it_was_begun_with(made):
     (work / "plates" / "BR01.parquet").unlink()
     write_image(next(source.glob("BR01*")) / "Images", "BR01", "C03", 1, 1)
     report = ingest(IngestPlan(source, work, metadata=metadata))
-    assert "BR01: it was begun with other images" in report.failed[0]
+    assert "BR01: packing began with other images" in report.failed[0]
     assert open_work(work).plates == ["BR02"]
 
 
@@ -328,7 +328,7 @@ def test_real_sites(real_data, packed):
         assert row[f"{name}_saturated"] == image.saturated_px
         if image.plate != "BR00117006":
             assert row["x_um"] == pytest.approx(image.position_x_m * 1e6)
-    assert "positions: plate BR00117010" in paragraph(said, "BR00117011")
+    assert "site positions read from plate BR00117010" in paragraph(said, "BR00117011")
     assert "incomplete: no images of Mito, ER" in paragraph(said, "BR00117006")
     assert "without labels: JUMP-Target-1_orf_platemap.txt is missing" in paragraph(said, "BR00117006")
     names = opened.wells.set_index(["Metadata_Plate", "Metadata_Well"])["Metadata_pert_iname"]

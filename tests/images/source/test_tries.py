@@ -35,7 +35,7 @@ def test_two_failures_are_two_pauses(slept):
 
 def test_pauses_double_and_are_spread_and_the_eighth_failure_is_the_last(slept):
     server = Server(*[OSError("reset")] * 9)
-    with pytest.raises(KitError, match=r"^s3://x: no answer after 8 tries \(reset\); run the same command again to go on$"):
+    with pytest.raises(KitError, match=r"^s3://x: no answer after 8 tries \(reset\); run the same command again to continue$"):
         folders._again(server, "s3://x")
     assert server.requests == 8
     spread = [pause / (0.25 * 2**step) for step, pause in enumerate(slept)]

@@ -75,7 +75,7 @@ def test_dry_run_says_what_there_is_and_writes_nothing(source, tmp_path):
     assert not (tmp_path / "w").exists()
     for line in (
         "2 wells, 2 or 3 sites a well, 9 images of 2 channels, 24 x 24 pixels to be stored at 12 x 12",
-        "positions: tag 65500",
+        "site positions read from the TIFF's microscope metadata",
         "1 site missing: B02 site 3",
         "1 image missing: A01 site 1 DNA",
         "       323     .   f01     .",
@@ -85,7 +85,7 @@ def test_dry_run_says_what_there_is_and_writes_nothing(source, tmp_path):
     made = ingest(IngestPlan(source, tmp_path / "w", metadata=metadata, size=12))
     assert plan.plates[0].bytes_in == made.plates[0].bytes_in
     assert plan.plates[0].bytes_out == pytest.approx(made.plates[0].bytes_out, rel=0.5)
-    assert "complete already" in dry_run(IngestPlan(source, tmp_path / "w", metadata=metadata, size=12)).text()
+    assert "already packed" in dry_run(IngestPlan(source, tmp_path / "w", metadata=metadata, size=12)).text()
 
 
 def test_quality_flags():
@@ -187,7 +187,7 @@ def test_files_of_the_table_that_are_gone_are_missing(table_source, tmp_path):
     report = ingest(IngestPlan(table_source, tmp_path / "w"))
     assert report.plates[0].bad == []
     assert len(report.plates[0].gone) == 3
-    assert "3 images listed but not there" in report.text()
+    assert "3 images listed but missing" in report.text()
     assert open_work(tmp_path / "w").sites["channels"].tolist() == ["DNA", "DNA,GFP"]
 
 
