@@ -8,7 +8,6 @@ import errno
 import numpy as np
 
 from kit.errors import KitError
-from kit.images.store.codecs import unpack
 from kit.images.store.shards import Shard
 
 _DAMAGE = (errno.EIO, errno.EINVAL)  # what a failing disk and a nonsensical place in a file answer
@@ -45,10 +44,9 @@ class SiteReader:
             KitError: the store is gone, or the system refuses to read it.
         """
         try:
-            container = self._work.container(plate)
-            shard = Shard(container.shard(well), container.chunks)
+            shard = self._work.open_shard(plate, well)
             for channel, image_HW in zip(self._channels, out_CHW, strict=True):
-                image_HW[:] = self._image(container, shard, plate, well, site, channel)
+                self._fill(image_HW, shard, plate, well, site, channel)
         except FileNotFoundError as error:
             if not (self._work.path / "store.toml").is_file():
                 raise KitError(f"the store {self._work.path} is gone: it was removed or unmounted while it was read") from error
@@ -62,13 +60,8 @@ class SiteReader:
                 raise
             raise BadSite(f"plate {plate} well {well} site {site}: {error}") from error
 
-    def _image(self, container, shard: Shard, plate: str, well: str, site: int, channel: str) -> np.ndarray:
-        chunk = container.chunk(site, channel)
+    def _fill(self, out_HW: np.ndarray, shard: Shard, plate: str, well: str, site: int, channel: str) -> None:
         try:
-            if not shard.has(chunk):
-                raise KitError("it is not in the store")
-            if self._work.settings.bits != 8:  # counts: the work folder knows how to scale them
-                return self._work.read_site(plate, well, site, [channel])[0]
-            return unpack(shard.read(chunk), container.codec, self.size, container.dtype)
-        except (KitError, RuntimeError, ValueError) as error:
+            self._work.read_levels(plate, well, site, channel, shard, out_HW)
+        except KitError as error:
             raise BadSite(f"plate {plate} well {well} site {site} {channel} in {shard.path}: {error}") from error

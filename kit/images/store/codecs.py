@@ -86,13 +86,6 @@ def pack_parts(image_HW: np.ndarray, codec: Codec) -> tuple[bytes, bytes]:
     return encoded, google_crc32c.value(encoded).to_bytes(_CRC_BYTES, "little")
 
 
-def unpack(data: bytes, codec: Codec, shape: tuple[int, int], dtype: np.dtype) -> np.ndarray:
-    """Return the image of packed bytes; errors as `unpack_into`."""
-    image_HW = np.empty(shape, dtype)
-    unpack_into(image_HW, data, codec)
-    return image_HW
-
-
 def unpack_into(out_HW: np.ndarray, data: bytes, codec: Codec) -> None:
     """Fill `out_HW` with the image of packed bytes.
 

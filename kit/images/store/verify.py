@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 
 from kit.errors import KitError
 from kit.images.store.codecs import checksum
-from kit.images.store.shards import Shard
 from kit.images.store.work import Work
 from kit.progress import progress
 
@@ -37,7 +36,7 @@ def _verify_well(work: Work, plate: str, well: str) -> tuple[int, list[str]]:
         return 0, []
     container = work.container(plate)
     try:
-        shard = Shard(container.shard(well), container.chunks)
+        shard = work.open_shard(plate, well)
     except (KitError, OSError) as error:
         return len(expected), [f"{plate} {well}: {error}"]
     damaged = []
@@ -48,8 +47,8 @@ def _verify_well(work: Work, plate: str, well: str) -> tuple[int, list[str]]:
                 damaged.append(f"{name}: missing")
             elif checksum(work.read_stored(plate, well, site, channel, shard)) != crc:
                 damaged.append(f"{name}: other pixels than its table says")
-        except KitError as error:
-            damaged.append(f"{name}: {error}")
+        except (KitError, OSError) as error:
+            damaged.append(f"{name} in {shard.path}: {error}")
     return len(expected), damaged
 
 

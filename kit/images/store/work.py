@@ -6,10 +6,11 @@ WORK/plates/<barcode>.parquet   one row per site; written last, so its presence 
 WORK/runs/RUN/                  what was made of them
 """
 
+import contextlib
 import functools
 import re
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -79,7 +80,7 @@ class Work:
         self.path = path
         self.settings = settings
         self.plates: list[str] = sorted(file.stem for file in (path / "plates").glob("*.parquet"))
-        self._shard = functools.lru_cache(maxsize=_OPEN_SHARDS)(self._open_shard)
+        self._shard = functools.lru_cache(maxsize=_OPEN_SHARDS)(self.open_shard)
 
     def __reduce__(self):
         return open_work, (self.path,)  # another process opens its own files
@@ -153,31 +154,48 @@ class Work:
             raise KitError(f"{plate} {well} site {site} has no {', '.join(lacking)}; read what is there with channels=[...]")
         site_CHW = np.empty((len(wanted), *container.image_shape), np.uint8)
         for name, image_HW in zip(wanted, site_CHW, strict=True):
-            if self.settings.bits == 8:
-                self.read_stored(plate, well, site, name, shard, image_HW)
-            else:
-                row = self._row(plate, well, site)
-                counts = self.read_stored(plate, well, site, name, shard)
-                image_HW[:] = to_level(counts, int(row[f"{name}_black"]), int(row[f"{name}_white"]))
+            with _named(plate, well, site, name, shard):
+                self.read_levels(plate, well, site, name, shard, image_HW)
         return site_CHW
 
     def read_counts(self, plate: str, well: str, site: int, channel: str) -> np.ndarray:
-        """Return one image as it is stored, uint8 levels or uint16 counts [H, W]."""
-        well = normalise_well(well)
-        return self.read_stored(plate, well, int(site), channel, self._shard(plate, well))
-
-    def read_stored(self, plate: str, well: str, site: int, channel: str, shard: Shard, out_HW=None) -> np.ndarray:
-        """The same from the well's open shard, into `out_HW` where it is given.
+        """Return one image as it is stored, uint8 levels or uint16 counts [H, W].
 
         Raises:
-            KitError: the stored bytes are damaged; the message names image and file.
+            KitError: the image is not in the store or damaged; the message names image and file.
         """
+        well, site = normalise_well(well), int(site)
+        shard = self._shard(plate, well)
+        with _named(plate, well, site, channel, shard):
+            return self.read_stored(plate, well, site, channel, shard)
+
+    def open_shard(self, plate: str, well: str) -> Shard:
+        """Return the open file of a well, for `read_levels` and `read_stored`."""
         container = self.container(plate)
+        return Shard(container.shard(well), container.chunks)
+
+    def read_levels(self, plate: str, well: str, site: int, channel: str, shard: Shard, out_HW: np.ndarray) -> None:
+        """Fill `out_HW`, uint8, with one image's levels, read from its well's open shard.
+
+        Raises:
+            KitError: the image is not in the store, or damaged.
+            OSError: the system cannot read the file.
+        """
+        if self.settings.bits == 8:
+            self.read_stored(plate, well, site, channel, shard, out_HW)
+        else:
+            counts_HW = self.read_stored(plate, well, site, channel, shard)
+            row = self._row(plate, well, site)
+            out_HW[:] = to_level(counts_HW, int(row[f"{channel}_black"]), int(row[f"{channel}_white"]))
+
+    def read_stored(self, plate: str, well: str, site: int, channel: str, shard: Shard, out_HW=None) -> np.ndarray:
+        """Return one image as it is stored, in `out_HW` where it is given; errors as `read_levels`."""
+        container = self.container(plate)
+        chunk = container.chunk(site, channel)
+        if not shard.has(chunk):
+            raise KitError("it is not in the store")
         out_HW = np.empty(container.image_shape, container.dtype) if out_HW is None else out_HW
-        try:
-            unpack_into(out_HW, shard.read(container.chunk(site, channel)), container.codec)
-        except (KitError, OSError) as error:
-            raise KitError(f"plate {plate} well {well} site {site} {channel} in {shard.path}: {error}") from error
+        unpack_into(out_HW, shard.read(chunk), container.codec)
         return out_HW
 
     def channel_stats(self, channels, plates=None) -> tuple[np.ndarray, np.ndarray]:
@@ -218,12 +236,17 @@ class Work:
     def _row(self, plate: str, well: str, site: int) -> pd.Series:
         return self.sites.iloc[self._rows[plate, normalise_well(well), int(site)]]
 
-    def _open_shard(self, plate: str, well: str) -> Shard:
-        container = self.container(plate)
-        return Shard(container.shard(well), container.chunks)
-
     def _table_path(self, plate: str) -> Path:
         return self.path / "plates" / f"{plate}.parquet"
 
     def _plate_record(self, plate: str) -> dict:
         return read_record(self._table_path(plate))
+
+
+@contextlib.contextmanager
+def _named(plate: str, well: str, site: int, channel: str, shard: Shard) -> Iterator[None]:
+    """Say which image, in which file, could not be read."""
+    try:
+        yield
+    except (KitError, OSError) as error:
+        raise KitError(f"plate {plate} well {well} site {site} {channel} in {shard.path}: {error}") from error

@@ -7,8 +7,12 @@ import zarr
 
 from kit.errors import KitError
 from kit.images.crops.reader import BadSite, SiteReader
+from kit.images.ingest.plan import IngestPlan
+from kit.images.ingest.run import ingest
 from kit.images.store.codecs import pack
 from kit.images.store.shards import Shard
+from kit.images.store.work import open_work
+from tests.images.made_plates import write_plate
 from tests.images.made_work import CHANNELS, made_site, make_work
 
 HERE = ("P1", "A02", 2)
@@ -93,6 +97,25 @@ def test_an_image_of_the_wrong_size_is_named(work):
         rewrite_index(work, change)
         with pytest.raises(BadSite, match="plate P1 well A02 site 2 AGP"):
             read(work)
+
+
+def test_counts_are_scaled_and_their_damage_is_named_once(tmp_path):
+    write_plate(tmp_path / "plates", "BR01", channels=(1, 2))
+    ingest(IngestPlan(tmp_path / "plates", tmp_path / "w8"))
+    ingest(IngestPlan(tmp_path / "plates", tmp_path / "w16", bits=16))
+    work, found_CHW = open_work(tmp_path / "w16"), np.zeros((2, 24, 24), np.uint8)
+    reader = SiteReader(work, ("AGP", "Mito"), ["BR01"])
+    reader.read("BR01", "B02", 2, found_CHW)
+    assert np.array_equal(found_CHW, open_work(tmp_path / "w8").read_site("BR01", "B02", 2, ["AGP", "Mito"]))
+    path = work.container("BR01").shard("B02")
+    path.write_bytes(bytes([path.read_bytes()[0] ^ 1]) + path.read_bytes()[1:])
+    with pytest.raises(BadSite) as caught:
+        reader.read("BR01", "B02", 1, found_CHW)
+    where = f"plate BR01 well B02 site 1 Mito in {path}"
+    assert str(caught.value) == f"{where}: checksum mismatch: the stored bytes have changed"
+    with pytest.raises(KitError) as caught:
+        work.read_site("BR01", "B02", 1)
+    assert str(caught.value) == f"{where}: checksum mismatch: the stored bytes have changed"
 
 
 @pytest.mark.parametrize("keep", [0, 3, 100, -1])

@@ -137,6 +137,12 @@ def test_sites_with_channels_keep_their_place_in_the_table(tmp_path):
     assert make_work(tmp_path / "empty", plates=()).sites_with(("DNA",)).empty
 
 
+def test_an_image_that_was_never_packed_is_not_called_damaged(tmp_path):
+    work = make_work(tmp_path, plates=("P1",), wells=2, sites=2, lone=(("P1", "A02"),))
+    with pytest.raises(KitError, match=r"plate P1 well A02 site 2 AGP in .*: it is not in the store"):
+        work.read_counts("P1", "A02", 2, "AGP")
+
+
 def test_doubtful_tags_are_reported(source, tmp_path):
     path = next(source.glob("BR01*/Images/r01c01f02p01-ch5*"))
     image = counts("BR01", "A01", 2, 5)
