@@ -22,12 +22,12 @@ from kit.images.phantom.figure import draw_plate_figure
 from kit.images.phantom.plates import PhantomConfig, make_plates
 from kit.images.store.work import Work
 from kit.profiles.embed import embed
-from kit.profiles.profile import merge_runs, post_process, profile
-from kit.profiles.table import read_profiles, write_profiles
+from kit.profiles.profile import Steps, merge_runs, post_process, profile
+from kit.profiles.table import Profiles, read_profiles, write_profiles
 from kit.recipe import load_recipe
 
-STEPS = {"normalize": "centre", "whiten": "sphere"}  # what every row of the table has had, baselines too
-MODELS = {"fluorescence": (), "brightfield": ("train.max_steps=60",)}
+STEPS: Steps = {"normalize": "centre", "whiten": "sphere"}  # what every row of the table has had, baselines too
+MODELS: dict[str, tuple[str, ...]] = {"fluorescence": (), "brightfield": ("train.max_steps=60",)}
 
 
 def run_demo(out: Path, *, seed: int, say: Callable[[str], None]) -> str:
@@ -97,7 +97,7 @@ def _train(work: Work, run: str, settings: tuple[str, ...], seed: int, say: Call
 def _scores(work: Work, out: Path, metadata: Path, ids: Path) -> tuple[dict[str, dict], dict[str, dict]]:
     """Return the demo's two tables: feature sets after the same steps, also written to score.json, and alignment beside noise."""
 
-    def merged(*runs):
+    def merged(*runs: str) -> Profiles:
         return merge_runs(work, runs, parts=("cls", "patch"), sites="position", order="file", merge="mean")
 
     sets = {

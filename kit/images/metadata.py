@@ -6,6 +6,7 @@ barcode_platemap.csv                             barcode -> plate map
 <plate map without _platemap>_metadata.tsv       broad_sample -> name, InChIKey, type
 """
 
+import functools
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -35,7 +36,7 @@ class Metadata:
 
     def is_known(self, plate: str) -> bool:
         """Return whether experiment-metadata.tsv has the plate."""
-        return plate in self._rows.index
+        return plate in self._rows
 
     def is_labelled(self, plate: str) -> bool:
         """Return whether the plate is known and its plate map and compound table are there."""
@@ -45,7 +46,7 @@ class Metadata:
         """Return what is missing for the plate's labels, in words; empty where nothing is."""
         if not self.is_known(plate):
             return "not in experiment-metadata.tsv"
-        plate_map = self._rows.loc[plate, "Metadata_Plate_Map_Name"]
+        plate_map = self._rows[plate]["Metadata_Plate_Map_Name"]
         for name in (f"{plate_map}.txt", compound_table(plate_map)):
             if _find(self.folder, name) is None:
                 return f"{name} is missing"
@@ -53,11 +54,11 @@ class Metadata:
 
     def batch(self, plate: str) -> str:
         """Return the plate's batch; empty where the plate is unknown."""
-        return self._rows.loc[plate, "Metadata_Batch"] if self.is_known(plate) else ""
+        return self._rows[plate]["Metadata_Batch"] if self.is_known(plate) else ""
 
     def of_plate(self, plate: str) -> dict[str, str]:
         """Return the plate's own columns (Metadata_Cell_type ...); empty where it is unknown."""
-        return dict(self._rows.loc[plate]) if self.is_known(plate) else {}
+        return dict(self._rows.get(plate, {}))
 
     def wells(self, plate: str) -> pd.DataFrame:
         """Return one row per well of the plate map, in plate order.
@@ -79,9 +80,10 @@ class Metadata:
         wells.insert(0, "Metadata_Plate", plate)
         return wells.assign(**{key: value for key, value in of_plate.items() if key not in wells})
 
-    @property
-    def _rows(self) -> pd.DataFrame:
-        return self.plates.set_index("Metadata_Plate", drop=False)
+    @functools.cached_property
+    def _rows(self) -> dict[str, dict[str, str]]:
+        rows = self.plates.to_dict("records")
+        return {row["Metadata_Plate"]: {str(column): value for column, value in row.items()} for row in rows}
 
 
 def read_metadata(folder: Path) -> Metadata:
@@ -129,7 +131,9 @@ def _check_barcodes(folder: Path, plates: pd.DataFrame) -> None:
 
 
 def _read_plate_map(folder: Path, plate_map: str) -> pd.DataFrame:
-    path = _find(folder, f"{plate_map}.txt")
+    path, compound_path = _find(folder, f"{plate_map}.txt"), _find(folder, compound_table(plate_map))
+    assert path is not None, plate_map  # the plate is labelled
+    assert compound_path is not None, plate_map
     wells = _read_table(path, ("well_position", "broad_sample"))
     wells["Metadata_Well"] = normalise_wells(wells["well_position"], path)
     repeated = wells["Metadata_Well"][wells["Metadata_Well"].duplicated()]
@@ -137,7 +141,7 @@ def _read_plate_map(folder: Path, plate_map: str) -> pd.DataFrame:
         raise KitError(f"{path}: well {repeated.iloc[0]} has more than one row")
     # The official map leaves DMSO empty; some tables write the word.
     sample = wells["broad_sample"].where(wells["broad_sample"] != "DMSO", "")
-    compounds = _read_table(_find(folder, compound_table(plate_map)), ("broad_sample", *_COMPOUND_COLUMNS))
+    compounds = _read_table(compound_path, ("broad_sample", *_COMPOUND_COLUMNS))
     compounds = compounds.drop_duplicates("broad_sample").set_index("broad_sample")[list(_COMPOUND_COLUMNS)]
     compounds.loc[""] = _DMSO
     labels = compounds.reindex(sample).fillna("").add_prefix("Metadata_").reset_index(drop=True)
@@ -159,5 +163,5 @@ def _read_table(path: Path, needed: tuple[str, ...]) -> pd.DataFrame:
     missing = [column for column in needed if column not in table]
     if missing:
         between = "" if table.shape[1] > 1 else f"; {'commas' if path.suffix == '.csv' else 'tabs'} separate its columns"
-        raise KitError(f"{path} has no column {missing[0]}; it has: {', '.join(table)}{between}")
+        raise KitError(f"{path} has no column {missing[0]}; it has: {', '.join(map(str, table))}{between}")
     return table

@@ -53,7 +53,7 @@ def channel_name(number: int) -> str:
     return CHANNELS[number - 1] if 1 <= number <= len(CHANNELS) else f"ch{number}"
 
 
-def order_channels(names) -> tuple[str, ...]:
+def order_channels(names: Iterable[str]) -> tuple[str, ...]:
     """Return the names in kit's order: the eight known channels first, the others as they came."""
     names = list(dict.fromkeys(names))
     known = [name for name in CHANNELS if name in names]

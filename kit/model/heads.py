@@ -57,9 +57,10 @@ class Head(nn.Module):
         widths = [dim, *[config.head_hidden] * (config.head_layers - 1), config.head_bottleneck]
         layers: list[nn.Module] = []
         for i, (inner, outer) in enumerate(pairwise(widths)):
-            layers.append(nn.Linear(inner, outer))
-            nn.init.trunc_normal_(layers[-1].weight, std=0.02)
-            nn.init.zeros_(layers[-1].bias)
+            linear = nn.Linear(inner, outer)
+            nn.init.trunc_normal_(linear.weight, std=0.02)
+            nn.init.zeros_(linear.bias)
+            layers.append(linear)
             if i < config.head_layers - 1:
                 layers += [BatchNormRows(outer), nn.GELU()] if config.head_batchnorm else [nn.GELU()]
         self.mlp = nn.Sequential(*layers) if len(layers) > 1 else layers[0]

@@ -8,6 +8,8 @@ bias; centring subtracts the centre, so its bias is -centre / T. One [K] vector 
 cross-entropy recomputes the logits of `chunk` rows at a time.
 """
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -60,7 +62,18 @@ class _PrototypeCrossEntropy(torch.autograd.Function):
     """Weighted cross-entropy of student rows against teacher rows. The gradients are formed chunk by chunk on the way forward."""
 
     @staticmethod
-    def forward(ctx, student_RH, student_KH, teacher_RH, teacher_KH, bias_K, weight_R, temperatures, chunk, dtype):
+    def forward(
+        ctx: Any,
+        student_RH: Tensor,
+        student_KH: Tensor,
+        teacher_RH: Tensor,
+        teacher_KH: Tensor,
+        bias_K: Tensor,
+        weight_R: Tensor,
+        temperatures: tuple[float, float],
+        chunk: int,
+        dtype: torch.dtype | None,
+    ) -> tuple[Tensor, Tensor]:
         student_temperature, teacher_temperature = temperatures
         need = student_RH.requires_grad or student_KH.requires_grad
         wide = torch.promote_types(student_RH.dtype, torch.float32)
@@ -81,7 +94,7 @@ class _PrototypeCrossEntropy(torch.autograd.Function):
             logits = _full(student_RH[rows] @ student_KH.T).div_(student_temperature)
             norm = torch.logsumexp(logits, dim=1, keepdim=True)
             loss_R[rows] = norm[:, 0] - torch.linalg.vecdot(target, logits)
-            if need:
+            if grad_RH is not None and grad_KH is not None:
                 slope = logits.sub_(norm).exp_().sub_(target)
                 slope *= (weight_R[rows, None] / heaviest) * (boost / student_temperature)
                 slope = slope.to(dtype)
@@ -92,7 +105,7 @@ class _PrototypeCrossEntropy(torch.autograd.Function):
         return (loss_R * weight_R).sum(), loss_R
 
     @staticmethod
-    def backward(ctx, grad, _):
+    def backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
         grad_RH, grad_KH, factor = ctx.saved_tensors
         rows, prototypes = ctx.dtypes
         return (grad_RH * (grad * factor)).to(rows), (grad_KH * (grad * factor)).to(prototypes), *([None] * 7)

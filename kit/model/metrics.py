@@ -2,12 +2,17 @@
 
 import json
 import resource
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
 from kit.errors import UsageError
 from kit.files import write_whole
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
 
 
 class Metrics:
@@ -51,7 +56,7 @@ def _step(line: str) -> float:
         return float("inf")
 
 
-def _flatten(values: dict, prefix: str = ""):
+def _flatten(values: dict, prefix: str = "") -> Iterator[tuple[str, float]]:
     for name, value in values.items():
         if isinstance(value, dict):
             yield from _flatten(value, f"{prefix}{name}/")
@@ -59,7 +64,7 @@ def _flatten(values: dict, prefix: str = ""):
             yield prefix + name, value
 
 
-def _open_board(folder: Path, step: int):
+def _open_board(folder: Path, step: int) -> "SummaryWriter":
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:

@@ -18,7 +18,7 @@ def parameter_groups(modules: Mapping[str, nn.Module], config: TrainConfig) -> l
     """
     groups: dict[tuple, dict] = {}
     for prefix, module in modules.items():
-        depth = len(module.blocks) if hasattr(module, "blocks") else 0
+        depth = len(getattr(module, "blocks", ()))
         for name, parameter in module.named_parameters():
             lr_factor = config.layer_decay ** (depth + 1 - _layer(name, depth)) if depth else 1.0
             if "patch_embed" in name:
@@ -60,6 +60,7 @@ def clip(modules: Mapping[str, nn.Module], most: float) -> dict[str, Tensor]:
 @torch.no_grad()
 def move_teacher(teacher: nn.Module, student: nn.Module, momentum: float) -> None:
     """teacher = momentum * teacher + (1 - momentum) * student, parameter by parameter."""
-    old, new = list(teacher.parameters()), list(student.parameters())
+    old: list[Tensor] = list(teacher.parameters())
+    new: list[Tensor] = list(student.parameters())
     torch._foreach_mul_(old, momentum)
     torch._foreach_add_(old, new, alpha=1 - momentum)

@@ -94,7 +94,9 @@ def make_view(
     )
 
 
-def normalise_site(pixels_BCPP: Tensor, config: ViewsConfig, mean_C: Tensor, sd_C: Tensor, dtype=torch.float32) -> Tensor:
+def normalise_site(
+    pixels_BCPP: Tensor, config: ViewsConfig, mean_C: Tensor, sd_C: Tensor, dtype: torch.dtype = torch.float32
+) -> Tensor:
     """Return whole sites normalised as the views were and otherwise untouched, `dtype` [B, C, P, P], for embedding."""
     return view(pixels_BCPP, normalise=_normalise(config, mean_C, sd_C), dtype=dtype)
 

@@ -1,7 +1,9 @@
 """A picture of what the augmentations do: one site, each op alone and all together, per channel. C channels, P view side."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -13,6 +15,9 @@ from kit.images.names import order_channels
 from kit.images.store.work import Work
 from kit.kernels.view import elastic_warp
 from kit.model import views
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 MOST_SIDE = 518  # pixels: the middle of a larger site is shown
 GRID_LINES = 7  # along each side, to show where pixels move
@@ -48,11 +53,12 @@ def make_panels(pixels_CPP: np.ndarray, names: tuple[str, ...], config: ViewsCon
     """Return the views that are drawn: as it is, each op alone with probability 1, all together."""
     pixels = torch.from_numpy(np.ascontiguousarray(pixels_CPP))[None]
     sums, sample = pixels.long().sum((2, 3)), torch.zeros(1, dtype=torch.int64)
-    identity = {"mean_C": torch.zeros(len(names)), "sd_C": torch.ones(len(names))}
+    mean_C, sd_C = torch.zeros(len(names)), torch.ones(len(names))
 
     def make(one: ViewsConfig, role: str) -> np.ndarray:
         one = replace(one, normalise="dataset")
-        return views.make_view(pixels, sums, sample, one, seed=seed, role=role, channels=names, **identity)[0].numpy()
+        view = views.make_view(pixels, sums, sample, one, seed=seed, role=role, channels=names, mean_C=mean_C, sd_C=sd_C)
+        return view[0].numpy()
 
     panels = [Panel("as it is", make(replace(config, style="none"), "first"))]
     for name, one, role in _columns(config):
@@ -112,7 +118,7 @@ def _choose_site(work: Work, channels: tuple[str, ...]) -> tuple[str, str, int, 
     sites = work.sites_with(channels)
     if sites.empty:
         raise KitError(f"{work.path} holds no site with {'the channels ' + ', '.join(channels) if channels else 'any channel'}")
-    best = sites.loc[sites["channels"].str.count(",").idxmax()]
+    best = sites.iloc[int(sites["channels"].str.count(",").to_numpy().argmax())]
     names = tuple(channels) or order_channels(best["channels"].split(","))
     return best["Metadata_Plate"], best["Metadata_Well"], int(best["Metadata_Site"]), names
 
@@ -145,7 +151,7 @@ def _draw(panels: list[Panel], names: tuple[str, ...], title: str, path: Path) -
         figure.savefig(part, format="png")
 
 
-def _caption(axes, panels: list[Panel], channel: int) -> None:
+def _caption(axes: "Sequence[Axes]", panels: list[Panel], channel: int) -> None:
     found = signal_and_noise(panels, channel)
     if found is None:
         return
@@ -155,7 +161,7 @@ def _caption(axes, panels: list[Panel], channel: int) -> None:
     axes[place].set_xlabel(f"signal SD {signal:.3f}, noise SD {noise:.3f}\nnoise / signal {ratio}", fontsize=8)
 
 
-def _histogram(axis, panels: list[Panel], channel: int, with_title: bool) -> None:
+def _histogram(axis: "Axes", panels: list[Panel], channel: int, with_title: bool) -> None:
     from matplotlib.ticker import NullLocator
 
     bins = np.linspace(-0.05, 1.05, 111)

@@ -50,7 +50,7 @@ def common_places(fields: pd.DataFrame) -> dict[str, dict[int, int]]:
             + (f" (nor have {len(lacking) - 1} others)" if len(lacking) > 1 else "")
             + ": give load_data or a layout to kit ingest, or use --sites area --order file"
         )
-    layouts = dict(list(fields.groupby(PLATE)))
+    layouts = {str(plate): rows for plate, rows in fields.groupby(PLATE)}
     pitches = {plate: _own_pitch(rows[["x_um", "y_um"]].to_numpy(dtype=float)) for plate, rows in layouts.items()}
     seen = [pitch for pitch in pitches.values() if pitch]
     fallback = [float(np.median(seen))] if seen else []
@@ -75,9 +75,9 @@ def grid_slots(fields: pd.DataFrame, order: str) -> dict[str, tuple[int, dict[in
     Raises:
         KitError: a plate has neither nine nor sixteen fields, or `position` without positions.
     """
-    found = {}
-    for plate, rows in fields.groupby(PLATE):
-        numbers = rows[SITE].tolist()
+    found: dict[str, tuple[int, dict[int, int]]] = {}
+    for key, rows in fields.groupby(PLATE):
+        plate, numbers = str(key), rows[SITE].tolist()
         if len(numbers) in (9, 16):
             count, ranked = len(numbers), numbers if order == "file" else _by_position(plate, rows)
             found[plate] = count, {site: slot for slot, site in enumerate(ranked)}
@@ -105,7 +105,7 @@ def _own_pitch(at_S2: np.ndarray) -> float | None:
 def _slots(numbers: list[int], steps_S2: np.ndarray) -> dict[int, int]:
     """Return {field number: slot} of the fields that lie at a common place; positions are in grid steps."""
     away_S9 = np.abs(steps_S2[:, None, :] - np.array(NINE_PLACES)[None]).max(axis=2)
-    found = {}
+    found: dict[int, int] = {}
     for number, away_9 in zip(numbers, away_S9, strict=True):
         slot = int(away_9.argmin())
         if away_9[slot] < _TOLERANCE and slot not in found.values():

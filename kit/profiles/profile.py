@@ -8,7 +8,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
 import pandas as pd
@@ -58,6 +58,13 @@ def profile(
     profiles = post_process(merged, normalize=normalize, whiten=whiten, align=align, l2=l2)
     write_profiles(profiles, out)
     return profiles
+
+
+class Steps(TypedDict, total=False):
+    """What `post_process` takes, where a caller holds it as a dict."""
+
+    normalize: str
+    whiten: str
 
 
 def post_process(

@@ -6,6 +6,7 @@ M wells, F features.
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -34,7 +35,7 @@ class Profiles:
     names: tuple[str, ...]
     steps: tuple[dict, ...] = ()
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         assert self.features_MF.shape == (len(self.who), len(self.names))
 
     @property
@@ -60,7 +61,7 @@ class Profiles:
             notes += "; uses the well position: the label can leak, see the README"
         return f"{count(len(self.who), 'well')} of {count(plates, 'plate')} x {count(len(self.names), 'feature')}{notes}"
 
-    def after(self, features_MF: np.ndarray, **step) -> "Profiles":
+    def after(self, features_MF: np.ndarray, **step: Any) -> "Profiles":
         """Return these wells with new features of the same names, and one more step."""
         return replace(self, features_MF=np.ascontiguousarray(features_MF, dtype=np.float32), steps=(*self.steps, step))
 

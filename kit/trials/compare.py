@@ -10,7 +10,6 @@ import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypedDict
 
 import numpy as np
 
@@ -20,18 +19,10 @@ from kit.errors import KitError, UsageError
 from kit.files import write_whole
 from kit.images.store.work import Work
 from kit.profiles.embed import embed
-from kit.profiles.profile import merge_runs, post_process
+from kit.profiles.profile import Steps, merge_runs, post_process
 from kit.profiles.table import PLATE, Profiles
 from kit.recipe import config_to_dict, load_recipe, split_setting
 from kit.trials.compare_table import CHOSEN, table_text
-
-
-class Steps(TypedDict, total=False):
-    """What follows merging, as `post_process` takes it."""
-
-    normalize: str
-    whiten: str
-
 
 POST: dict[str, Steps] = {
     "none": {},

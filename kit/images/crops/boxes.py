@@ -10,7 +10,9 @@ TRIES = 10  # boxes drawn before giving up on one that fits, as DINOv2
 WORDS = 2 * TRIES + 4  # random words of one crop
 
 
-def draw_boxes(words_NK: np.ndarray, height: int, width: int, area, aspect) -> np.ndarray:
+def draw_boxes(
+    words_NK: np.ndarray, height: int, width: int, area: tuple[float, float], aspect: tuple[float, float]
+) -> np.ndarray:
     """Return boxes (top, left, height, width) in pixels, int64 [N, 4], inside a site of `height` x `width` pixels.
 
     The share of the site is uniform in `area`, the logarithm of width over height uniform in `aspect`. The first of ten
@@ -39,7 +41,9 @@ def uniform(words: np.ndarray) -> np.ndarray:
     return (words >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
-def draw_crops(config: CropsConfig, group: str, copy: int, batch: int, size: tuple[int, int], seed: int, epoch: int, step: int):
+def draw_crops(
+    config: CropsConfig, group: str, copy: int, batch: int, size: tuple[int, int], seed: int, epoch: int, step: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return (boxes [B, 4], mirrored [B], quarter turns [B]) of one crop of every sample of the global batch.
 
     Args:

@@ -11,10 +11,10 @@ import logging
 import queue
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 import torch
@@ -26,6 +26,7 @@ from kit.images.crops.groups import GROUPS, LOCAL, V1, V2, W
 from kit.images.crops.reader import BadSite, SiteReader
 from kit.images.crops.ring import Ring
 from kit.images.crops.sampling import WHO, Draw, Sampling, sites_to_draw
+from kit.images.store.work import Work
 from kit.kernels.tile import tile
 
 RING = 3  # host buffers: one being filled, one full, one being tiled
@@ -96,13 +97,14 @@ class Crops:
         KitError: no site has the channels.
     """
 
-    def __init__(self, work, config: CropsConfig, *, channels: tuple[str, ...], batch: int, seed: int, plates=None,
-                 rank: int = 0, world: int = 1, device: str | torch.device = "cpu", threads: int = 2):  # fmt: skip
+    def __init__(self, work: Work, config: CropsConfig, *, channels: tuple[str, ...], batch: int, seed: int,
+                 plates: Iterable[str] | None = None, rank: int = 0, world: int = 1,
+                 device: str | torch.device = "cpu", threads: int = 2):  # fmt: skip
         if batch % world:
             raise UsageError(f"train.batch = {batch} cannot be shared by {world} processes; make it a multiple of {world}")
         self._work, self._config, self._channels, self._seed = work, config, tuple(channels), seed
         self._sampling = Sampling(sites_to_draw(work, config, self._channels, plates), config, batch=batch, seed=seed)
-        self._who = list(self._sampling.sites[WHO].itertuples(index=False, name=None))
+        self._who: list[tuple[str, str, int]] = list(self._sampling.sites[WHO].itertuples(index=False, name=None))
         self._device, self._threads = torch.device(device), max(1, threads)
         self._slots = range(rank * batch // world, (rank + 1) * batch // world)
         self._copies = {V1: 1, W: 1, **({V2: 1} if config.second_site else {})}
@@ -125,7 +127,7 @@ class Crops:
         """Batches in an epoch."""
         return self._sampling.steps
 
-    def epoch(self, epoch: int, start: int = 0) -> Iterator[CropBatch]:
+    def epoch(self, epoch: int, start: int = 0) -> Generator[CropBatch, None, None]:
         """Yield the batches of an epoch from the one at position `start` on, prepared ahead by a thread of their own."""
         if not self._in_use.acquire(blocking=False):
             raise ValueError("a loader gives one epoch at a time: close the other iterator first")
@@ -158,12 +160,12 @@ class Crops:
             stop.set()
             driver.join()
         self._pool.shutdown(wait=True, cancel_futures=True)
-        self._ring = None
+        self._ring.free()
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _drive(self, epoch: int, start: int, ready: queue.Queue, stop: threading.Event) -> None:
@@ -265,7 +267,7 @@ class Crops:
         return tuple(array[self._slots] for array in arrays)
 
 
-def _ahead(parts: Iterator[_Part], count: int) -> Iterator[_Part]:
+def _ahead(parts: Iterator[_Part], count: int) -> Generator[_Part, None, None]:
     """Keep `count` parts being read, the one given out included; at the end no read is left running."""
     waiting: deque[_Part] = deque()
     try:

@@ -29,12 +29,16 @@ class Ring:
     def upload(self, i: int, samples: int) -> torch.Tensor:
         """Return the first `samples` of buffer i on the device, sites flattened: uint8 [samples * V, C, H, W]."""
         sites = self.buffers[i][:samples].flatten(0, 1)
-        if self._stream is None:
+        if self._staging is None:
             return sites
         staged = self._staging[:samples].flatten(0, 1)  # one is enough: the stream copies and tiles in turn
         staged.copy_(sites, non_blocking=True)
         self._copied[i].record()
         return staged
+
+    def free(self) -> None:
+        """Let the buffers go; nothing can be read or uploaded any more."""
+        self.buffers, self._staging, self._copied = [], None, []
 
     def on_stream(self) -> contextlib.AbstractContextManager:
         """Return the context in which device work belongs to the ring's stream."""

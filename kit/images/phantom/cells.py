@@ -68,7 +68,7 @@ def draw_scene(config: PhantomConfig, line: CellLine, traits: dict[str, float], 
     return Scene(stains=stains, thickness=thickness, cells=inside)
 
 
-def _place_cells(config, line, count: float, rng) -> tuple[np.ndarray, np.ndarray]:
+def _place_cells(config: PhantomConfig, line: CellLine, count: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Return centres, pixels; each is the loneliest of four candidates, so that few cells lie on top of each other."""
     span = config.side + 2 * MARGIN
     number = int(rng.poisson(line.cells * np.exp(count) * (span / 256) ** 2))
@@ -89,10 +89,18 @@ def _place_cells(config, line, count: float, rng) -> tuple[np.ndarray, np.ndarra
 class _Cells:
     """The outlines of a site's cells as maps: who owns a pixel, how far it is from the edge, where it lies in its cell."""
 
-    def __init__(self, config, line, traits, rng, y_N, x_N):
+    def __init__(
+        self,
+        config: PhantomConfig,
+        line: CellLine,
+        traits: dict[str, float],
+        rng: np.random.Generator,
+        y_N: np.ndarray,
+        x_N: np.ndarray,
+    ):
         number = len(y_N)
 
-        def spread():
+        def spread() -> np.ndarray:
             return np.exp(rng.normal(0, config.cell_spread, number))
 
         self.side = config.side
@@ -143,7 +151,7 @@ class _Cells:
         lobes = (a * u * (u * u - 3 * v * v) + b * v * (3 * u * u - v * v)) / radius**3
         return radius / (np.float32(self.radius_N[i]) * (1 + lobes))
 
-    def _frame(self, rng) -> None:
+    def _frame(self, rng: np.random.Generator) -> None:
         """Find the nucleus: its elliptic distance at each pixel, its centre beside the cell's."""
         number = len(self.y_N)
         shift = rng.normal(0, 0.08, (2, number)) * self.radius_N
@@ -159,7 +167,9 @@ class _Cells:
         radius = self.nucleus_N.astype(np.float32)[self.owner_HW]
         self.nucleus_HW = np.clip((1 - distance) * radius / 1.2 + 0.5, 0, 1) * (self.edge_HW > -0.5)
 
-    def nuclear_places(self, number_N: np.ndarray, reach: tuple[float, float], rng) -> tuple[np.ndarray, np.ndarray]:
+    def nuclear_places(
+        self, number_N: np.ndarray, reach: tuple[float, float], rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Return (y, x) of `number_N` random points per nucleus, at `reach` (least, most) of its radius."""
         who = np.repeat(np.arange(len(self.y_N)), number_N)
         angle = rng.uniform(0, 2 * np.pi, len(who))
@@ -182,11 +192,13 @@ def bumps(side: int, y: np.ndarray, x: np.ndarray, spread: float | np.ndarray) -
     return np.bincount(flat.ravel(), heights.ravel(), side * side).reshape(side, side).astype(np.float32)
 
 
-def _stain(config, line, traits, rng, cells: _Cells) -> tuple[np.ndarray, np.ndarray]:
+def _stain(
+    config: PhantomConfig, line: CellLine, traits: dict[str, float], rng: np.random.Generator, cells: _Cells
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the five stains [5, H, W] and the thickness [H, W] of the cells."""
     side = config.side
 
-    def noise(wavelength):
+    def noise(wavelength: float) -> np.ndarray:
         return texture(config, rng, wavelength, side)
 
     body = np.clip(cells.edge_HW / 1.2 + 0.5, 0, 1)

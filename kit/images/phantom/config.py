@@ -130,7 +130,7 @@ class PhantomConfig:
     brightfield_contrast: float = 0.08  # of a cell's edges, share of the empty field
     brightfield_gradient: float = 0.015  # standard deviation of the slope from centre to edge, per plate and channel
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         wrong = [f"{key} = {getattr(self, key)}: need {need}" for holds, key, need in self._needs() if not holds]
         if wrong:
             raise UsageError("; ".join(wrong))

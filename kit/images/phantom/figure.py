@@ -1,6 +1,8 @@
 """A picture of the made plates: one site's channels in both cell lines, and what the compounds do. H W pixels."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import tifffile
@@ -11,6 +13,9 @@ from kit.files import whole_file
 from kit.images.phantom.config import PhantomConfig, library
 from kit.images.phantom.files import Plate, image_name, plates
 from kit.images.phantom.tables import layout, read_answers
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 _COMPOSITES = (("AGP", "ER", "DNA"), ("Mito", "RNA", "DNA"))  # red, green, blue
 _COLUMNS = len(CHANNELS) + 1
@@ -71,14 +76,14 @@ def _read(folder: Path, plate: Plate, well: str) -> np.ndarray:
     raise KitError(f"{images} has no image of well {well}: make the plates again")
 
 
-def _channel_row(folder, config, plate) -> tuple[str, list]:
+def _channel_row(folder: Path, config: PhantomConfig, plate: Plate) -> tuple[str, list]:
     what, well = _examples(config)[0]
     image = _read(folder, plate, well)
     panels = [(name, scaled(channel)) for name, channel in zip(CHANNELS, image, strict=True)]
     return f"{config.lines[plate.line].name}\n{what}", [*panels, (" ".join(_COMPOSITES[0]), composite(image, _COMPOSITES[0]))]
 
 
-def _compound_rows(folder, config, plate) -> list[tuple[str, list]]:
+def _compound_rows(folder: Path, config: PhantomConfig, plate: Plate) -> list[tuple[str, list]]:
     images = [(what, _read(folder, plate, well)) for what, well in _examples(config)]
     return [
         (f"{config.lines[plate.line].name}\n{' '.join(rgb)}", [(what, composite(image, rgb)) for what, image in images])
@@ -86,7 +91,7 @@ def _compound_rows(folder, config, plate) -> list[tuple[str, list]]:
     ]
 
 
-def _show(axes, label: str, panels: list[tuple[str, np.ndarray]]) -> None:
+def _show(axes: "Sequence[Axes]", label: str, panels: list[tuple[str, np.ndarray]]) -> None:
     for axis in axes:
         axis.axis("off")
     for axis, (title, picture) in zip(axes, panels, strict=False):

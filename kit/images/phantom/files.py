@@ -67,7 +67,7 @@ class Plate:
 
 def plates(config: PhantomConfig) -> list[Plate]:
     """Return all plates, line by line; the last of each line are imaged at sixteen places, the others at nine."""
-    made = []
+    made: list[Plate] = []
     for line in range(len(config.lines)):
         for number in range(config.plates_per_line):
             wide = number >= config.plates_per_line - config.wide_plates_per_line

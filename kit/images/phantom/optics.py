@@ -63,13 +63,13 @@ def photograph(config: PhantomConfig, scene: Scene, exposure: Exposure, rng: np.
     spread = np.sqrt(config.counts_per_electron * np.maximum(light, 0) + config.read_noise**2)
     counts = light + config.offset + spread * rng.standard_normal(light.shape, dtype=np.float32)
     image = np.clip(np.rint(counts), 0, TOP).astype(np.uint16)
-    for channel in np.flatnonzero(rng.random(8) < config.hot_images):
+    for channel in np.flatnonzero(rng.random(8) < config.hot_images).tolist():
         y, x = rng.integers(0, config.side, (2, rng.integers(1, 4)))
         image[channel, y, x] = TOP
     return image
 
 
-def _debris(config, rng) -> np.ndarray:
+def _debris(config: PhantomConfig, rng: np.random.Generator) -> np.ndarray:
     """Return bright specks in all stains, float32 [5, H, W], or zeros for most sites."""
     if rng.random() >= config.debris:
         return np.zeros((FLUORESCENT, 1, 1), np.float32)
@@ -85,7 +85,7 @@ def _relief(thickness: np.ndarray) -> np.ndarray:
     return 3 * (near - far)
 
 
-def _illumination(config, exposure) -> np.ndarray:
+def _illumination(config: PhantomConfig, exposure: Exposure) -> np.ndarray:
     along = np.linspace(-1, 1, config.side, dtype=np.float32)
     y, x = along[:, None], along[None, :]
     slope = exposure.slope_82.astype(np.float32)
@@ -104,7 +104,7 @@ def _blur(image: np.ndarray, sigma: float) -> np.ndarray:
         padded = np.pad(image, pad, mode="symmetric")
         size = image.shape[axis]
 
-        def shifted(step, padded=padded, axis=axis, size=size):
+        def shifted(step: int, padded: np.ndarray = padded, axis: int = axis, size: int = size) -> np.ndarray:
             return padded[(slice(None),) * axis + (slice(reach + step, reach + step + size),)]
 
         image = shifted(0) * weights[0]

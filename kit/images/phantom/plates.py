@@ -108,7 +108,7 @@ def _write_images(folder: Path, config: PhantomConfig, jobs: int) -> dict[str, l
         images = folder / plate.folder / "Images"
         images.mkdir(parents=True)
         tasks += [(config, plate, well, str(images)) for well in layout(config)]
-    seen = {plate.barcode: [] for plate in plates(config)}
+    seen: dict[str, list[tuple[str, int, int]]] = {plate.barcode: [] for plate in plates(config)}
     with _workers(jobs) as run:
         wells = progress(run(_write_well, tasks), total=len(tasks), label="made plates", unit="well")
         for (_, plate, well, _), cells in zip(tasks, wells, strict=True):
@@ -142,7 +142,8 @@ def _end_with_parent() -> None:
     """End this worker when its parent is killed: it would otherwise wait for work for ever."""
     parent = multiprocessing.parent_process()
 
-    def watch():
+    def watch() -> None:
+        assert parent is not None
         parent.join()
         os._exit(1)
 

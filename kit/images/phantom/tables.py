@@ -4,6 +4,7 @@ import csv
 import gzip
 import io
 import json
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -63,7 +64,7 @@ def write_load_data(config: PhantomConfig, folder: Path, plate: Plate, sites: li
     for well, site, cells in sites:
         row, column = row_column(well)
         time = exposure_time(plate, order[well], site)
-        entry = {"Count_Cells": float(cells), "Count_Nuclei": float(cells)}
+        entry: dict[str, float | str] = {"Count_Cells": float(cells), "Count_Nuclei": float(cells)}
         entry |= {f"FileName_Orig{name}": image_name(well, site, CHANNELS.index(name) + 1) for name in channels}
         entry |= {f"PathName_Orig{name}": f"images/{plate.folder}/Images/" for name in channels}
         entry |= {
@@ -106,7 +107,7 @@ def read_answers(path: Path) -> PhantomConfig:
     return PhantomConfig(**values | {"lines": tuple(CellLine(**line) for line in values["lines"])})
 
 
-def _write(path: Path, columns, rows, delimiter: str) -> None:
+def _write(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]], delimiter: str) -> None:
     with path.open("w", newline="") as file:
         writer = csv.writer(file, delimiter=delimiter, lineterminator="\n")
         writer.writerow(columns)

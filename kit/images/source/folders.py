@@ -6,10 +6,10 @@ import os
 import random
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 import tenacity
 
@@ -78,7 +78,7 @@ class Folder:
             path = Path(self.path) / name
             return ImageFile(str(path), path.stat().st_size) if path.is_file() else None
         found = next((entry for entry in self.entries() if entry.name == name and not entry.is_folder), None)
-        return found and ImageFile(found.path, found.size)
+        return ImageFile(found.path, found.size) if found else None
 
 
 @dataclass
@@ -107,7 +107,7 @@ class Reader:
 
     def stream(self, files: Iterable[ImageFile]) -> Iterator[tuple[ImageFile, bytes | Exception]]:
         """Yield each file with its bytes, or with the FileNotFoundError or BadImage that reading it gave, in order."""
-        coming = deque()
+        coming: deque[tuple[ImageFile, Future[bytes | Exception]]] = deque()
         for file in files:
             if not is_url(file.path):
                 yield file, self._attempt(file)
@@ -130,7 +130,7 @@ class Reader:
             self._pool = ThreadPoolExecutor(_REQUESTS, thread_name_prefix="fetch")
         return self._pool
 
-    def __getstate__(self):
+    def __getstate__(self) -> dict[str, object]:
         return {"ahead": self.ahead, "_pool": None}
 
 
@@ -139,7 +139,7 @@ def is_url(path: str) -> bool:
     return "://" in str(path)
 
 
-def open_file(reader: Reader, file: ImageFile):
+def open_file(reader: Reader, file: ImageFile) -> BinaryIO:
     """Return a local file open for reading, or a remote one in memory: for tables and XML."""
     return io.BytesIO(reader(file)) if is_url(file.path) else Path(file.path).open("rb")
 
@@ -172,7 +172,7 @@ def list_url(url: str) -> list[Entry]:
 def _read_url(file: ImageFile) -> bytes:
     system, path, _ = _system(file.path)
 
-    def fetch():
+    def fetch() -> bytes:
         data = system.cat_file(path)
         if file.size >= 0 and len(data) != file.size:
             raise _WrongSize(f"{len(data)} of {file.size} bytes")
@@ -227,7 +227,7 @@ def _transient() -> tuple[type[Exception], ...]:
     return tuple(kinds)
 
 
-def _system(url: str):
+def _system(url: str) -> tuple[Any, str, str]:
     """Return the file system of a URL, the path within it and the scheme. s3 is read anonymously unless fsspec is configured."""
     try:
         import fsspec

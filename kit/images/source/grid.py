@@ -1,5 +1,7 @@
 """The sites of a well drawn in text: where each field lies, top row first."""
 
+from collections.abc import Iterable
+
 from kit.images.source.positions import Point
 
 _SAME = 5.0  # um: stage coordinates closer than this are one row or column
@@ -20,7 +22,7 @@ def draw_grid(fields: dict[int, Point]) -> str:
     return "\n".join(lines)
 
 
-def _lines(values) -> list[float]:
+def _lines(values: Iterable[float]) -> list[float]:
     found: list[float] = []
     for value in sorted(values):
         if not found or value - found[-1] > _SAME:

@@ -6,6 +6,7 @@ Both write metres; fields are numbered from 1. Names are compared without their 
 import io
 import math
 from collections.abc import Iterator
+from typing import IO
 from xml.etree import ElementTree
 
 from kit.errors import KitError
@@ -14,7 +15,7 @@ from kit.images.names import well_name
 _UNITS = {"m": 1e6, "mm": 1e3, "um": 1.0, "µm": 1.0, "": 1e6}  # micrometres in one
 
 
-def read_index(file, where: str) -> dict[tuple[str, int], tuple[float, float]]:
+def read_index(file: IO[bytes], where: str) -> dict[tuple[str, int], tuple[float, float]]:
     """Return (well, field) -> (x, y) in micrometres from an Index.idx.xml, read as a stream: it can hold 100,000 images."""
     positions = {}
     try:
@@ -23,8 +24,8 @@ def read_index(file, where: str) -> dict[tuple[str, int], tuple[float, float]]:
                 continue
             values = {_name(child): child for child in element}
             if {"Row", "Col", "FieldID", "PositionX", "PositionY"} <= values.keys():
-                well = well_name(int(values["Row"].text), int(values["Col"].text))
-                site = int(values["FieldID"].text)
+                well = well_name(_integer(values["Row"]), _integer(values["Col"]))
+                site = _integer(values["FieldID"])
                 positions[well, site] = (_micrometres(values["PositionX"]), _micrometres(values["PositionY"]))
             element.clear()
     except (ElementTree.ParseError, ValueError, TypeError) as error:
@@ -44,9 +45,10 @@ def read_tag(xml: bytes) -> tuple[list[dict[int, tuple[float, float]]], dict[str
                 fields = [child for child in element if _name(child) == "Field"]
                 layouts.append({number: _field(child) for number, child in enumerate(fields, start=1)})
             elif _name(element) == "Well":
-                values = {_name(child): child.text for child in element}
+                values = {_name(child): child for child in element}
                 if {"Row", "Col", "SublayoutID"} <= values.keys():
-                    wells[well_name(int(values["Row"]), int(values["Col"]))] = int(values["SublayoutID"]) - 1
+                    well = well_name(_integer(values["Row"]), _integer(values["Col"]))
+                    wells[well] = _integer(values["SublayoutID"]) - 1
     except (ElementTree.ParseError, ValueError, TypeError, KeyError):
         return [], {}
     if any(not 0 <= index < len(layouts) for index in wells.values()):
@@ -59,17 +61,21 @@ def _elements(xml: bytes) -> Iterator[ElementTree.Element]:
         yield element
 
 
-def _field(element) -> tuple[float, float]:
+def _field(element: ElementTree.Element) -> tuple[float, float]:
     values = {_name(child): child for child in element}
     return _micrometres(values["X"]), _micrometres(values["Y"])
 
 
-def _micrometres(element) -> float:
-    value = float(element.text) * _UNITS[element.get("Unit", "m")]
+def _integer(element: ElementTree.Element) -> int:
+    return int(element.text or "")
+
+
+def _micrometres(element: ElementTree.Element) -> float:
+    value = float(element.text or "") * _UNITS[element.get("Unit", "m")]
     if not math.isfinite(value):
         raise ValueError(f"position {element.text}")
     return value
 
 
-def _name(element) -> str:
+def _name(element: ElementTree.Element) -> str:
     return element.tag.rsplit("}", 1)[-1]

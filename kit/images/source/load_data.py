@@ -2,6 +2,7 @@
 
 import zlib
 from pathlib import Path
+from typing import Literal
 
 import pandas as pd
 
@@ -30,7 +31,7 @@ def read_load_data(file: ImageFile, reader: Reader) -> pd.DataFrame:
     Raises:
         KitError: not a table, or it says neither well nor row and column, or no site.
     """
-    compression = "gzip" if file.path.endswith(".gz") else None
+    compression: Literal["gzip"] | None = "gzip" if file.path.endswith(".gz") else None
     try:
         with open_file(reader, file) as text:
             table = pd.read_csv(text, dtype=str, keep_default_na=False, compression=compression)
@@ -53,7 +54,7 @@ def images_of(table: pd.DataFrame, file: ImageFile) -> dict[tuple[str, int], dic
     Raises:
         KitError: no column names files.
     """
-    columns = [c for c in table if c.startswith(("FileName_", "URL_")) and not c.partition("_")[2].startswith("Illum")]
+    columns = [c for c in map(str, table) if c.startswith(("FileName_", "URL_")) and not c.partition("_")[2].startswith("Illum")]
     channels = {column.partition("_")[2]: column for column in sorted(columns, reverse=True)}  # FileName_ wins over URL_
     if not channels:
         raise KitError(f"{file.path} has no column FileName_<channel>")
@@ -81,7 +82,7 @@ def positions_um(table: pd.DataFrame) -> pd.DataFrame | None:
     return (metres * 1e6).set_axis(["x_um", "y_um"], axis=1)
 
 
-def _wells(table: pd.DataFrame, path) -> list[str]:
+def _wells(table: pd.DataFrame, path: str) -> list[str]:
     if "Metadata_Well" in table:
         return normalise_wells(table["Metadata_Well"], path)
     if "Metadata_Row" in table and "Metadata_Col" in table:
@@ -90,9 +91,10 @@ def _wells(table: pd.DataFrame, path) -> list[str]:
     raise KitError(f"{path} has no column Metadata_Well (nor Metadata_Row and Metadata_Col)")
 
 
-def _integers(table: pd.DataFrame, column: str, path) -> pd.Series:
+def _integers(table: pd.DataFrame, column: str, path: str) -> pd.Series:
     numbers = pd.to_numeric(table[column], errors="coerce")
     bad = numbers.isna() | (numbers != numbers.round())
     if bad.any():
-        raise KitError(f"{path}, row {int(bad.idxmax()) + 2}: {column} is {table[column][bad.idxmax()]!r}, not a whole number")
+        row = int(bad.to_numpy().argmax())
+        raise KitError(f"{path}, row {row + 2}: {column} is {table[column].iloc[row]!r}, not a whole number")
     return numbers.astype(int)

@@ -1,5 +1,6 @@
 """Find where the sites of a plate lie, asking every source in turn."""
 
+import functools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +35,7 @@ class Locator:
     metadata: Metadata | None
     layout: Path | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self._own: dict[str, Positions | None] = {}
 
     def locate(self, plate: Plate) -> Positions:
@@ -66,14 +67,14 @@ class Locator:
     def _relatives(self, barcode: str) -> dict[str, Callable[[], Positions | None]]:
         """The other plates of the batch with the same plate map; without metadata, of the same source."""
 
-        def kind(plate: str):
+        def kind(plate: str) -> tuple[str | None, str | None]:
             of_plate = self.metadata.of_plate(plate) if self.metadata else {}
             return of_plate.get("Metadata_Batch"), of_plate.get("Metadata_Plate_Map_Name")
 
         if self.metadata and not self.metadata.is_known(barcode):
             return {}
         alike = [other for other in self.source.plates if other != barcode and kind(other) == kind(barcode)]
-        return {other: lambda other=other: self._quiet(other) for other in alike}
+        return {other: functools.partial(self._quiet, other) for other in alike}
 
     def _quiet(self, barcode: str) -> Positions | None:
         try:

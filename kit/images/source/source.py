@@ -1,5 +1,6 @@
 """SOURCE: where the plates of an ingest come from: a folder of plate folders (local or a URL), or a load_data table."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,7 +89,7 @@ def open_source(source: str | Path, reader: Reader) -> Source:
     return FolderSource(folder, find_plates(folder))
 
 
-def choose_plates(there, named: tuple[str, ...]) -> list[str]:
+def choose_plates(there: Collection[str], named: tuple[str, ...]) -> list[str]:
     """Return the barcodes named, or all of them where none is.
 
     Raises:

@@ -7,6 +7,7 @@ import contextlib
 import io
 import logging
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -63,7 +64,7 @@ def read_tiff(data: bytes) -> TiffImage:
 def read_tiff_reference(data: bytes) -> TiffImage:
     """The same by tifffile and imagecodecs: what the compiled reader leaves to them, and what tests hold it to."""
     with _damage_is_bad_image(), tifffile.TiffFile(io.BytesIO(data)) as file:
-        page = file.pages[0]
+        page = file.pages.first
         _check_whole(page, len(data))
         counts = _decode_strips(page, data) if _is_plain(page) else page.asarray()
         claims = [_integer(page.tags.get(code)) for code in (_SMIN_TAG, _SMAX_TAG)]
@@ -85,7 +86,7 @@ def read_acquisition_xml(file: BinaryIO) -> bytes | None:
     """
     try:
         with tifffile.TiffFile(file) as opened:
-            tag = opened.pages[0].tags.get(_XML_TAG)
+            tag = opened.pages.first.tags.get(_XML_TAG)
             if tag is None:
                 return None
             file.seek(tag.valueoffset)
@@ -95,7 +96,7 @@ def read_acquisition_xml(file: BinaryIO) -> bytes | None:
 
 
 @contextlib.contextmanager
-def _damage_is_bad_image():
+def _damage_is_bad_image() -> Iterator[None]:
     try:
         yield
     except BadImage:
@@ -104,11 +105,11 @@ def _damage_is_bad_image():
         raise BadImage(f"not a readable TIFF ({str(error) or type(error).__name__})") from error
 
 
-def _integer(tag) -> int:
+def _integer(tag: tifffile.TiffTag | None) -> int:
     return tag.value if tag is not None and isinstance(tag.value, int) else -1
 
 
-def _check_whole(page, length: int) -> None:
+def _check_whole(page: tifffile.TiffPage, length: int) -> None:
     if not page.dataoffsets or len(page.dataoffsets) != len(page.databytecounts):
         raise BadImage("no pixel data")
     for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True):
@@ -116,13 +117,13 @@ def _check_whole(page, length: int) -> None:
             raise BadImage(f"cut short: {length} bytes, pixel data reach to byte {offset + count}")
 
 
-def _is_plain(page) -> bool:
+def _is_plain(page: tifffile.TiffPage) -> bool:
     """Return whether the page is what the compiled reader takes too: strips of unsigned counts, LZW or uncompressed."""
     kind = (page.samplesperpixel, page.sampleformat, page.fillorder)
     return page.compression in (_UNCOMPRESSED, _LZW) and not page.is_tiled and page.bitspersample in (8, 16) and kind == (1, 1, 1)
 
 
-def _decode_strips(page, data: bytes) -> np.ndarray:
+def _decode_strips(page: tifffile.TiffPage, data: bytes) -> np.ndarray:
     """Decode strip by strip and hold every strip to its length: a decoder leaves a short one unfilled without a word."""
     height, width = page.imagelength, page.imagewidth
     row_bytes = width * page.bitspersample // 8
@@ -145,9 +146,9 @@ def _lzw(strip: bytes, needed: int) -> bytes:
     Told a size, imagecodecs stops there, and leaves what it could not decode as it was: two different fillings tell it apart.
     """
     try:
-        return imagecodecs.lzw_decode(strip)
+        return bytes(imagecodecs.lzw_decode(strip))
     except RuntimeError:
-        fillings = [np.full(needed, fill, np.uint8) for fill in (0, 255)]
+        fillings = [bytearray([fill]) * needed for fill in (0, 255)]
         zeros, ones = (bytes(imagecodecs.lzw_decode(strip, out=filling)) for filling in fillings)
         if zeros != ones:
             raise

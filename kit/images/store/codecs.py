@@ -19,23 +19,23 @@ class Codec:
     """`encode` an image, `decode` into an image; `chain` is the same in a Zarr v3 array's metadata (the crc32c comes last)."""
 
     name: str
-    encode: Callable[[np.ndarray], bytes]
-    decode: Callable[[bytes, np.ndarray], None]
+    encode: Callable[[np.ndarray], bytes | bytearray]
+    decode: Callable[[bytes, np.ndarray], object]
     chain: tuple[dict, ...]
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Callable[..., "Codec"], tuple[str]]:
         return find_codec, (self.name,)  # another process has the same functions
 
 
 def _zstd(level: int) -> Codec:
-    def decode(data, out):
-        filled = imagecodecs.zstd_decode(data, out=out.view(np.uint8).reshape(-1))
+    def decode(data: bytes, out: np.ndarray) -> None:
+        filled = imagecodecs.zstd_decode(data, out=out.view(np.uint8).reshape(-1).data)
         if len(filled) != out.nbytes:
             raise KitError(f"{len(filled) // out.itemsize} pixels of {out.dtype} where {out.shape[0]} x {out.shape[1]} should be")
 
     return Codec(
         "zstd",
-        lambda image: imagecodecs.zstd_encode(image.view(np.uint8).ravel(), level=level),
+        lambda image: imagecodecs.zstd_encode(image.view(np.uint8).ravel(), level=level),  # type: ignore[arg-type]  # takes any buffer
         decode,
         (_LITTLE, {"name": "zstd", "configuration": {"level": level, "checksum": False}}),
     )

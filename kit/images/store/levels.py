@@ -6,6 +6,7 @@ Every number is an integer sum over the pixels, so the compiled path and numpy a
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from kit.kernels.extension import cpu_extension
 
@@ -41,7 +42,7 @@ class ImageStats:
         return high * 255 // span - low * 255 // span if span > 0 else 0
 
 
-def to_level(count, black: int, white: int):
+def to_level(count: ArrayLike, black: int, white: int) -> np.ndarray:
     """Return floor((count - black) * 255 / (white - black)) of counts clipped to black..white; 0 where white <= black.
 
     Integers throughout: in float32, v * (255 / range) maps the largest count to 254 for one range in seven.
@@ -114,4 +115,5 @@ def focus_of(lags: tuple[int, ...], height: int, width: int) -> float:
 def stats_of(numbers: tuple, shape: tuple[int, int]) -> ImageStats:
     """Return the numbers that the compiled module or the reference counted, in the order of ImageStats, lag sums last."""
     *integers, lags = numbers
-    return ImageStats(*integers, focus_of(lags, *shape))
+    named = dict(zip(ImageStats.__slots__, integers, strict=False))  # focus, the last, comes from the lag sums
+    return ImageStats(**named, focus=focus_of(lags, *shape))

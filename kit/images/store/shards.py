@@ -8,6 +8,7 @@ import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import google_crc32c
 import numpy as np
@@ -22,7 +23,7 @@ _CRC_BYTES = 4
 class ShardWriter:
     """Takes the packed images of one well in chunk order and keeps nothing but their places."""
 
-    def __init__(self, file, chunks: int):
+    def __init__(self, file: BinaryIO, chunks: int):
         self._file = file
         self._index = np.full((chunks, 2), _MISSING, "<u8")
         self._end = 0
