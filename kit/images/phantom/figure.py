@@ -40,8 +40,10 @@ def draw_plate_figure(folder: Path, path: Path) -> None:
     first = [next(plate for plate in plates(config) if plate.line == line) for line in range(len(config.lines))]
     rows = [_channel_row(folder, config, plate) for plate in first]
     rows += [row for plate in first for row in _compound_rows(folder, config, plate)]
-    figure = Figure(figsize=(1.6 * _COLUMNS, 1.8 * len(rows) + 0.5), dpi=100, layout="constrained")
-    figure.suptitle(f"made plates, batch {config.batch}: drawn cells, not real ones")
+    width, height = 1.6 * _COLUMNS, 1.8 * len(rows) + 0.5  # inches, as are the margins
+    figure = Figure(figsize=(width, height), dpi=100)
+    figure.suptitle(f"made plates, batch {config.batch}: drawn cells, not real ones", y=1 - 0.1 / height)
+    figure.subplots_adjust(0.4 / width, 0.05 / height, 1 - 0.05 / width, 1 - 0.6 / height, wspace=0.04, hspace=0.16)
     for axes, (label, panels) in zip(figure.subplots(len(rows), _COLUMNS, squeeze=False), rows, strict=True):
         _show(axes, label, panels)
     with whole_file(path) as part:
