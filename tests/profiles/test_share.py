@@ -16,7 +16,7 @@ from kit.model.distributed import join_group
 from kit.profiles.embed import embed
 from kit.profiles.share import ALONE, Share, join_share
 from tests.images.made_work import make_work
-from tests.model.ranks import run_two_ranks
+from tests.model.processes import run_two_ranks
 from tests.profiles.test_embed import put_run
 
 PLATES = ("P1", "P2", "P3")
