@@ -24,7 +24,7 @@ def work(tmp_path):
     for plate in ("P1", "P2"):
         path = tmp_path / "work" / "plates" / f"{plate}.parquet"
         table = pd.read_parquet(path).assign(Metadata_Batch="MADE_7", position_source="load_data")
-        table["RNA_mean"] = np.arange(len(table), dtype=float)
+        table["Mito_mean"] = np.arange(len(table), dtype=float)
         table.loc[1, "channels"] = "Mito"
         (table if plate == "P1" else table.drop(index=3)).to_parquet(path)
     folder = tmp_path / "work" / "runs" / "fluo"
@@ -57,7 +57,7 @@ def test_the_heat_map_is_a_picture_with_the_wells_in_it(work, tmp_path):
     picture = re.search(r"data:image/png;base64,([A-Za-z0-9+/=]+)", text)[1]
     pixels = np.array(Image.open(io.BytesIO(base64.b64decode(picture))).convert("RGB"))
     assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 3  # three wells a plate, low to high
-    assert "RNA" in text
+    assert "Mito" in text
 
 
 def test_scores_that_used_the_position_say_so(work, metadata, tmp_path):

@@ -1,15 +1,22 @@
-"""A small store on disk, written with the store's own parts: every pixel tells its plate, well and site apart."""
+"""A small store on disk, written with the store's own parts: every pixel tells its plate, well and site apart.
+
+Its tables are those of ingest, sums and checksums included; the counts are the levels that are stored.
+"""
 
 import zlib
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from kit.config import StoreConfig
-from kit.images.store.codecs import find_codec, pack
+from kit.images.ingest.sites_table import level_sums, sites_table
+from kit.images.ingest.well import WellRecord
+from kit.images.source.positions import Positions
+from kit.images.store.codecs import checksum, find_codec, pack
 from kit.images.store.container import Container
+from kit.images.store.levels import scale_image
 from kit.images.store.shards import write_shard
+from kit.images.store.tables import read_record, read_table, write_table
 from kit.images.store.work import Work, open_work, write_settings
 
 CHANNELS = ("Mito", "AGP", "RNA")
@@ -22,23 +29,47 @@ def made_site(plate: str, well: str, site: int, side: int = 32) -> np.ndarray:
 
 
 def make_work(path: Path, plates=("P1", "P2"), wells=12, sites=4, side=32, lines=("U2OS", "A549"), lone=()) -> Work:
-    """Write a store of plates x wells x sites; wells in `lone`, as (plate, well), have one site only."""
+    """Write a store of plates x wells x sites, or add plates to it; wells in `lone`, as (plate, well), have one site only."""
     write_settings(path, StoreConfig())
     names = tuple(f"A{well + 1:02d}" for well in range(wells))
-    fields = tuple(range(1, sites + 1))
     for plate, line in zip(plates, lines, strict=False):
-        folder = path / "plates" / f"{plate}.zarr"
-        container = Container(folder, names, fields, CHANNELS, side, side, np.dtype("uint8"), find_codec(None))
-        container.write({})
-        rows = [(well, site) for well in names for site in fields if site == 1 or (plate, well) not in lone]
-        for well in names:
-            with write_shard(container.shard(well), container.chunks) as shard:
-                for site in (site for name, site in rows if name == well):
-                    for channel, image in zip(CHANNELS, made_site(plate, well, site, side), strict=True):
-                        shard.append(container.chunk(site, channel), pack(image, container.codec))
-                shard.finish()
-        table = pd.DataFrame(rows, columns=["Metadata_Well", "Metadata_Site"])
-        table.insert(0, "Metadata_Plate", plate)
-        table = table.assign(Metadata_Cell_type=line, channels=",".join(CHANNELS))
-        table.to_parquet(path / "plates" / f"{plate}.parquet")
+        fields = {well: tuple(range(1, 2 if (plate, well) in lone else sites + 1)) for well in names}
+        make_plate(path, plate, fields, sites, side, line)
     return open_work(path)
+
+
+def make_plate(path: Path, plate: str, fields: dict[str, tuple[int, ...]], sites: int, side: int, line: str) -> None:
+    """Write one plate; `fields` are the sites that each well has, of `sites`."""
+    folder = path / "plates" / f"{plate}.zarr"
+    every = tuple(range(1, sites + 1))
+    container = Container(folder, tuple(fields), every, CHANNELS, side, side, np.dtype("uint8"), find_codec(None))
+    container.write({})
+    records = []
+    for well in fields:
+        record = WellRecord(well)
+        with write_shard(container.shard(well), container.chunks) as shard:
+            for site in fields[well]:
+                for channel, image in zip(CHANNELS, made_site(plate, well, site, side), strict=True):
+                    shard.append(container.chunk(site, channel), pack(image, container.codec))
+                    numbers = {"pixels": image.size, "crc": checksum(image), **scale_image(image, 0, 255)[1].record()}
+                    record.images.append({"site": site, "channel": channel, **numbers})
+            record.bytes_out = shard.finish()
+        records.append(record)
+    table = sites_table(plate, records, CHANNELS, Positions()).assign(Metadata_Cell_type=line)
+    write_table(path / "plates" / f"{plate}.parquet", table, {"plate": plate, "levels": level_sums(records)})
+
+
+def change_table(path: Path, plate: str, change) -> None:
+    """Give a plate's table the one that `change` makes of it, the record beside it as it was."""
+    file = path / "plates" / f"{plate}.parquet"
+    write_table(file, change(read_table(file)), read_record(file))
+
+
+def label(path: Path, *plates: str) -> None:
+    """Give plates their compounds, the same on each; A01 is a control."""
+    for plate in plates:
+        change_table(path, plate, lambda table: table.assign(Metadata_broad_sample=table["Metadata_Well"].map(_compound)))
+
+
+def _compound(well: str) -> str:
+    return "" if well == "A01" else f"BRD-{well}"

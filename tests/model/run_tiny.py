@@ -6,6 +6,8 @@ from pathlib import Path
 
 import torch
 
+import kit.model.collapse
+import kit.model.loop
 from kit.images.store.work import open_work
 from kit.model.train import TrainSummary, train
 from tests.model.tiny import CHANNELS, tiny_config
@@ -16,22 +18,11 @@ LOSS = {"local_aggregation": True, "symmetric": True, "targets": "centring"}
 MODEL = {"drop_path": 0.2}
 
 
-class Store:
-    """The store, with statistics and compounds of its own: its small tables have none. A01 is a control."""
-
-    def __init__(self, work):
-        self._work = work
-
-    def __getattr__(self, name: str):
-        return getattr(self._work, name)
-
-    @property
-    def wells(self):
-        wells = self._work.wells
-        return wells.assign(Metadata_broad_sample=["" if well == "A01" else f"BRD-{well}" for well in wells["Metadata_Well"]])
-
-    def channel_stats(self, channels):
-        return [0.5] * len(channels), [0.29] * len(channels)
+def few_prototypes_always(monkeypatch) -> None:
+    """Let every reading of the signs be that of a collapse, one that counts after the warm-up."""
+    signs = kit.model.collapse.Signs(entropy=0.7, used=0.1, rank=5.0, spread=0.3)
+    monkeypatch.setattr(kit.model.loop, "read_signs", lambda *_: signs)
+    monkeypatch.setattr(kit.model.collapse, "QUIET", 0)
 
 
 def run_tiny(work: Path, run: str, *, resume: bool = False, max_hours=None, **changes) -> TrainSummary:
@@ -41,9 +32,9 @@ def run_tiny(work: Path, run: str, *, resume: bool = False, max_hours=None, **ch
         loss=LOSS | changes.get("loss", {}),
         model=MODEL | changes.get("model", {}),
     )
-    config = replace(config, views=replace(config.views, **changes.get("views", {})))
+    config = replace(config, views=replace(config.views, **changes.get("views", {})), plates=changes.get("plates", ()))
     assert config.channels == CHANNELS
-    return train(Store(open_work(work)), run, config, resume=resume, max_hours=max_hours)
+    return train(open_work(work), run, config, resume=resume, max_hours=max_hours)
 
 
 if __name__ == "__main__":

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from sklearn.neighbors import KNeighborsClassifier
 
+from kit.images.store.work import open_work
 from kit.model.knn import choose_wells, neighbour_accuracy
-from tests.images.made_work import make_work
-from tests.model.run_tiny import Store
+from tests.images.made_work import label, make_work
 from tests.model.tiny import tiny_config
 
 
@@ -81,7 +81,9 @@ def test_wells_without_a_counterpart_do_not_count():
 
 
 def test_the_choice_of_wells(tmp_path):
-    work = Store(make_work(tmp_path))
+    make_work(tmp_path)
+    label(tmp_path, "P1", "P2")
+    work = open_work(tmp_path)
     config = tiny_config(train={"knn_wells": 5})
     chosen = choose_wells(work, config)
     wells = chosen.wells

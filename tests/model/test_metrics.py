@@ -6,7 +6,7 @@ import pytest
 
 from kit.errors import StoppedCleanly, UsageError
 from kit.model.metrics import Metrics, read_metrics
-from tests.images.made_work import make_work
+from tests.images.made_work import label, make_work
 from tests.model.run_tiny import run_tiny
 
 NEEDS = "tensorboard is not installed: pip install cellpaint-kit[tensorboard]"
@@ -58,6 +58,7 @@ def test_tensorboard_reads_the_event_files_back(tmp_path):
 def test_tensorboard_of_a_whole_run_says_what_metrics_jsonl_says(tmp_path):
     pytest.importorskip("tensorboard", reason=NEEDS)
     make_work(tmp_path)
+    label(tmp_path, "P1", "P2")
     with pytest.raises(StoppedCleanly):
         run_tiny(tmp_path, "board", train={"max_steps": 4, "tensorboard": True, "knn_epochs": 0.25}, max_hours=0)
     run_tiny(tmp_path, "board", train={"max_steps": 4, "tensorboard": True, "knn_epochs": 0.25}, resume=True)

@@ -9,7 +9,8 @@ import torch
 import torch.distributed as dist
 
 import kit.model.loop
-from tests.images.made_work import made_site, make_work
+from kit.images.store.work import open_work
+from tests.images.made_work import CHANNELS, made_site, make_work
 from tests.model.processes import run_two_ranks
 from tests.model.run_tiny import run_tiny
 from tests.model.tiny import as_numpy
@@ -123,13 +124,14 @@ def samples(steps):
                 yield who, {name: view[i] for name, view in rank["views"].items()}
 
 
-def test_v2_shows_another_site_of_the_well_or_the_one_it_has(runs):
+def test_v2_shows_another_site_of_the_well_or_the_one_it_has(runs, work):
+    mean_C11, sd_C11 = (values[:, None, None] for values in open_work(work).channel_stats(CHANNELS))
     lone = 0
     for (plate, well, site, second), views in samples(runs["whole sites"]):
         assert (second == site) == ((plate, well) in LONE)
         lone += second == site
         for name, number in (("v1", site), ("w", site), ("v2", second)):
-            expected = (made_site(plate, well, number).astype(np.float32) / 255 - 0.5) / 0.29
+            expected = (made_site(plate, well, number) / 255 - mean_C11) / sd_C11
             assert np.abs(views[name] - expected).max() < 1e-5
     assert 0 < lone < STEPS * BATCH
 

@@ -6,8 +6,7 @@ import pytest
 
 import kit.trials.collapse as trial
 from kit.recipe import load_recipe
-from tests.images.made_work import make_work
-from tests.model.run_tiny import Store
+from tests.images.made_work import label, make_work
 
 
 @pytest.mark.parametrize("recipe", trial.RECIPES)
@@ -54,7 +53,8 @@ def test_false_and_missed_alarms_are_counted(monkeypatch, tmp_path):
 
 def test_a_case_is_a_whole_run_and_a_finished_one_is_read(tmp_path, monkeypatch):
     make_work(tmp_path)
-    work = Store(trial.kit.open(tmp_path))
+    label(tmp_path, "P1", "P2")
+    work = trial.kit.open(tmp_path)
     monkeypatch.setattr(trial, "STEPS", {"healthy": 60, "sick": 60})
     monkeypatch.setattr(trial, "CHANNEL_GROUPS", {"fluorescence": ("Mito", "AGP", "RNA")})
     settings = (
