@@ -1,8 +1,9 @@
 """What a checkpoint holds, and how it is written, found again and read.
 
     checkpoints/step_00000740.safetensors   student.*, teacher.*, optimiser.*, centre.*: every tensor of the run
-    checkpoints/step_00000740.json          the step, the place in the data, the scaler, data statistics, the configuration, and
-                                            the SHA-256 of the tensors and of itself; written last, so its presence = complete
+    checkpoints/step_00000740.json          the step, the place in the data, the scaler, the data's mean and sd and all that the
+                                            run owns of the store, the alarm's state, the configuration, and the SHA-256 of the
+                                            tensors and of itself; written last, so its presence = complete
     checkpoints/best.json                   the step that the online k-NN liked best; never deleted
 
 Every random draw of a run is a function of (seed, step) or (seed, epoch, position), so these numbers are the whole state of
@@ -81,7 +82,7 @@ def save_checkpoint(folder: Path, learner: Learner, place: Place, extra: dict) -
     """Write a checkpoint and return its JSON file; a kill at any moment leaves it whole or absent.
 
     Args:
-        extra: plain values to keep with it: data statistics, the alarm's state.
+        extra: plain values to keep with it: `mean` and `sd` of the data, what the run owns, the alarm's state.
     """
     stem = folder / f"step_{place.step:08d}"
     with whole_file(stem.with_suffix(".safetensors")) as part:

@@ -48,13 +48,28 @@ class Alarm:
 
     A network starts with features that hardly differ (LayerScale 1e-5), so bad signs alone say nothing during the warm-up.
     What it cannot see is a network that tells plates apart instead of compounds: only the online k-NN does.
+    `state` goes into every checkpoint and comes back by `restore`, so that a resumed run raises the alarms of an unbroken one.
     """
 
     def __init__(self, warmup: int):
         self._warmup = warmup
         self._bad = {limit.sign: 0 for limit in LIMITS}
         self._alive: set[str] = set()
-        self._said: set[str] = set()
+        self._said: dict[str, str] = {}
+
+    @property
+    def said(self) -> list[str]:
+        """The alarms raised so far, one line each."""
+        return list(self._said.values())
+
+    def state(self) -> dict:
+        """Return what it remembers as plain values."""
+        return {"bad": dict(self._bad), "alive": sorted(self._alive), "said": dict(self._said)}
+
+    def restore(self, state: dict) -> None:
+        """Remember what `state` gave."""
+        self._bad |= state["bad"]
+        self._alive, self._said = set(state["alive"]), dict(state["said"])
 
     def read(self, step: int, signs: Signs) -> list[str]:
         """Take the signs of a step and return new alarms, one line each."""
@@ -68,10 +83,10 @@ class Alarm:
             counts = step > QUIET and (limit.sign in self._alive or step > self._warmup)
             self._bad[limit.sign] += counts
             if self._bad[limit.sign] >= IN_A_ROW and limit.sign not in self._said:
-                self._said.add(limit.sign)
                 bound = f"above {limit.above}" if value > limit.above else f"below {limit.below}"
                 meaning = limit.meaning.format(uniform_or_single="uniform" if value > limit.above else "single prototypes")
-                alarms.append(f"collapse at step {step}: {meaning} ({limit.sign} {value:.3g}, {bound}); {ADVICE}")
+                self._said[limit.sign] = f"collapse at step {step}: {meaning} ({limit.sign} {value:.3g}, {bound}); {ADVICE}"
+                alarms.append(self._said[limit.sign])
         return alarms
 
 

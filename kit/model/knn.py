@@ -29,12 +29,22 @@ class Validation:
     sites: pd.DataFrame
     chance: float  # one over the number of compounds
 
+    @classmethod
+    def of(cls, rows: list[list]) -> "Validation":
+        """Return the validation of these sites; a row is plate, well, site, compound."""
+        sites = pd.DataFrame(rows, columns=[*WELL, "Metadata_Site", LABEL])
+        return cls(sites, 1 / sites[LABEL].nunique())
+
+    def rows(self) -> list[list]:
+        """Return the sites as plain values, for `of`."""
+        return self.sites[[*WELL, "Metadata_Site", LABEL]].to_numpy(object).tolist()
+
     @property
     def wells(self) -> pd.DataFrame:
         return self.sites.drop_duplicates(WELL)
 
 
-def choose_wells(work, config: RunConfig, plates=None) -> Validation | None:
+def choose_wells(work, config: RunConfig) -> Validation | None:
     """Return up to `train.knn_wells` compound wells a plate, compounds that are on most plates first; None without any pair.
 
     The choice depends on the seed alone. Wells without a compound (DMSO, unlabelled plates) are left out.
@@ -43,8 +53,6 @@ def choose_wells(work, config: RunConfig, plates=None) -> Validation | None:
         return None
     wells = work.wells[[*WELL, LABEL]].copy()
     wells = wells[wells[LABEL].fillna("").astype(str) != ""]
-    if plates:
-        wells = wells[wells["Metadata_Plate"].isin(list(plates))]
     spread = wells.groupby(LABEL)["Metadata_Plate"].nunique()
     wells = wells[wells[LABEL].map(spread) > 1]
     if wells.empty:

@@ -14,15 +14,16 @@ from kit.config import RunConfig
 from kit.errors import KitError, StoppedCleanly
 from kit.files import write_whole
 from kit.images.crops.loader import CropBatch, Crops
-from kit.model.checkpoint import Place, best_step, drop_old, newest_checkpoint, put_tensors, save_checkpoint
+from kit.model.checkpoint import Place, best_step, drop_old, put_tensors, save_checkpoint
 from kit.model.clock import Clock
 from kit.model.collapse import Alarm, read_signs
 from kit.model.dino import seeded_network
 from kit.model.distributed import Group
-from kit.model.knn import choose_wells, validate
+from kit.model.knn import validate
 from kit.model.metrics import Metrics, memory_gb
 from kit.model.official import put_weights, read_weights
 from kit.model.precision import precision
+from kit.model.run_data import RunData, to_dict
 from kit.model.schedules import total_steps
 from kit.model.step import Learner, StepReport, learn, make_learner
 from kit.model.views import make_views
@@ -49,31 +50,32 @@ class TrainSummary:
 
 
 class Session:
-    """Trains, logs, watches and saves."""
+    """Trains, logs, watches and saves. `work` holds the plates of `data` alone, and `crops` are of these."""
 
-    def __init__(self, name: str, work, config: RunConfig, crops: Crops, group: Group, device: torch.device):
-        self.name, self.work, self.folder = name, work, work.run_folder(name)
+    def __init__(self, name: str, work, data: RunData, config: RunConfig, crops: Crops, group: Group, device: torch.device):
+        self.name, self.work, self.folder, self.data = name, work, work.run_folder(name), data
         self.config, self.crops, self.group = config, crops, group
-        mean_C, sd_C = work.channel_stats(config.channels)
-        self.mean_C, self.sd_C = (torch.as_tensor(values, dtype=torch.float32, device=device) for values in (mean_C, sd_C))
+        self.mean_C, self.sd_C = (torch.tensor(values, dtype=torch.float32, device=device) for values in (data.mean, data.sd))
         self.steps = total_steps(config.train, crops.steps_per_epoch)
         self.learner = self._make_learner(device)
         self.place = Place(0, 0, 0, 0.0)
         self.alarm = Alarm(self.learner.schedules.warmup)
-        self.collapsed: list[str] = []
         self.bad = 0
-        self.validation = (
-            choose_wells(work, config, config.plates or None) if config.train.knn_epochs and group.rank == 0 else None
-        )
-        found = newest_checkpoint(self.folder / "checkpoints")
-        if found:
-            record, tensors = found
-            put_tensors(self.learner, tensors)
-            self.learner.scaler.load_state_dict(record["scaler"])
-            self.place = Place(**record["place"])
-        self.started, self.saved, self.earlier = time.monotonic(), time.monotonic(), self.place.minutes
+        self.validation = data.validation() if group.rank == 0 else None
+        self.started, self.saved = time.monotonic(), time.monotonic()
+        self.earlier = 0.0  # minutes
         self.clock = Clock()
-        self.metrics = Metrics(self.folder, step=self.place.step, tensorboard=config.train.tensorboard) if self.first else None
+        self.metrics: Metrics | None = None
+
+    def restore(self, record: dict, tensors: dict[str, Tensor]) -> None:
+        """Go on from a checkpoint."""
+        put_tensors(self.learner, tensors)
+        self.learner.scaler.load_state_dict(record["scaler"])
+        self.place = Place(**record["place"])
+        self.earlier = self.place.minutes
+        if "alarm" in record:  # an older checkpoint has none: it starts anew
+            self.alarm.restore(record["alarm"])
+            self.bad = record["bad"]
 
     def _make_learner(self, device: torch.device) -> Learner:
         config = self.config
@@ -94,6 +96,10 @@ class Session:
 
     def run(self, stopping: list[str], max_hours: float | None) -> TrainSummary:
         """Train to the end; `stopping` is looked at after every step."""
+        if self.alarm.said and self.config.train.on_collapse == "stop" and self.place.step < self.steps:
+            raise KitError("; ".join(self.alarm.said) + "; or continue anyway: train.on_collapse = warn")
+        if self.first:
+            self.metrics = Metrics(self.folder, step=self.place.step, tensorboard=self.config.train.tensorboard)
         line: dict = {}
         bar = progress(total=self.steps, label=f"train {self.name}", unit="step")
         bar.update(self.place.step)
@@ -176,7 +182,6 @@ class Session:
         if self.metrics:
             self.metrics.write(self.place.step, line)
         for alarm in self.alarm.read(self.place.step, signs):
-            self.collapsed.append(alarm)
             log.warning("%s", alarm)
             if self.metrics:
                 self.metrics.write(self.place.step, {"event": "collapse", "what": alarm})
@@ -207,19 +212,20 @@ class Session:
         done = self.place.step == self.steps
         late = max_hours is not None and time.monotonic() - self.started >= max_hours * 3600
         due = best or time.monotonic() - self.saved >= self.config.train.save_minutes * 60
-        failed = bool(self.collapsed) and self.config.train.on_collapse == "stop"
+        failed = bool(self.alarm.said) and self.config.train.on_collapse == "stop"
         flags = torch.tensor([bool(stopping), late, due, failed], dtype=torch.float32, device=self.learner.device)
         told, late, due, failed = (bool(flag) for flag in self.group.max(flags).tolist())
         if not (done or told or late or due or failed):
             return
         if self.first:
-            extra = {"mean": self.mean_C.tolist(), "sd": self.sd_C.tolist()}
+            statistics = {"mean": self.mean_C.tolist(), "sd": self.sd_C.tolist()}
+            extra = {**statistics, "data": to_dict(self.data), "alarm": self.alarm.state(), "bad": self.bad}
             save_checkpoint(self.folder / "checkpoints", self.learner, self.place, extra)
             drop_old(self.folder / "checkpoints", self.config.train.keep)
         self.group.barrier()
         self.saved = time.monotonic()
         if failed:
-            raise KitError("; ".join(self.collapsed) or "another process reported a collapse")
+            raise KitError("; ".join(self.alarm.said) or "another process reported a collapse")
         if (told or late) and not done:
             reason = "SIGTERM" if told else f"--max-hours {max_hours:g}"
             raise StoppedCleanly(

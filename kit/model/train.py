@@ -13,6 +13,8 @@ from kit.config import RunConfig
 from kit.errors import KitError, UsageError
 from kit.files import write_whole
 from kit.images.crops.loader import Crops
+from kit.model import run_data
+from kit.model.checkpoint import newest_checkpoint
 from kit.model.distributed import Group, join_group
 from kit.model.loop import Session, TrainSummary
 from kit.model.plan import out_of_memory
@@ -37,8 +39,8 @@ def train(work, run: str, config: RunConfig, *, resume: bool = False, max_hours:
 
     Raises:
         UsageError: no channels; the run exists, or was made with another configuration.
-        KitError: losses that are not finite, a collapse with train.on_collapse = "stop", too little memory, or no compiler
-            for train.compile = true.
+        KitError: what the run owns of the store is gone or packed otherwise; losses that are not finite, a collapse with
+            train.on_collapse = "stop", too little memory, or no compiler for train.compile = true.
         StoppedCleanly: SIGTERM or max_hours; the same call with `resume` continues, bit for bit on one CPU process.
     """
     if not config.channels:
@@ -47,18 +49,25 @@ def train(work, run: str, config: RunConfig, *, resume: bool = False, max_hours:
     if absent:
         raise UsageError(f"{work.path} has no channel {absent[0]}; it has: {', '.join(work.channels)}")
     config = replace(config, store=work.settings)
-    group = join_group()
-    _check_folder(work.run_folder(run), run, config, resume=resume)
+    group, folder = join_group(), work.run_folder(run)
+    _check_folder(folder, run, config, resume=resume)
+    found = newest_checkpoint(folder / "checkpoints")
+    data = run_data.own(run, work, config, found[0] if found else None)
+    work = work.only(data.plates)
     device = torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else torch.device("cpu")
     threads = len(os.sched_getaffinity(0))
     with (
         _plain_errors(config, device, group),
         Crops(work, config.crops, channels=config.channels, batch=config.train.batch, seed=config.seed,
-              plates=config.plates or None, rank=group.rank, world=group.world, device=device, threads=threads) as crops,
+              rank=group.rank, world=group.world, device=device, threads=threads) as crops,
         _catch_sigterm() as stopping,
     ):  # fmt: skip
-        _make_folder(work.run_folder(run), config, group)  # after Crops: what it refuses leaves no run behind
-        return Session(run, work, config, crops, group, device).run(stopping, max_hours)
+        _make_folder(folder, data, config, group)  # after Crops: what it refuses leaves no run behind
+        session = Session(run, work, data, config, crops, group, device)
+        if found:
+            session.restore(*found)
+        del found  # gigabytes
+        return session.run(stopping, max_hours)
 
 
 @contextmanager
@@ -90,14 +99,23 @@ def _check_folder(folder: Path, run: str, config: RunConfig, *, resume: bool) ->
             raise UsageError(f"run {run} was started with other values of {', '.join(different)}: see {stored}")
 
 
-def _make_folder(folder: Path, config: RunConfig, group: Group) -> None:
-    """Make the run folder with its run.toml where there is none yet; no process passes before all have checked it."""
+def _make_folder(folder: Path, data: run_data.RunData, config: RunConfig, group: Group) -> None:
+    """Make the run folder with its files where there are none yet; no process passes before all have checked it.
+
+    Raises:
+        KitError: this process has found other plates than the first.
+    """
     stored = folder / "run.toml"
     group.barrier()
-    if group.rank == 0 and not stored.is_file():
+    if group.rank == 0:
         (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
-        write_whole(stored, config_to_toml(config))
+        if not stored.is_file() or not (folder / "data.json").is_file():
+            run_data.write(folder, data)
+        if not stored.is_file():  # last: a run without it has not started
+            write_whole(stored, config_to_toml(config))
     group.barrier()
+    if group.rank and run_data.read(folder) != data:
+        raise KitError(f"{folder / 'data.json'} differs from what process {group.rank} found: do not ingest while a run starts")
 
 
 @contextmanager

@@ -94,4 +94,4 @@ def test_the_choice_of_wells(tmp_path):
     assert chosen.chance == 1 / 5
     assert chosen.sites.groupby(["Metadata_Plate", "Metadata_Well"]).size().eq(4).all()
     assert choose_wells(work, config).sites.equals(chosen.sites)
-    assert choose_wells(work, config, plates=["P1"]) is None
+    assert choose_wells(work.only(["P1"]), config) is None

@@ -20,7 +20,7 @@ from kit.model.metrics import read_metrics
 from kit.recipe import load_config
 from tests.images.made_work import CHANNELS, label, make_work
 from tests.model.processes import start
-from tests.model.run_tiny import run_tiny
+from tests.model.run_tiny import few_prototypes_always, run_tiny
 
 LAST = "step_00000040"
 
@@ -219,13 +219,16 @@ def test_too_little_memory_says_what_to_change(folder, monkeypatch):
 
 
 def test_a_collapse_stops_the_run_if_asked_to(folder, monkeypatch):
-    monkeypatch.setattr(kit.model.loop.Alarm, "read", lambda self, step, signs: ["collapse"] if step == 12 else [])
-    with pytest.raises(KitError, match="collapse"):
-        run_tiny(folder, "stopped", train={"on_collapse": "stop"})
-    record, _ = newest_checkpoint(folder / "runs" / "stopped" / "checkpoints")
-    assert record["place"]["step"] == 12
-    assert read_metrics(folder / "runs" / "stopped")[-1] == {"step": 12, "event": "collapse", "what": "collapse"}
-    run_tiny(folder, "warned", train={"max_steps": 13})
+    few_prototypes_always(monkeypatch)
+    steps = {"max_steps": 16, "warmup_steps": 8}
+    for _ in range(2):  # and again where it is resumed
+        with pytest.raises(KitError, match=r"collapse at step 12: .* share a few prototypes \(used 0\.1, below 0\.25\)"):
+            run_tiny(folder, "stopped", train={**steps, "on_collapse": "stop"}, resume=True)
+        record, _ = newest_checkpoint(folder / "runs" / "stopped" / "checkpoints")
+        assert record["place"]["step"] == 12
+        last = read_metrics(folder / "runs" / "stopped")[-1]
+        assert (last["step"], last["event"], last["what"]) == (12, "collapse", record["alarm"]["said"]["used"])
+    run_tiny(folder, "stopped", train={**steps, "on_collapse": "warn"}, resume=True)
 
 
 def test_losses_that_are_not_finite_are_skipped_then_stop_with_the_samples_named(folder, monkeypatch, caplog):

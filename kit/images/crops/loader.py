@@ -11,7 +11,7 @@ import logging
 import queue
 import threading
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import NamedTuple, Self
@@ -82,28 +82,26 @@ class Crops:
     disjoint slices of every global batch.
 
     Args:
-        work: an open work folder.
+        work: an open work folder; `work.only(plates)` to draw from these alone.
         config: table [crops].
         channels: the channels to read, in this order.
         batch: samples of a global batch, over all ranks.
         seed: of the run.
-        plates: the plates to draw from; default: all.
         rank, world: this process and how many there are.
         device: where the crops go.
         threads: decoding threads.
 
     Raises:
-        UsageError: fewer wells than the batch, a batch that the ranks cannot share equally, an unknown plate.
+        UsageError: fewer wells than the batch, a batch that the ranks cannot share equally.
         KitError: no site has the channels.
     """
 
     def __init__(self, work: Work, config: CropsConfig, *, channels: tuple[str, ...], batch: int, seed: int,
-                 plates: Iterable[str] | None = None, rank: int = 0, world: int = 1,
-                 device: str | torch.device = "cpu", threads: int = 2):  # fmt: skip
+                 rank: int = 0, world: int = 1, device: str | torch.device = "cpu", threads: int = 2):  # fmt: skip
         if batch % world:
             raise UsageError(f"train.batch = {batch} cannot be shared by {world} processes; make it a multiple of {world}")
         self._work, self._config, self._channels, self._seed = work, config, tuple(channels), seed
-        self._sampling = Sampling(sites_to_draw(work, config, self._channels, plates), config, batch=batch, seed=seed)
+        self._sampling = Sampling(sites_to_draw(work, config, self._channels), config, batch=batch, seed=seed)
         self._who: list[tuple[str, str, int]] = list(self._sampling.sites[WHO].itertuples(index=False, name=None))
         self._device, self._threads = torch.device(device), max(1, threads)
         self._slots = range(rank * batch // world, (rank + 1) * batch // world)

@@ -14,7 +14,6 @@ import pandas as pd
 
 from kit.config import CropsConfig
 from kit.errors import KitError, UsageError
-from kit.words import nearest, some
 
 WHO = ["Metadata_Plate", "Metadata_Well", "Metadata_Site"]
 PASSES, SITES, GROUPS, SLOTS, SECOND, BOXES = range(1, 7)  # what a stream of random words is for
@@ -122,23 +121,15 @@ class Sampling:
         return first_B, second_B, spare
 
 
-def sites_to_draw(work, config: CropsConfig, channels: tuple[str, ...], plates=None) -> pd.DataFrame:
+def sites_to_draw(work, config: CropsConfig, channels: tuple[str, ...]) -> pd.DataFrame:
     """Return WHO and `group` (the unit of crops.balance) of every stored site that has all the channels.
 
     Raises:
-        UsageError: a plate that is not in the work folder.
         KitError: no site has the channels; no plate is complete; crops.balance = cell_lines without metadata.
     """
     if not work.plates:
         raise KitError(f"{work.path} holds no complete plate: run kit ingest again")
-    missing = sorted(set(plates or ()) - set(work.plates))
-    if missing:
-        raise UsageError(
-            f"plate {missing[0]} is not in {work.path}{nearest(missing[0], work.plates)}; it holds {some(work.plates)}"
-        )
     sites = work.sites_with(channels)[WHO].copy()
-    if plates:
-        sites = sites[sites["Metadata_Plate"].isin(list(plates))]
     if sites.empty:
         raise KitError(f"no site in {work.path} has all of the channels {','.join(channels)}")
     if config.balance == "cell_lines":

@@ -76,14 +76,28 @@ def open_work(path: str | Path) -> "Work":
 class Work:
     """The packed plates of a work folder. Plates count once they are complete."""
 
-    def __init__(self, path: Path, settings: StoreConfig):
+    def __init__(self, path: Path, settings: StoreConfig, plates: Iterable[str] | None = None):
         self.path = path
         self.settings = settings
-        self.plates: list[str] = sorted(file.stem for file in (path / "plates").glob("*.parquet"))
+        complete = (file.stem for file in (path / "plates").glob("*.parquet"))
+        self.plates: list[str] = sorted(complete if plates is None else plates)
         self._shard = functools.lru_cache(maxsize=_OPEN_SHARDS)(self.open_shard)
 
     def __reduce__(self):
-        return open_work, (self.path,)  # another process opens its own files
+        return Work, (self.path, self.settings, self.plates)  # another process opens its own files
+
+    def only(self, plates: Iterable[str]) -> "Work":
+        """Return the same store as if it held these plates alone.
+
+        Raises:
+            UsageError: it has no such plate.
+        """
+        chosen = set(plates)
+        missing = sorted(chosen - set(self.plates))
+        if missing:
+            there = f"{nearest(missing[0], self.plates)}; it holds {some(self.plates)}"
+            raise UsageError(f"plate {missing[0]} is not in {self.path}{there}")
+        return Work(self.path, self.settings, chosen)
 
     @property
     def channels(self) -> tuple[str, ...]:
@@ -198,14 +212,14 @@ class Work:
         unpack_into(out_HW, shard.read(chunk), container.codec)
         return out_HW
 
-    def channel_stats(self, channels, plates=None) -> tuple[np.ndarray, np.ndarray]:
+    def channel_stats(self, channels) -> tuple[np.ndarray, np.ndarray]:
         """Return mean and standard deviation of the channels' levels / 255, float64 [C], over all stored sites, from exact sums.
 
         Raises:
             KitError: no site has the channel.
         """
         means, deviations = [], []
-        totals = [self._plate_record(plate)["levels"] for plate in (self.plates if plates is None else plates)]
+        totals = [self._plate_record(plate)["levels"] for plate in self.plates]
         for channel in channels:
             n, total, squares = (
                 sum(record[channel][key] for record in totals if channel in record) for key in ("n", "sum", "sumsq")

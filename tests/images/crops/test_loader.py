@@ -170,9 +170,9 @@ def test_seed_and_epoch_change_everything(work):
 
 
 def test_only_the_named_plates_and_complete_sites_are_drawn(tmp_path):
-    work = make_work(tmp_path)
+    work = make_work(tmp_path).only(["P2"])
     work.sites.loc[work.sites["Metadata_Well"] == "A05", "channels"] = "Mito,AGP"
-    with loader(work, plates=["P2"]) as crops:
+    with loader(work) as crops:
         who = [who for batch in take(crops, count=9) for who in batch.who]
     assert {w.plate for w in who} == {"P2"}
     assert "A05" not in {w.well for w in who}
@@ -188,7 +188,7 @@ def test_too_few_wells_for_the_batch(work, tmp_path):
     with pytest.raises(UsageError, match="multiple of 3"):
         loader(work, batch=8, world=3)
     with pytest.raises(UsageError, match=r"plate P9 is not in .*; it holds P1, P2"):
-        loader(work, plates=["P9"])
+        work.only(["P1", "P9"])
     with pytest.raises(KitError, match="DNA"):
         Crops(work, CONFIG, channels=("DNA",), batch=2, seed=0)
 
