@@ -1,6 +1,7 @@
 """Plates in, store out: exact values, other readers, what lacks, what is set aside, and where it goes on."""
 
 import shutil
+from dataclasses import FrozenInstanceError, replace
 
 import numpy as np
 import pandas as pd
@@ -9,6 +10,7 @@ import tifffile
 import zarr
 
 import kit
+from kit.config import StoreConfig
 from kit.errors import KitError, UsageError
 from kit.images.ingest import well as packing
 from kit.images.ingest.dry_run import dry_run
@@ -244,6 +246,27 @@ def test_labels_that_come_later_pack_nothing_again(made, monkeypatch):
     ingest(IngestPlan(source, work.parent / "at_once", metadata=metadata))
     assert snapshot(work) == snapshot(work.parent / "at_once")
     assert ingest(IngestPlan(source, work)).text() == "already packed: BR01, BR02", "labels are not lost for want of --metadata"
+
+
+def test_complete_plates_get_their_labels_before_another_is_packed(made):
+    source, work, metadata = made
+    ingest(IngestPlan(source, work, plates=("BR02",)))
+    next(source.glob("BR01*/Images/*")).write_bytes(b"II*\0")
+    with pytest.raises(KitError, match="--strict"):
+        ingest(IngestPlan(source, work, metadata=metadata, strict=True))
+    assert open_work(work).plates == ["BR02"]
+    assert open_work(work).wells["Metadata_Cell_type"].tolist() == ["A549", "A549"]
+
+
+def test_a_plan_is_frozen_and_takes_paths_as_text(made):
+    source, work, _ = made
+    plan = IngestPlan(str(source), str(work), codec="jpegls", illum=str(source))
+    assert (plan.work, plan.illum, plan.folder) == (work, source, work / "plates")
+    assert plan.settings == StoreConfig(codec="jpegls", illumination=True)
+    with pytest.raises(FrozenInstanceError):
+        plan.bits = 16
+    with pytest.raises(UsageError, match="--bits 12"):
+        replace(plan, bits=12)
 
 
 def test_corrected_labels_replace_the_old(made):
