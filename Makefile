@@ -2,19 +2,28 @@
 PYTHON ?= python3
 TORCH ?= torch==2.13.0
 BIN = .venv/bin
+EXTRAS = dev
 
+<<<<<<< Updated upstream
 .PHONY: install demo test test-slow lint bench learn switches docs pictures clean
+=======
+.PHONY: install demo test test-slow test-oldest lint bench learn switches pictures clean
+>>>>>>> Stashed changes
 
 install: .venv/installed
 
 # torch comes first and alone: the CPU wheel of that version. It is then held, local version and all, so that nothing brings another build.
-.venv/installed: pyproject.toml setup.py $(wildcard csrc/*/*)
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/pip install -q --upgrade pip
-	$(BIN)/pip install -q "$(TORCH)"
-	$(BIN)/python -c "import importlib.metadata as m; print('torch==' + m.version('torch'))" > .venv/torch.txt
-	$(BIN)/pip install -q -c .venv/torch.txt -e ".[dev]"
+# HOLD= holds other versions: make install HOLD="-c constraints/newest.txt" takes the newest that the tests have run with.
+.venv/installed .venv-oldest/installed: pyproject.toml setup.py $(wildcard constraints/*.txt csrc/*/*)
+	test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
+	$(@D)/bin/pip install -q --upgrade pip
+	$(@D)/bin/pip install -q "$(TORCH)"
+	$(@D)/bin/python -c "import importlib.metadata as m; print('torch==' + m.version('torch'))" > $(@D)/torch.txt
+	$(@D)/bin/pip install -q -c $(@D)/torch.txt $(HOLD) -e ".[$(EXTRAS)]"
 	touch $@
+
+.venv-oldest/installed: HOLD = -c constraints/oldest.txt --build-constraint constraints/oldest.txt
+.venv-oldest/installed: EXTRAS = dev,tensorboard
 
 demo: install
 	$(BIN)/kit demo --out demo
@@ -24,6 +33,10 @@ test: install
 
 test-slow: install
 	$(BIN)/python -m pytest -m slow
+
+# The lower bounds of pyproject.toml, in an environment of their own; CI does not run it.
+test-oldest: .venv-oldest/installed
+	.venv-oldest/bin/python -m pytest -m "not slow"
 
 lint: install
 	$(BIN)/ruff format --check .

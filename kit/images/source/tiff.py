@@ -31,8 +31,11 @@ class BadImage(KitError):
     """One image cannot be used; the message says why. The plate can go on without it."""
 
 
-# What tifffile and imagecodecs raise on damaged bytes; their own errors derive from ValueError and RuntimeError.
-_DAMAGE = (ValueError, RuntimeError, LookupError, TypeError, ArithmeticError, AttributeError, OSError, struct.error, MemoryError)
+# What tifffile and imagecodecs raise on damaged bytes; tifffile's own error is a ValueError in newer versions only.
+_DAMAGE = (
+    *(ValueError, RuntimeError, LookupError, TypeError, ArithmeticError, AttributeError, OSError, struct.error, MemoryError),
+    tifffile.TiffFileError,
+)
 
 
 @dataclass(frozen=True, slots=True)
