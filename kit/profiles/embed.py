@@ -6,18 +6,18 @@ WORK/runs/RUN/features/features.json       which columns are which part, and wha
 
 import hashlib
 import json
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import pandas as pd
+from tqdm import tqdm
 
 from kit.errors import KitError, UsageError
 from kit.files import existing_file, write_whole
-from kit.profiles.runs import run_config
-from kit.profiles.share import ALONE, Share, join_share
+from kit.profiles.intensity import intensity
+from kit.profiles.share import Share, join_share
 from kit.profiles.table import PLATE, SITE, WELL, read_facts, write_table
 from kit.progress import progress
 from kit.words import count, some
@@ -47,6 +47,18 @@ class Embedded:
         return f"{line}\nleft out for a missing channel, {count(len(self.skipped), 'site')}: {some(self.skipped)}"
 
 
+class Source(Protocol):
+    """What turns sites into vectors: a `Backbone`, or the statistics of a baseline (`Intensity`)."""
+
+    @property
+    def channels(self) -> tuple[str, ...]: ...
+    @property
+    def parts(self) -> dict[str, list[int]]: ...
+    @property
+    def facts(self) -> dict[str, Any]: ...
+    def embed_sites(self, plate: str, sites: pd.DataFrame, bar: tqdm) -> np.ndarray: ...
+
+
 def embed(
     work: "Work", run: str, *, weights: Path | None = None, baseline: str | None = None, channels: tuple[str, ...] = ()
 ) -> Embedded:
@@ -69,52 +81,31 @@ def embed(
         raise UsageError("--weights and --baseline exclude each other")
     share = join_share()
     if baseline == "intensity":
-        return embed_intensity(work, run, share)
+        _write_run(work, f"{run}-intensity-raw", intensity(work, run, raw=True), share)
+        return _write_run(work, f"{run}-intensity", intensity(work, run, raw=False), share)
+    name = f"{run}-random" if baseline == "random" else run
+    return _write_run(work, name, _open(work, run, weights, baseline, channels), share)
+
+
+def _open(work: "Work", run: str, weights: Path | None, baseline: str | None, channels: tuple[str, ...]) -> Source:
     if weights is not None:
         existing_file(weights, "--weights takes a checkpoint of a run, or a published DINOv2 file")
-    from kit.profiles.backbone import open_backbone  # torch is needed from here on
+    from kit.model.checkpoint import is_checkpoint  # torch is needed from here on
+    from kit.profiles.opening import open_checkpoint, open_published, open_random, open_run
 
-    backbone = open_backbone(work, run, weights=weights, random=baseline == "random", channels=channels)
-    name = f"{run}-random" if baseline == "random" else run
-    return _write_run(work, name, backbone.channels, backbone.facts, backbone.parts, backbone.embed_sites, share)
-
-
-def embed_intensity(work: "Work", run: str, share: Share = ALONE) -> Embedded:
-    """Write RUN-intensity and RUN-intensity-raw from the sums that ingest kept: no pixel is read."""
-    channels = run_config(work, run).channels
-    facts = {"baseline": "intensity", "of_run": run, "channels": list(channels)}
-    parts = {"cls": [0, 2 * len(channels)]}
-    raw = [f"{channel}_{statistic}" for channel in channels for statistic in ("mean", "sd")]
-
-    def counts(plate: str, sites: pd.DataFrame, bar) -> np.ndarray:
-        bar.update(len(sites))
-        return sites[raw].to_numpy(dtype=np.float32)
-
-    def levels(plate: str, sites: pd.DataFrame, bar) -> np.ndarray:
-        bar.update(len(sites))
-        n = work.container(plate).height * work.container(plate).width
-        sums, squares = (
-            sites[[f"{channel}_{name}" for channel in channels]].to_numpy(dtype=np.float64) for name in ("sum8", "sumsq8")
-        )
-        moments = np.stack([sums / n, np.sqrt(n * squares - sums**2) / n], axis=2)  # mean, sd of each channel
-        return moments.reshape(len(sites), -1).astype(np.float32)
-
-    _write_run(work, f"{run}-intensity-raw", channels, {**facts, "of": "camera counts"}, parts, counts, share)
-    return _write_run(work, f"{run}-intensity", channels, {**facts, "of": "8-bit levels"}, parts, levels, share)
+    if baseline == "random":
+        return open_random(work, run, channels)
+    if weights is None:
+        return open_run(work, run, channels)
+    return (open_checkpoint if is_checkpoint(weights) else open_published)(work, run, weights, channels)
 
 
-def _write_run(
-    work: "Work", name: str, channels: tuple[str, ...], facts: dict[str, Any], parts: dict[str, list[int]], vectors: Callable,
-    share: Share,
-) -> Embedded:  # fmt: skip
-    """Write the features of this process's plates, and when all plates are there, features.json.
-
-    Args:
-        vectors: `vectors(plate, sites, bar)` gives float32 [N, D].
-    """
+def _write_run(work: "Work", name: str, source: Source, share: Share) -> Embedded:
+    """Write the features of this process's plates, and when all plates are there, features.json."""
+    facts, parts = source.facts, source.parts
     folder = work.run_folder(name) / "features"
     made_by = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
-    sites, skipped = _complete_sites(work, channels)
+    sites, skipped = _complete_sites(work, source.channels)
     if share.first:
         _drop_others(folder, made_by)
     share.meet()
@@ -128,7 +119,7 @@ def _write_run(
         for path, rows in mine:
             who = rows[[PLATE, WELL, SITE]].reset_index(drop=True)
             about = {"schema": 1, "rows": "sites", "made_by": made_by, "sites": len(rows)}
-            write_table(who, vectors(path.stem, rows, bar), names, path, about)
+            write_table(who, source.embed_sites(path.stem, rows, bar), names, path, about)
     share.meet()
     if share.first:
         record = {"schema": 1, "run": name, "parts": parts, "made_by": made_by, **facts, "sites_lacking_a_channel": len(skipped)}

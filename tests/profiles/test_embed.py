@@ -18,8 +18,8 @@ from kit.model.checkpoint import Place, load_backbone, save_checkpoint
 from kit.model.knn import Validation, embed_wells
 from kit.model.official import official_backbone
 from kit.model.vit import seeded_vit
-from kit.profiles.backbone import check_store
 from kit.profiles.embed import embed
+from kit.profiles.opening import check_store
 from kit.recipe import config_to_dict, load_config
 from tests.images.made_work import CHANNELS, make_work
 from tests.model.tiny import tiny_config, tiny_learner

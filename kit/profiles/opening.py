@@ -1,0 +1,154 @@
+"""Opening a backbone to embed with: a run's newest checkpoint, one checkpoint's file, weights that others published.
+
+A baseline beside them: the run's architecture at its initial random weights. Each of them raises UsageError where `channels` are
+named and not the run's, or where the pixels of the store were scaled otherwise than those that the weights learnt from.
+"""
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from kit.config import CropsConfig, EmbedConfig, RunConfig, StoreConfig
+from kit.errors import UsageError
+from kit.files import write_whole
+from kit.model.checkpoint import load_backbone
+from kit.model.official import model_of, official_backbone, read_weights
+from kit.model.precision import precision
+from kit.model.vit import Vit, seeded_vit
+from kit.profiles.backbone import Backbone
+from kit.profiles.runs import run_config
+from kit.recipe import config_to_dict, config_to_toml
+
+if TYPE_CHECKING:
+    from kit.images.store.work import Work
+
+
+def open_run(work: "Work", run: str, channels: tuple[str, ...] = ()) -> Backbone:
+    """Return the backbone of a run's newest checkpoint.
+
+    Raises:
+        UsageError: there is no such run.
+        KitError: it has no whole checkpoint.
+    """
+    run_config(work, run)  # a run that is not there is said to be so
+    network, config, *statistics = load_backbone(work.run_folder(run))
+    _check(work, run, config, channels)
+    return _backbone(work, run, network, config, *statistics)
+
+
+def open_checkpoint(work: "Work", run: str, file: Path, channels: tuple[str, ...] = ()) -> Backbone:
+    """Return the backbone of one checkpoint's file, of whichever run; the features will be called those of `run`.
+
+    Raises:
+        KitError: it is no whole checkpoint.
+    """
+    network, config, *statistics = load_backbone(file)
+    _check(work, run, config, channels)
+    return _backbone(work, run, network, config, *statistics)
+
+
+def open_published(work: "Work", run: str, file: Path, channels: tuple[str, ...] = ()) -> Backbone:
+    """Return the backbone of a DINOv2 file that others published, its patch filters spread over the run's channels.
+
+    A run that is not there is made, of `channels`. Pixels are normalised by mean and sd of the whole store.
+
+    Raises:
+        KitError: there is no backbone in the file.
+    """
+    config = published_config(work, run, file, channels)
+    network = official_backbone(file, len(config.channels))
+    _check(work, run, config, channels)
+    return _backbone(work, run, network, config, *_statistics(work, config))
+
+
+def open_random(work: "Work", run: str, channels: tuple[str, ...] = ()) -> Backbone:
+    """Return the backbone of a run as it was before its first step: the baseline that shows what training adds.
+
+    Raises:
+        UsageError: there is no such run.
+    """
+    config = run_config(work, run)
+    network = seeded_vit(config.model, len(config.channels), config.seed).requires_grad_(False).eval()
+    _check(work, run, config, channels)
+    return _backbone(work, run, network, config, *_statistics(work, config), baseline="random")
+
+
+def published_config(work: "Work", run: str, weights: Path, channels: tuple[str, ...]) -> RunConfig:
+    """Return the configuration under which a published file's backbone embeds: the run's, or a new run's, with its network.
+
+    A run that is not there yet is made: it has a run.toml and no checkpoints.
+
+    Raises:
+        UsageError: a new run without channels. KitError: no DINOv2 backbone in the file.
+    """
+    model = replace(model_of(read_weights(weights)), weights=str(weights))
+    stored = work.run_folder(run) / "run.toml"
+    if stored.is_file():
+        return replace(run_config(work, run), model=model)
+    if not channels:
+        raise UsageError(f"{weights} is no checkpoint of kit's and there is no run {run}: say which --channels it is to see")
+    work.channel_stats(channels)  # an absent channel is refused before anything is written
+    global_side, local_side = (side // model.patch * model.patch for side in (518, 98))  # whole patches
+    config = RunConfig(
+        recipe="published", channels=channels, crops=CropsConfig(global_side=global_side, local_side=local_side), model=model,
+        embed=EmbedConfig(side=global_side), store=work.settings,
+    )  # fmt: skip
+    write_whole(stored, config_to_toml(config))
+    return config
+
+
+def _check(work: "Work", run: str, config: RunConfig, channels: tuple[str, ...]) -> None:
+    if channels and channels != config.channels:
+        raise UsageError(f"--channels {','.join(channels)}: run {run} is of {','.join(config.channels)}")
+    check_store(config.store, work)
+
+
+def check_store(made: StoreConfig, work: "Work") -> None:
+    """See that the store's pixels are scaled as those that a run learnt from.
+
+    Raises:
+        UsageError: naming the first choice that differs.
+    """
+    for key in ("scale", "size", "illumination"):  # bits and codec change no pixel
+        before, now = getattr(made, key), getattr(work.settings, key)
+        if before != now:
+            raise UsageError(
+                f"the weights learnt from a store with {key} = {before}, {work.path} has {now}: ingest the plates alike, "
+                "or train on this store"
+            )
+
+
+def _statistics(work: "Work", config: RunConfig) -> tuple[Tensor, Tensor]:
+    """Return mean and sd of the channels over the whole store, for a network that brings none, float64 [C]."""
+    mean_C, sd_C = work.channel_stats(config.channels)
+    return torch.from_numpy(mean_C), torch.from_numpy(sd_C)
+
+
+def _backbone(
+    work: "Work", run: str, network: Vit, config: RunConfig, mean_C: Tensor, sd_C: Tensor, *, baseline: str | None = None
+) -> Backbone:
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    facts = {
+        "baseline": baseline,
+        "of_run": run,
+        "weights": _digest(network),
+        "channels": list(config.channels),
+        "mean": mean_C.tolist(),
+        "sd": sd_C.tolist(),
+        "config": {table: config_to_dict(config)[table] for table in ("model", "views", "embed")},
+        "precision": str(precision(config, device) or torch.float32).removeprefix("torch."),
+    }
+    return Backbone(work, network.to(device), config, mean_C.float().to(device), sd_C.float().to(device), facts)
+
+
+def _digest(network: Vit) -> str:
+    """Return the SHA-256 of the weights, by name."""
+    digest = hashlib.sha256()
+    for name, value in sorted(network.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
