@@ -106,7 +106,7 @@ def test_what_cannot_be_compared_is_refused(tmp_path):
         compare(labelled, ["demo"], models=models, out=tmp_path / "c.json", seeds=())
     for text in ("not JSON", "[1]", '{"a": 1}'):
         (tmp_path / "c.json").write_text(text)
-        with pytest.raises(UsageError, match="no result of kit compare"):
+        with pytest.raises(UsageError, match="was not written by kit compare"):
             compare(labelled, ["demo"], models=models, out=tmp_path / "c.json")
 
 
