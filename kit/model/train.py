@@ -41,7 +41,8 @@ def train(work, run: str, config: RunConfig, *, resume: bool = False, max_hours:
         UsageError: no channels; the run exists, or was made with another configuration.
         KitError: what the run owns of the store is gone or packed otherwise; losses that are not finite, a collapse with
             train.on_collapse = "stop", too little memory, or no compiler for train.compile = true.
-        StoppedCleanly: SIGTERM or max_hours; the same call with `resume` continues, bit for bit on one CPU process.
+        StoppedCleanly: SIGTERM or max_hours; the same call with `resume` continues, bit for bit on one CPU process with as many
+            torch threads (OMP_NUM_THREADS) as before; the loader's threads do not matter.
     """
     if not config.channels:
         raise UsageError(f"recipe {config.recipe} needs --channels fluorescence, brightfield or names")

@@ -1,5 +1,7 @@
 """What stands around the pixels: verification, the dry run, quality flags, load_data as a source, other microscopes."""
 
+import pickle
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -135,6 +137,19 @@ def test_sites_with_channels_keep_their_place_in_the_table(tmp_path):
     assert work.sites_with(("Mito", "RN")).empty  # a part of a name is another name
     assert work.sites_with(()).equals(work.sites)
     assert make_work(tmp_path / "empty", plates=()).sites_with(("DNA",)).empty
+
+
+def test_a_store_limited_to_some_plates_is_the_store_of_these_alone(tmp_path):
+    both, alone = make_work(tmp_path / "both"), make_work(tmp_path / "alone", plates=("P2",), lines=("A549",))
+    part = both.only(["P2"])
+    for work in (part, pickle.loads(pickle.dumps(part))):
+        assert work.plates == ["P2"]
+        pd.testing.assert_frame_equal(work.sites, alone.sites)
+        pd.testing.assert_frame_equal(work.wells, alone.wells)
+        np.testing.assert_array_equal(work.channel_stats(["AGP"]), alone.channel_stats(["AGP"]))
+    assert both.channel_stats(["AGP"])[0] != alone.channel_stats(["AGP"])[0]
+    with pytest.raises(UsageError, match=r"plate P1 is not in .*; it holds P2"):
+        part.only(["P1"])
 
 
 def test_an_image_that_was_never_packed_is_not_called_damaged(tmp_path):
