@@ -23,7 +23,7 @@ flags=(-std=c++17 -O2 -g1 -fno-sanitize-recover=all -Icsrc/common)
     2> "$build/log.txt" || { tail -40 "$build/log.txt"; exit 1; }
 "$build/tiff_fuzz" -merge=1 -max_len=1024 "$build/minimised" "$build/corpus" "$build/seeds" "$build/committed" 2>> "$build/log.txt"
 # The same files give the same archive, whoever packs them and when.
-tar --sort=name --format=ustar --owner=0 --group=0 --numeric-owner --mode=u=rw,go=r --mtime=@0 -C "$build/minimised" -cf - . | xz -9 > "$build/corpus.tar.xz"
+tar --sort=name --format=ustar --owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX --mtime=@0 -C "$build/minimised" -cf - . | xz -9 > "$build/corpus.tar.xz"
 mv "$build/corpus.tar.xz" "$archive"
 tail -12 "$build/log.txt"
 grep -a "stat::" "$build/log.txt"
