@@ -4,11 +4,7 @@ TORCH ?= torch==2.13.0
 BIN = .venv/bin
 EXTRAS = dev
 
-<<<<<<< Updated upstream
-.PHONY: install demo test test-slow lint bench learn switches docs pictures clean
-=======
-.PHONY: install demo test test-slow test-oldest lint bench learn switches pictures clean
->>>>>>> Stashed changes
+.PHONY: install demo test test-slow test-oldest lint bench learn switches docs pictures clean
 
 install: .venv/installed
 
