@@ -15,6 +15,8 @@ from kit.config import RunConfig
 from kit.errors import UsageError
 from kit.words import nearest
 
+Config = typing.TypeVar("Config")
+
 
 def recipe_names() -> list[str]:
     """Return the names of the recipes that come with kit."""
@@ -33,7 +35,7 @@ def recipe_path(name: str) -> Path:
     return path
 
 
-def load_recipe(name: str, settings: typing.Iterable[str] = (), **values) -> RunConfig:
+def load_recipe(name: str, settings: typing.Iterable[str] = (), **values: typing.Any) -> RunConfig:
     """Return the recipe `name` (or the .toml file it names) with `key=value` settings and top-level values laid over it.
 
     Raises:
@@ -96,7 +98,7 @@ def config_to_toml(config: RunConfig) -> str:
 def config_to_dict(config: RunConfig) -> dict:
     """Return plain dicts and lists, ready for TOML or JSON."""
 
-    def plain(value):
+    def plain(value: typing.Any) -> typing.Any:
         if isinstance(value, dict):
             return {key: plain(item) for key, item in value.items()}
         return [plain(item) for item in value] if isinstance(value, tuple) else value
@@ -104,7 +106,7 @@ def config_to_dict(config: RunConfig) -> dict:
     return plain(dataclasses.asdict(config))
 
 
-def config_from_settings(cls: type, settings: typing.Iterable[str] = (), *, where: str, **values):
+def config_from_settings(cls: type[Config], settings: typing.Iterable[str] = (), *, where: str, **values: typing.Any) -> Config:
     """Return the configuration dataclass `cls` with `key=value` settings laid over its defaults and `values`; errors as above."""
     table = dict(values)
     _lay_settings(table, settings)

@@ -32,13 +32,7 @@ def real_sites(folder: Path | None) -> list[list[np.ndarray]]:
     files: dict[str, list[Path]] = {}
     for path in sorted((folder or default).glob("*/Images/*.tiff")):
         files.setdefault(f"{path.parts[-3]}/{path.name[:12]}", []).append(path)
-    return [[_counts(path) for path in paths] for paths in files.values() if len(paths) == 8]
-
-
-def _counts(path: Path) -> np.ndarray:
-    counts_HW = read_tiff(path.read_bytes()).counts_HW
-    assert counts_HW is not None, f"{path} is a damaged TIFF"
-    return counts_HW
+    return [[read_tiff(path.read_bytes()).counts_HW for path in paths] for paths in files.values() if len(paths) == 8]
 
 
 def made_sites() -> list[list[np.ndarray]]:

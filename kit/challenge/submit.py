@@ -142,7 +142,7 @@ def _write_run_toml(record: Path, plan: Plan, answer: str, found: dict[str, str 
     write_whole(record / "run.toml", tomli_w.dumps(_without_null(table)))
 
 
-def _without_null(value):
+def _without_null(value: Any) -> Any:
     """Drop what TOML cannot say."""
     if isinstance(value, dict):
         return {key: _without_null(item) for key, item in value.items() if item is not None}

@@ -75,7 +75,7 @@ def train(
 @click.argument("name", required=False)
 @click.option("--settings", is_flag=True, help="Every --set key with type, default and meaning.")
 @click.option("--markdown", is_flag=True, help="Recipes and settings as docs/settings.md has them.")
-def recipes(name, settings, markdown):
+def recipes(name: str | None, settings: bool, markdown: bool) -> None:
     """List the recipes; with NAME (or a .toml file), every value of that one and what it means."""
     from kit.settings import recipes_text, settings_markdown, settings_text
 

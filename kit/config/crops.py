@@ -41,5 +41,5 @@ class CropsConfig:
         "fail", "on a damaged image in the store: fail, or skip it and count it"
     )
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_ranges(self, "crops")

@@ -14,5 +14,5 @@ class EmbedConfig:
     side: Annotated[int, PIXELS] = setting(518, "side that a whole site is resized to, pixels")
     batch: Annotated[int, AT_LEAST_1] = setting(16, "sites that are embedded at once")
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_ranges(self, "embed")

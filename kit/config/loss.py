@@ -59,5 +59,5 @@ class LossConfig:
         1024, "rows of prototype logits in memory at once, 0: all; does not change the result"
     )
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_ranges(self, "loss")

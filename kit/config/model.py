@@ -39,7 +39,7 @@ class ModelConfig:
         "", "a file of weights to start from, for example DINOv2's published one; empty: random, as both papers"
     )
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_ranges(self, "model")
         if self.dim % self.heads:
             raise refuse("model", "dim", self.dim, f"a multiple of model.heads = {self.heads}")

@@ -33,7 +33,7 @@ class RunConfig:
     embed: EmbedConfig = field(default_factory=EmbedConfig)
     store: StoreConfig = field(default_factory=StoreConfig)  # of the work folder; `kit train` fills it in
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_ranges(self)
         wrong = []
         if self.loss.local_aggregation and not self.crops.second_site:

@@ -1,7 +1,7 @@
 """What every table of a configuration is made of."""
 
 from dataclasses import field
-from typing import TypeVar, cast
+from typing import TypeVar
 
 from kit.errors import UsageError
 
@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 def setting(default: T, meaning: str) -> T:
     """Return a dataclass field with its default and its meaning, which `kit recipes` and docs/settings.md show."""
-    return cast(T, field(default=default, metadata={"meaning": meaning}))
+    return field(default=default, metadata={"meaning": meaning})
 
 
 def refuse(table: str, key: str, value: object, need: str) -> UsageError:

@@ -18,7 +18,7 @@ class StoreConfig:
     codec: str = setting("zstd", "of the stored pixels")
     illumination: bool = setting(False, "counts were divided by the plate's illumination functions first")
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.scale not in ("image", "plate-percentile"):
             raise UsageError(f"--scale {self.scale}: need image or plate-percentile")
         if self.bits not in (8, 16):

@@ -54,7 +54,7 @@ class TrainConfig:
     knn_wells: Annotated[int, AT_LEAST_1] = setting(96, "wells of a plate that take part in that score, at most")
     tensorboard: bool = setting(False, "also write event files; needs cellpaint-kit[tensorboard]")
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_ranges(self, "train")
         if self.batch % self.micro_batches:
             raise refuse("train", "batch", self.batch, f"a multiple of {self.micro_batches} micro-batches")

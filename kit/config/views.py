@@ -64,7 +64,7 @@ class ViewsConfig:
         0.02, "added to the sd where normalise = crop, so that an empty channel stays near 0"
     )
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_ranges(self, "views")
         for key in ("noise_fluorescence", "noise_brightfield"):
             shot = self.noise_shot * getattr(self, key)

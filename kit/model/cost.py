@@ -82,7 +82,7 @@ def saved_bytes(model: ModelConfig, half: bool) -> float:
     for n in (64, 128):
         kept: dict[int, int] = {}
 
-        def keep(tensor: torch.Tensor, kept=kept) -> torch.Tensor:
+        def keep(tensor: torch.Tensor, kept: dict[int, int] = kept) -> torch.Tensor:
             kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
             return tensor
 
@@ -154,16 +154,16 @@ def step_memory(config: RunConfig, channels: int, *, world: int = 1, half: bool 
 def ways_to_fit(config: RunConfig, channels: int, limit: float, *, world: int = 1, half: bool = True) -> list[tuple[str, Memory]]:
     """Return settings that bring a step below `limit` bytes per process, the cheapest in time first, with what they take."""
     ways = []
-    already = config.train.checkpoint_activations
-    tries = [] if already else [("train.checkpoint_activations=true", {"checkpoint_activations": True})]
-    parts = 2 * config.train.micro_batches
-    while config.train.batch % (parts * world) == 0:
-        both = {"micro_batches": parts, "checkpoint_activations": True}
-        tries.append((f"train.micro_batches={parts}", {"micro_batches": parts}))
-        tries += [] if already else [(f"train.micro_batches={parts} train.checkpoint_activations=true", both)]
+    train, already = config.train, config.train.checkpoint_activations
+    tries = [] if already else [("train.checkpoint_activations=true", replace(train, checkpoint_activations=True))]
+    parts = 2 * train.micro_batches
+    while train.batch % (parts * world) == 0:
+        split = replace(train, micro_batches=parts)
+        tries.append((text := f"train.micro_batches={parts}", split))
+        tries += [] if already else [(f"{text} train.checkpoint_activations=true", replace(split, checkpoint_activations=True))]
         parts *= 2
-    for text, values in tries:
-        memory = step_memory(replace(config, train=replace(config.train, **values)), channels, world=world, half=half)
+    for text, changed in tries:
+        memory = step_memory(replace(config, train=changed), channels, world=world, half=half)
         if memory.total < limit:
             ways.append((text, memory))
     if not ways and config.loss.chunk_rows > 128:

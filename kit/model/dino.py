@@ -4,6 +4,7 @@ B samples, P passes, L local crops, R masked patches or compared rows, D embeddi
 """
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -91,9 +92,8 @@ def make_targets(
         biases = (-centres.cls_K / temperature, -centres.patch_K / temperature)
         means = (mean_logits(cls_RH, cls_KH, group), mean_logits(patch_RH, patch_KH, group))
         return Targets(cls_RH, cls_KH, biases[0], patch_RH, patch_KH, biases[1], *means)
-    steps = {"steps": config.sinkhorn_steps, "chunk": config.chunk_rows, "group": group}
-    cls_bias_K = sinkhorn_bias(cls_RH, cls_KH, temperature, **steps)
-    patch_bias_K = sinkhorn_bias(patch_RH, patch_KH, temperature, **steps)
+    bias = partial(sinkhorn_bias, temperature=temperature, steps=config.sinkhorn_steps, chunk=config.chunk_rows, group=group)
+    cls_bias_K, patch_bias_K = bias(cls_RH, cls_KH), bias(patch_RH, patch_KH)
     return Targets(cls_RH, cls_KH, cls_bias_K, patch_RH, patch_KH, patch_bias_K, None, None)
 
 
@@ -125,17 +125,18 @@ def compute_losses(
         patch_weight_R: term weight / (masked patches of the view x samples), as DINOv2 weights iBOT.
         dtype: of the products with the prototypes.
     """
-    sharpness = {
-        "student_temperature": config.student_temperature,
-        "teacher_temperature": teacher_temperature,
-        "chunk": config.chunk_rows,
-        "dtype": dtype,
-    }
+    compare = partial(
+        prototype_loss,
+        student_temperature=config.student_temperature,
+        teacher_temperature=teacher_temperature,
+        chunk=config.chunk_rows,
+        dtype=dtype,
+    )
     B = tokens.cls_PBD.shape[1]
     rows_RD, student_R, teacher_R, weight_R = _cls_rows(tokens, arrangement, B, samples)
     rows_RH, prototypes_KH = student.dino_head(rows_RD), student.dino_head.last_layer()
     targets_cls = (targets.cls_RH[teacher_R], targets.cls_KH, targets.cls_bias_K)
-    dino, row_R = prototype_loss(rows_RH[student_R], prototypes_KH, *targets_cls, weight_R, **sharpness)
+    dino, row_R = compare(rows_RH[student_R], prototypes_KH, *targets_cls, weight_R)
     total = config.dino_weight * dino
     parts = {"dino": group.sum(dino.detach())}
     parts |= _by_kind(row_R * weight_R, arrangement, B, group)
@@ -143,18 +144,17 @@ def compute_losses(
         patch_KH = student.patch_head.last_layer() if student.patch_head is not student.dino_head else prototypes_KH
         targets_patch = (targets.patch_RH, targets.patch_KH, targets.patch_bias_K)
         patch_RH = student.patch_head(tokens.masked_RD)
-        ibot, _ = prototype_loss(patch_RH, patch_KH, *targets_patch, patch_weight_R, **sharpness)
+        ibot, _ = compare(patch_RH, patch_KH, *targets_patch, patch_weight_R)
         total = total + config.ibot_weight * ibot
         parts["ibot"] = group.sum(ibot.detach())
     if config.koleo_weight:
-        spread = sum(koleo(tokens.cls_PBD[arrangement.student.index(step)], group) for step in arrangement.koleo)
+        spread = torch.stack([koleo(tokens.cls_PBD[arrangement.student.index(p)], group) for p in arrangement.koleo]).sum()
         total = total + config.koleo_weight * spread
         parts["koleo"] = spread.detach()
-    parts["loss"] = sum(
-        weight * parts[name]
-        for name, weight in (("dino", config.dino_weight), ("ibot", config.ibot_weight), ("koleo", config.koleo_weight))
-        if name in parts
-    )
+    loss = config.dino_weight * parts["dino"]
+    for name, weight in (("ibot", config.ibot_weight), ("koleo", config.koleo_weight)):
+        loss = loss + weight * parts[name] if name in parts else loss
+    parts["loss"] = loss
     return Losses(total, parts)
 
 
@@ -186,10 +186,10 @@ def _cls_rows(tokens: StepTokens, arrangement: Arrangement, B: int, samples: int
 
 def _by_kind(weighted_R: Tensor, arrangement: Arrangement, B: int, group: Group) -> dict[str, Tensor]:
     """Return the mean cross-entropy of each kind of comparison, its weights taken out again."""
-    sums: dict[str, Tensor | float] = {}
+    sums: dict[str, Tensor] = {}
     weights: dict[str, float] = {}
     for term, part in zip((*arrangement.dino, *arrangement.local), weighted_R.split(B), strict=True):
         kind = _kind(term)
-        sums[kind] = sums.get(kind, 0.0) + part.sum()
+        sums[kind] = sums[kind] + part.sum() if kind in sums else part.sum()
         weights[kind] = weights.get(kind, 0.0) + term.weight
     return {kind: group.sum(value) / weights[kind] for kind, value in sums.items()}

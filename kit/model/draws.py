@@ -56,7 +56,8 @@ class Draws:
 
     def kept(self, part: slice, *, local: bool) -> list[tuple[Kept, Kept]] | None:
         """Return the rows each branch runs on in a micro-batch; None without drop path."""
-        if self.drop_global is None:
+        runs_of_blocks = self.drop_local if local else self.drop_global
+        if runs_of_blocks is None:
             return None
         scale = torch.tensor(self.drop_scale["local" if local else "global"], dtype=torch.float64, device=self.device)
 
@@ -64,7 +65,7 @@ class Draws:
             mine = runs[part] if local else runs[:, part]
             return Kept(torch.from_numpy(np.flatnonzero(mine)).to(self.device), scale)
 
-        return [(rows(first), rows(second)) for first, second in (self.drop_local if local else self.drop_global)]
+        return [(rows(first), rows(second)) for first, second in runs_of_blocks]
 
 
 def draw_step(

@@ -9,8 +9,10 @@ from functools import partial
 import numpy as np
 import pandas as pd
 import torch
+from torch import Tensor
 
 from kit.config import RunConfig
+from kit.images.store.work import Work
 from kit.model.vectors import site_vectors
 from kit.model.vit import Vit
 from kit.neighbours import gram, nearest, vote
@@ -44,7 +46,7 @@ class Validation:
         return self.sites.drop_duplicates(WELL)
 
 
-def choose_wells(work, config: RunConfig) -> Validation | None:
+def choose_wells(work: Work, config: RunConfig) -> Validation | None:
     """Return up to `train.knn_wells` compound wells a plate, compounds that are on most plates first; None without any pair.
 
     The choice depends on the seed alone. Wells without a compound (DMSO, unlabelled plates) are left out.
@@ -67,15 +69,23 @@ def choose_wells(work, config: RunConfig) -> Validation | None:
     return None if sites.empty else Validation(sites, 1 / sites[LABEL].nunique())
 
 
-def embed_wells(network: Vit, work, validation: Validation, config: RunConfig, mean_C, sd_C, autocast) -> np.ndarray:
+def embed_wells(
+    network: Vit,
+    work: Work,
+    validation: Validation,
+    config: RunConfig,
+    mean_C: Tensor,
+    sd_C: Tensor,
+    autocast: torch.dtype | None,
+) -> np.ndarray:
     """Return the mean [CLS ; mean patch token] of each well's sites, float64 [M, 2 D], in the order of `validation.wells`."""
     to_vectors = partial(
         site_vectors, network, mean_C=mean_C, sd_C=sd_C, side=config.embed.side, views=config.views, autocast=autocast
     )
     size, vectors = config.embed.batch, []
-    rows = list(validation.sites[[*WELL, "Metadata_Site"]].itertuples(index=False, name=None))
+    rows: list[tuple[str, str, int]] = list(validation.sites[[*WELL, "Metadata_Site"]].itertuples(index=False, name=None))
     for start in range(0, len(rows), size):
-        site_BCHW = np.stack([work.read_site(*row, channels=config.channels) for row in rows[start : start + size]])
+        site_BCHW = np.stack([work.read_site(*who, config.channels) for who in rows[start : start + size]])
         vectors.append(to_vectors(torch.from_numpy(site_BCHW)).double().cpu().numpy())
     frame = validation.sites.groupby(WELL, sort=False).ngroup().to_numpy()
     sums = np.zeros((frame.max() + 1, 2 * config.model.dim))
@@ -104,7 +114,15 @@ def neighbour_accuracy(features_MD: np.ndarray, plate_M: np.ndarray, label_M: np
     return float(np.mean(np.concatenate(hits))) if hits else float("nan")
 
 
-def validate(network: Vit, work, validation: Validation, config: RunConfig, mean_C, sd_C, autocast=None) -> float:
+def validate(
+    network: Vit,
+    work: Work,
+    validation: Validation,
+    config: RunConfig,
+    mean_C: Tensor,
+    sd_C: Tensor,
+    autocast: torch.dtype | None = None,
+) -> float:
     """Return the accuracy of a network on the validation wells."""
     features = embed_wells(network, work, validation, config, mean_C, sd_C, autocast)
     wells = validation.wells

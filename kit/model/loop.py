@@ -14,6 +14,7 @@ from kit.config import RunConfig
 from kit.errors import KitError, StoppedCleanly
 from kit.files import write_whole
 from kit.images.crops.loader import CropBatch, Crops
+from kit.images.store.work import Work
 from kit.model.checkpoint import Place, best_step, drop_old, put_tensors, save_checkpoint
 from kit.model.clock import Clock
 from kit.model.collapse import Alarm, read_signs
@@ -52,7 +53,7 @@ class TrainSummary:
 class Session:
     """Trains, logs, watches and saves. `work` holds the plates of `data` alone, and `crops` are of these."""
 
-    def __init__(self, name: str, work, data: RunData, config: RunConfig, crops: Crops, group: Group, device: torch.device):
+    def __init__(self, name: str, work: Work, data: RunData, config: RunConfig, crops: Crops, group: Group, device: torch.device):
         self.name, self.work, self.folder, self.data = name, work, work.run_folder(name), data
         self.config, self.crops, self.group = config, crops, group
         self.mean_C, self.sd_C = (torch.tensor(values, dtype=torch.float32, device=device) for values in (data.mean, data.sd))
@@ -127,8 +128,9 @@ class Session:
 
     def _make_views(self, batch: CropBatch) -> dict[str, Tensor]:
         config, names = self.config, self.learner.arrangement.groups
-        facts = {"seed": config.seed, "channels": config.channels, "mean_C": self.mean_C, "sd_C": self.sd_C}
-        return make_views(batch, names, config.views, **facts)
+        return make_views(
+            batch, names, config.views, seed=config.seed, channels=config.channels, mean_C=self.mean_C, sd_C=self.sd_C
+        )
 
     def _batches(self) -> Iterator[CropBatch]:
         """Yield batches from the run's place to its last step; waiting for them is timed as `data`."""
@@ -190,7 +192,7 @@ class Session:
     def _validate(self) -> bool:
         """Every train.knn_epochs: k-NN over the validation wells and a figure of views; return whether it was the best so far."""
         every = round(self.config.train.knn_epochs * self.crops.steps_per_epoch)
-        if self.validation is None or (self.place.step % max(every, 1) and self.place.step < self.steps):
+        if self.validation is None or self.metrics is None or (self.place.step % max(every, 1) and self.place.step < self.steps):
             return False
         with self.clock.section("validation"):
             backbone, statistics = self.learner.teacher.backbone, (self.mean_C, self.sd_C)

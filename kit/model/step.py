@@ -115,7 +115,7 @@ def learn(learner: Learner, views: Mapping[str, Tensor], step: int, clock: Clock
     scale = learner.scaler.get_scale()
     with clock.section("optimiser"):
         norms = _apply(learner, losses, values)
-    if norms is not None and targets.cls_mean_K is not None:
+    if norms is not None and targets.cls_mean_K is not None and targets.patch_mean_K is not None:
         learner.centres.move(targets.cls_mean_K, targets.patch_mean_K, config.loss.centre_momentum)
     rescaled = norms is None and scale > 1 and bool(torch.isfinite(losses.parts["loss"]))
     return StepReport(losses.parts, norms or {}, values, norms is None, rescaled, targets, tokens.cls_PBD)
@@ -165,9 +165,10 @@ def _student_tokens(learner: Learner, views: Mapping[str, Tensor], draws: Draws,
 
 
 def _join(pieces: list[StepTokens]) -> StepTokens:
-    local = None if pieces[0].local_LBD is None else torch.cat([piece.local_LBD for piece in pieces], dim=1)
+    local = [piece.local_LBD for piece in pieces if piece.local_LBD is not None]
     cls_PBD = torch.cat([piece.cls_PBD for piece in pieces], dim=1)
-    return StepTokens(cls_PBD, torch.cat([piece.masked_RD for piece in pieces]), local)
+    masked_RD = torch.cat([piece.masked_RD for piece in pieces])
+    return StepTokens(cls_PBD, masked_RD, torch.cat(local, dim=1) if local else None)
 
 
 def _backwards(
@@ -209,12 +210,17 @@ def _carry_back(learner: Learner, views: Mapping[str, Tensor], draws: Draws, who
         tokens = _student_tokens(learner, views, draws, part)
         rows = slice(start, start + len(tokens.masked_RD))
         start = rows.stop
-        pairs = [(tokens.cls_PBD, whole.cls_PBD.grad[:, part])]
+        pairs = [(tokens.cls_PBD, _gradient(whole.cls_PBD)[:, part])]
         if whole.masked_RD.grad is not None:
             pairs.append((tokens.masked_RD, whole.masked_RD.grad[rows]))
-        if whole.local_LBD is not None:
-            pairs.append((tokens.local_LBD, whole.local_LBD.grad[:, part]))
+        if whole.local_LBD is not None and tokens.local_LBD is not None:
+            pairs.append((tokens.local_LBD, _gradient(whole.local_LBD)[:, part]))
         torch.autograd.backward([token for token, _ in pairs], [grad for _, grad in pairs])
+
+
+def _gradient(leaf: Tensor) -> Tensor:
+    assert leaf.grad is not None
+    return leaf.grad
 
 
 def _apply(learner: Learner, losses: Losses, values: Values) -> dict[str, Tensor] | None:

@@ -13,6 +13,7 @@ from kit.config import RunConfig
 from kit.errors import KitError, UsageError
 from kit.files import write_whole
 from kit.images.crops.loader import Crops
+from kit.images.store.work import Work
 from kit.model import run_data
 from kit.model.checkpoint import newest_checkpoint
 from kit.model.distributed import Group, join_group
@@ -28,7 +29,7 @@ SAME_PIXELS = ("store.bits", "store.codec")
 MAY_CHANGE = WATCHING + SAME_NUMBERS + SAME_PIXELS
 
 
-def train(work, run: str, config: RunConfig, *, resume: bool = False, max_hours: float | None = None) -> TrainSummary:
+def train(work: Work, run: str, config: RunConfig, *, resume: bool = False, max_hours: float | None = None) -> TrainSummary:
     """Train `config` on the crops of a work folder into its run folder, and return a summary.
 
     Args:

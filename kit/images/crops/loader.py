@@ -72,7 +72,7 @@ class _Part:
     draw: Draw
     rows: range
     buffer: int  # which of the ring
-    reads: list[Future]  # each gives the sample's rows: first and second site
+    reads: list[Future[tuple[int, int]]]  # each gives the sample's rows: first and second site
 
 
 class Crops:

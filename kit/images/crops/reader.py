@@ -4,11 +4,13 @@ An image is one chunk of its well's shard, so a channel that is not wanted is ne
 """
 
 import errno
+from collections.abc import Iterable
 
 import numpy as np
 
 from kit.errors import KitError
 from kit.images.store.shards import Shard
+from kit.images.store.work import Work
 
 _DAMAGE = (errno.EIO, errno.EINVAL)  # what a failing disk and a nonsensical place in a file answer
 
@@ -24,7 +26,7 @@ class SiteReader:
         KitError: the plates' sites differ in size.
     """
 
-    def __init__(self, work, channels: tuple[str, ...], plates):
+    def __init__(self, work: Work, channels: tuple[str, ...], plates: Iterable[str]):
         self._work, self._channels = work, channels
         sizes = {plate: (work.container(plate).height, work.container(plate).width) for plate in plates}
         first, size = next(iter(sizes.items()))

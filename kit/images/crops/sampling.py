@@ -14,6 +14,7 @@ import pandas as pd
 
 from kit.config import CropsConfig
 from kit.errors import KitError, UsageError
+from kit.images.store.work import Work
 
 WHO = ["Metadata_Plate", "Metadata_Well", "Metadata_Site"]
 PASSES, SITES, GROUPS, SLOTS, SECOND, BOXES = range(1, 7)  # what a stream of random words is for
@@ -105,7 +106,9 @@ class Sampling:
         keys_WS[np.arange(most) >= self.sites_W[:, None]] = np.iinfo(np.uint64).max
         return np.argsort(keys_WS, axis=1, kind="stable")
 
-    def _choose_sites(self, well_B, visit_B, spare_wells, epoch: int, step: int):
+    def _choose_sites(
+        self, well_B: np.ndarray, visit_B: np.ndarray, spare_wells: np.ndarray, epoch: int, step: int
+    ) -> tuple[np.ndarray, np.ndarray, tuple[np.ndarray, ...]]:
         order_WS = self._site_order(epoch)
         n_B = self.sites_W[well_B]
         turn_B = visit_B % n_B
@@ -121,7 +124,7 @@ class Sampling:
         return first_B, second_B, spare
 
 
-def sites_to_draw(work, config: CropsConfig, channels: tuple[str, ...]) -> pd.DataFrame:
+def sites_to_draw(work: Work, config: CropsConfig, channels: tuple[str, ...]) -> pd.DataFrame:
     """Return WHO and `group` (the unit of crops.balance) of every stored site that has all the channels.
 
     Raises:

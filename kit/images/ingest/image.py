@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from kit.images.source.tiff import DAMAGED, DECODED, BadImage, TiffImage, read_tiff
+from kit.images.source.tiff import DAMAGED, DECODED, BadImage, Claims, read_tiff
 from kit.images.store.levels import ImageStats, scale_image, stats_of
 from kit.kernels.extension import cpu_extension
 
 
-def read_levels(data: bytes, black: int = -1, white: int = -1) -> tuple[np.ndarray, ImageStats, TiffImage | None]:
+def read_levels(data: bytes, black: int = -1, white: int = -1) -> tuple[np.ndarray, ImageStats, Claims]:
     """Return a TIFF file's levels, uint8 [H, W], its numbers, and what its tags claim; decoding and scaling are one call.
 
     black, white: the counts that become 0 and 255; below 0: the image's own minimum and maximum.
@@ -20,6 +20,6 @@ def read_levels(data: bytes, black: int = -1, white: int = -1) -> tuple[np.ndarr
         if verdict == DAMAGED:
             raise BadImage(reason)
         if verdict == DECODED:
-            return levels, stats_of(numbers, levels.shape), TiffImage(None, least, most)
+            return levels, stats_of(numbers, levels.shape), Claims(least, most)
     image = read_tiff(data)
-    return *scale_image(image.counts_HW, black, white), image
+    return *scale_image(image.counts_HW, black, white), image.claims

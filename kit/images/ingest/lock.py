@@ -1,6 +1,7 @@
 """What stands around an ingest: one at a time per store, one choice of settings, and errors of the disk in plain words."""
 
 import contextlib
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from kit.images.store.work import read_settings, write_settings
 
 
 @contextlib.contextmanager
-def only_one(work: Path):
+def only_one(work: Path) -> Iterator[None]:
     """Hold the store's lock.
 
     Raises:
@@ -34,7 +35,7 @@ def only_one(work: Path):
 
 
 @contextlib.contextmanager
-def disk_errors(work: Path):
+def disk_errors(work: Path) -> Iterator[None]:
     """Turn what the operating system has against writing the store into one line."""
     try:
         yield

@@ -48,7 +48,7 @@ class IngestPlan:
     max_bad: float = BAD_SHARE  # share of a plate's images that may be bad
     verify: bool = False  # read the plates again afterwards and hold them to their checksums
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self._check_values()
         self._check_paths()
         for name in ("work", "metadata", "layout", "illum"):

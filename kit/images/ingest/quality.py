@@ -18,10 +18,10 @@ def add_quality(table: pd.DataFrame, channels: tuple[str, ...], pixels: int) -> 
     focus: the channel's focus (see `kit.images.store.levels.focus_of`) over the plate's median, of the channel that falls lowest.
     empty: (high - low) / (high + low) of the counts at percentiles 99.5 and 0.5 is below 0.3 in every fluorescent channel.
     """
-    channels = [channel for channel in channels if f"{channel}_focus" in table]
-    saturated = pd.DataFrame({channel: _numbers(table, channel, "saturated") for channel in channels})
-    focus = pd.DataFrame({channel: _numbers(table, channel, "focus") for channel in channels})
-    stained = [channel for channel in channels if not is_brightfield(channel)]
+    measured = [channel for channel in channels if f"{channel}_focus" in table]
+    saturated = pd.DataFrame({channel: _numbers(table, channel, "saturated") for channel in measured})
+    focus = pd.DataFrame({channel: _numbers(table, channel, "focus") for channel in measured})
+    stained = [channel for channel in measured if not is_brightfield(channel)]
     contrast = pd.DataFrame({channel: _contrast(table, channel) for channel in stained}, index=table.index)
     columns = {
         "saturated_share": saturated.max(axis=1) / pixels,

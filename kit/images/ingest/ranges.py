@@ -18,7 +18,11 @@ def plate_ranges(totals: Iterable[dict[str, np.ndarray]]) -> dict[str, tuple[int
     for histograms in totals:
         for channel, histogram in histograms.items():
             sums[channel] = sums[channel] + histogram if channel in sums else histogram
-    return {channel: tuple(percentiles(histogram, *PER_MILLE)) for channel, histogram in sorted(sums.items())}
+    ranges = {}
+    for channel, histogram in sorted(sums.items()):
+        black, white = percentiles(histogram, *PER_MILLE)
+        ranges[channel] = black, white
+    return ranges
 
 
 def stored_ranges(path: Path) -> dict[str, tuple[int, int]] | None:

@@ -55,11 +55,11 @@ class PlateReport:
         metadata: Metadata | None,
         kept: int,
         source: str,
-    ):
+    ) -> "PlateReport":
         """Summarise a plate from its listing, its records and its table."""
         channels = [channel for channel in plate.channels if f"{channel}_levels" in table]
-        labelled = metadata is not None and metadata.is_labelled(plate.barcode)
-        expected = set(metadata.wells(plate.barcode)["Metadata_Well"]) if labelled else set()
+        unlabelled = metadata.why_unlabelled(plate.barcode) if metadata else "no --metadata"
+        expected = set(metadata.wells(plate.barcode)["Metadata_Well"]) if metadata and not unlabelled else set()
         images = [image for record in records for image in record.images]
         return cls(
             barcode=plate.barcode,
@@ -70,7 +70,7 @@ class PlateReport:
             channels=plate.channels,
             position_source=positions.source,
             positions=positions.said,
-            unlabelled="" if labelled else (metadata.why_unlabelled(plate.barcode) if metadata else "no --metadata"),
+            unlabelled=unlabelled,
             missing_wells=sorted(expected - set(plate.wells)),
             missing_sites=[f"{well} site {site}" for well, site in plate.missing_sites()],
             missing_channels=[f"{well} site {site} {channel}" for well, site, channel in plate.missing_channels()],

@@ -5,7 +5,7 @@ from collections.abc import Callable, Hashable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from threading import Event
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol, Self, TypeVar
 
 from kit.errors import UsageError
 from kit.images.ingest.plate import PlateWork
@@ -86,10 +86,10 @@ class Threads:
         """Return a new queue for this kind of work."""
         return _ThreadQueue(self, work)
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         self.stop.set()  # wells at work end at their next image
         self.pool.shutdown(cancel_futures=True)
 
@@ -137,10 +137,10 @@ class Cluster:
         """Return a new queue for this kind of work."""
         return _ClusterQueue(self, work)
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         self.client.close()
 
 

@@ -34,7 +34,7 @@ def sites_table(plate: str, records: list[WellRecord], channels: tuple[str, ...]
         if np.isnan(row["x_um"]):
             row["position_source"] = "none"
     table = pd.DataFrame(ordered)
-    own = [column for column in table if column in ("position_source", "channels") or column.startswith("Metadata_")]
+    own = [column for column in map(str, table) if column in ("position_source", "channels") or column.startswith("Metadata_")]
     own[3:3] = ["x_um", "y_um"]
     columns = [f"{channel}_{name}" for channel in channels for name in _column_names() if f"{channel}_{name}" in table]
     table = table[[*own, *columns]]
@@ -44,7 +44,9 @@ def sites_table(plate: str, records: list[WellRecord], channels: tuple[str, ...]
 
 def add_metadata(table: pd.DataFrame, plate: str, metadata: Metadata | None) -> pd.DataFrame:
     """Return the table with the metadata columns of its wells, in place of those it had."""
-    kept = [c for c in table if not c.startswith("Metadata_") or c in ("Metadata_Plate", "Metadata_Well", "Metadata_Site")]
+    kept = [
+        c for c in map(str, table) if not c.startswith("Metadata_") or c in ("Metadata_Plate", "Metadata_Well", "Metadata_Site")
+    ]
     table = table[kept]
     if metadata is None or not metadata.is_known(plate):
         return table

@@ -18,7 +18,7 @@ from kit.files import errors_name
 from kit.images.ingest.image import read_levels
 from kit.images.ingest.prepare import prepare
 from kit.images.source.folders import ImageFile, Reader
-from kit.images.source.tiff import BadImage, TiffImage, read_tiff
+from kit.images.source.tiff import BadImage, Claims, TiffImage, read_tiff
 from kit.images.store.codecs import checksum, pack_parts
 from kit.images.store.container import Container
 from kit.images.store.levels import ImageStats, count_values, scale_image
@@ -160,7 +160,7 @@ def scaled(data: bytes, job: WellJob, channel: str) -> tuple[np.ndarray, ImageSt
     image = _counts(data, job)
     counts = prepare(image.counts_HW, job.container.image_shape, job.illumination, channel)
     levels, stats = scale_image(counts, black, white)
-    doubt = _unlike(image, int(image.counts_HW.min()), int(image.counts_HW.max()))
+    doubt = _unlike(image.claims, int(image.counts_HW.min()), int(image.counts_HW.max()))
     return levels if job.settings.bits == 8 else counts.astype(np.uint16), stats, doubt
 
 
@@ -175,5 +175,5 @@ def _check_shape(shape: tuple[int, int], job: WellJob) -> None:
         raise BadImage(f"{shape[0]} x {shape[1]} pixels; the plate has {job.shape[0]} x {job.shape[1]}")
 
 
-def _unlike(claims: TiffImage, least: int, most: int) -> bool:
-    return any(claim not in (-1, found) for claim, found in ((claims.claimed_least, least), (claims.claimed_most, most)))
+def _unlike(claims: Claims, least: int, most: int) -> bool:
+    return any(claim not in (-1, found) for claim, found in ((claims.least, least), (claims.most, most)))

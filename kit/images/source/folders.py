@@ -81,6 +81,9 @@ class Folder:
         return ImageFile(found.path, found.size) if found else None
 
 
+Answer = bytes | FileNotFoundError | BadImage  # what reading a file gave
+
+
 @dataclass
 class Reader:
     """Reads whole files, remote ones with many requests in flight and again when the connection fails."""
@@ -105,9 +108,9 @@ class Reader:
         except OSError as error:
             raise BadImage(f"cannot be read: {error.strerror or error}") from error
 
-    def stream(self, files: Iterable[ImageFile]) -> Iterator[tuple[ImageFile, bytes | Exception]]:
+    def stream(self, files: Iterable[ImageFile]) -> Iterator[tuple[ImageFile, Answer]]:
         """Yield each file with its bytes, or with the FileNotFoundError or BadImage that reading it gave, in order."""
-        coming: deque[tuple[ImageFile, Future[bytes | Exception]]] = deque()
+        coming: deque[tuple[ImageFile, Future[Answer]]] = deque()
         for file in files:
             if not is_url(file.path):
                 yield file, self._attempt(file)
@@ -119,7 +122,7 @@ class Reader:
         for first, future in coming:
             yield first, future.result()
 
-    def _attempt(self, file: ImageFile) -> bytes | Exception:
+    def _attempt(self, file: ImageFile) -> Answer:
         try:
             return self(file)
         except (FileNotFoundError, BadImage) as error:

@@ -39,12 +39,19 @@ _DAMAGE = (
 
 
 @dataclass(frozen=True, slots=True)
-class TiffImage:
-    """The first page of a TIFF: counts uint8 or uint16 [H, W], and what its SMin and SMaxSampleValue tags claim."""
+class Claims:
+    """What a TIFF's SMin and SMaxSampleValue tags say of its counts; -1: the tag is not there."""
 
-    counts_HW: np.ndarray | None
-    claimed_least: int = -1  # -1: not there
-    claimed_most: int = -1
+    least: int = -1
+    most: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class TiffImage:
+    """The first page of a TIFF: counts uint8 or uint16 [H, W], and what its tags claim."""
+
+    counts_HW: np.ndarray
+    claims: Claims
 
 
 def read_tiff(data: bytes) -> TiffImage:
@@ -60,7 +67,7 @@ def read_tiff(data: bytes) -> TiffImage:
         if verdict == DAMAGED:
             raise BadImage(reason)
         if verdict == DECODED:
-            return TiffImage(counts, least, most)
+            return TiffImage(counts, Claims(least, most))
     return read_tiff_reference(data)
 
 
@@ -70,10 +77,10 @@ def read_tiff_reference(data: bytes) -> TiffImage:
         page = file.pages.first
         _check_whole(page, len(data))
         counts = _decode_strips(page, data) if _is_plain(page) else page.asarray()
-        claims = [_integer(page.tags.get(code)) for code in (_SMIN_TAG, _SMAX_TAG)]
+        claims = Claims(*(_integer(page.tags.get(code)) for code in (_SMIN_TAG, _SMAX_TAG)))
     if counts.ndim != 2 or counts.dtype.kind != "u" or counts.dtype.itemsize > 2 or counts.size == 0:
         raise BadImage(f"{counts.dtype} pixels of shape {counts.shape}: need one plane of 8 or 16 bit unsigned counts")
-    return TiffImage(np.ascontiguousarray(counts, counts.dtype.newbyteorder("=")), *claims)
+    return TiffImage(np.ascontiguousarray(counts, counts.dtype.newbyteorder("=")), claims)
 
 
 def decoder() -> tuple[str, str]:

@@ -115,5 +115,5 @@ def focus_of(lags: tuple[int, ...], height: int, width: int) -> float:
 def stats_of(numbers: tuple, shape: tuple[int, int]) -> ImageStats:
     """Return the numbers that the compiled module or the reference counted, in the order of ImageStats, lag sums last."""
     *integers, lags = numbers
-    named = dict(zip(ImageStats.__slots__, integers, strict=False))  # focus, the last, comes from the lag sums
+    named = dict(zip(ImageStats.__slots__[:-1], integers, strict=True))
     return ImageStats(**named, focus=focus_of(lags, *shape))

@@ -83,7 +83,7 @@ class Work:
         self.plates: list[str] = sorted(complete if plates is None else plates)
         self._shard = functools.lru_cache(maxsize=_OPEN_SHARDS)(self.open_shard)
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[type["Work"], tuple[Path, StoreConfig, list[str]]]:
         return Work, (self.path, self.settings, self.plates)  # another process opens its own files
 
     def only(self, plates: Iterable[str]) -> "Work":
@@ -123,7 +123,7 @@ class Work:
     @functools.cached_property
     def wells(self) -> pd.DataFrame:
         """One row per well that has a site: its metadata and `n_sites`."""
-        columns = [column for column in self.sites if column.startswith("Metadata_") and column != "Metadata_Site"]
+        columns = [column for column in map(str, self.sites) if column.startswith("Metadata_") and column != "Metadata_Site"]
         key = ["Metadata_Plate", "Metadata_Well"]
         wells = self.sites[columns].drop_duplicates(key).reset_index(drop=True)
         counts = self.sites.groupby(key, sort=False).size().rename("n_sites").reset_index()
@@ -146,7 +146,7 @@ class Work:
             raise UsageError(f"{self.path} has no plate {plate}{there}")
         return open_container(self.path / "plates" / f"{plate}.zarr")
 
-    def read_site(self, plate: str, well: str, site: int, channels=None) -> np.ndarray:
+    def read_site(self, plate: str, well: str, site: int, channels: Iterable[str] | None = None) -> np.ndarray:
         """Return one site, uint8 [C, H, W]: all the plate's channels in kit's order, or those named.
 
         Raises:
@@ -202,7 +202,9 @@ class Work:
             row = self._row(plate, well, site)
             out_HW[:] = to_level(counts_HW, int(row[f"{channel}_black"]), int(row[f"{channel}_white"]))
 
-    def read_stored(self, plate: str, well: str, site: int, channel: str, shard: Shard, out_HW=None) -> np.ndarray:
+    def read_stored(
+        self, plate: str, well: str, site: int, channel: str, shard: Shard, out_HW: np.ndarray | None = None
+    ) -> np.ndarray:
         """Return one image as it is stored, in `out_HW` where it is given; errors as `read_levels`."""
         container = self.container(plate)
         chunk = container.chunk(site, channel)
@@ -212,7 +214,7 @@ class Work:
         unpack_into(out_HW, shard.read(chunk), container.codec)
         return out_HW
 
-    def channel_stats(self, channels) -> tuple[np.ndarray, np.ndarray]:
+    def channel_stats(self, channels: Iterable[str]) -> tuple[np.ndarray, np.ndarray]:
         """Return mean and standard deviation of the channels' levels / 255, float64 [C], over all stored sites, from exact sums.
 
         Raises:
