@@ -46,20 +46,19 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     return tensors
 
 
-def plain_names(table: dict) -> dict[str, Tensor]:
-    """Return a table's backbone tensors under plain names: unnested, prefixes and heads taken off, blocks unchunked."""
-    while isinstance(table, dict) and not any(isinstance(value, Tensor) for value in table.values()):
-        inner = next((table[key] for key in WRAPPINGS if key in table), None)
-        if inner is None:
-            return {}
-        table = inner
-    if any(name.startswith("teacher.") for name in table):
-        table = {name: value for name, value in table.items() if name.startswith("teacher.")}
+def plain_names(content: object) -> dict[str, Tensor]:
+    """Return a file's backbone tensors under plain names: unnested, prefixes and heads taken off, blocks unchunked; or none."""
+    while isinstance(content, dict) and not any(isinstance(value, Tensor) for value in content.values()):
+        content = next((content[key] for key in WRAPPINGS if key in content), None)
+    table = content if isinstance(content, dict) else {}  # a file may hold anything
+    named = {name: value for name, value in table.items() if isinstance(name, str) and isinstance(value, Tensor)}
+    if any(name.startswith("teacher.") for name in named):
+        named = {name: value for name, value in named.items() if name.startswith("teacher.")}
     tensors = {}
-    for name, value in table.items():
+    for name, value in named.items():
         while prefix := next((prefix for prefix in PREFIXES if name.startswith(prefix)), None):
             name = name.removeprefix(prefix)
-        if isinstance(value, Tensor) and not name.startswith(("dino_head.", "ibot_head.", "head.")):
+        if not name.startswith(("dino_head.", "ibot_head.", "head.")):
             tensors[name] = value
     return _unchunk(tensors)
 

@@ -131,3 +131,15 @@ def test_weights_of_another_network_are_refused(network, tmp_path):
     deeper = Vit(ModelConfig(dim=128, depth=5, heads=2, patch=14, position_side=70, ffn="mlp"), 3)
     with pytest.raises(KitError, match=r"has no blocks\.4\."):
         put_weights(deeper, dict(network.state_dict()), path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [torch.zeros(3), [torch.zeros(3)], {"model": 5}, {"teacher": "text"}, {"state_dict": {3: torch.zeros(2)}}, None],
+    ids=["a tensor", "a list", "a number inside", "text inside", "numbered tensors", "nothing"],
+)
+def test_a_file_of_something_else_is_refused_in_one_line(content, tmp_path):
+    path = tmp_path / "weights.pth"
+    torch.save(content, path)
+    with pytest.raises(KitError, match="holds no DINOv2 backbone"):
+        read_weights(path)
