@@ -37,6 +37,8 @@ test-oldest: .venv-oldest/installed
 lint: install
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	rm -rf build/types && mkdir -p build/types/kit && ln -s $(CURDIR)/kit/* $(CURDIR)/kernels build/types/kit/
+	$(BIN)/mypy
 
 bench: install
 	$(BIN)/python -m kit.kernels.bench
