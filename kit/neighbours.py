@@ -9,7 +9,9 @@ _COLUMNS = 1024  # features multiplied at once, in float64
 
 
 def gram(features_MF: np.ndarray) -> np.ndarray:
-    """Return the inner products of all rows, float64 [M, M]; the features are widened a block of columns at a time."""
+    """Return the inner products of all rows, float64 [M, M]; narrower features are widened a block of columns at a time."""
+    if features_MF.dtype == np.float64:
+        return features_MF @ features_MF.T
     out_MM = np.zeros((len(features_MF), len(features_MF)))
     for start in range(0, features_MF.shape[1], _COLUMNS):
         block = features_MF[:, start : start + _COLUMNS].astype(np.float64)

@@ -8,8 +8,9 @@ from sklearn.neighbors import KNeighborsClassifier
 from kit.neighbours import distances, gram, nearest, vote
 
 
-def test_gram_is_the_product_in_float64():
-    features_MF = np.random.default_rng(0).standard_normal((7, 2500)).astype(np.float32)  # more than two blocks of columns
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_gram_is_the_product_in_float64(dtype):
+    features_MF = np.random.default_rng(0).standard_normal((7, 2500)).astype(dtype)  # more than two blocks of columns
     expected = features_MF.astype(np.float64) @ features_MF.astype(np.float64).T
     np.testing.assert_allclose(gram(features_MF), expected, rtol=1e-12)
 
