@@ -81,4 +81,4 @@ def test_without_a_compiler_one_clear_line(tmp_path):
     last = (tmp_path / "errors").read_text().splitlines()[-1]
     assert KitError.__name__ in last
     assert "train.compile = true, but torch cannot compile here" in last
-    assert last.endswith("go without: train.compile = false")
+    assert last.endswith("set train.compile = false")

@@ -107,7 +107,7 @@ def test_sigterm_to_torchrun_saves_and_resume_goes_on(two):
     process.send_signal(signal.SIGTERM)
     _, errors = process.communicate(timeout=60)
     assert process.returncode != 0
-    assert "kit: SIGTERM: stopped after step" in errors
+    assert "kit: SIGTERM: stopped cleanly after step" in errors
     stopped = [path.stem for path in (two / "runs" / "told" / "checkpoints").glob("*.json")]
     assert len(stopped) == 1
     assert 5 <= int(stopped[0].removeprefix("step_")) < STEPS
@@ -118,7 +118,7 @@ def test_a_killed_process_ends_the_others_and_resume_goes_on(two):
     """One of the two is killed without a word; the run starts again from its last checkpoint, here the one of a time limit."""
     process = start(two, "killed", "--max-hours", "1e-9")
     _, errors = process.communicate(timeout=100)
-    assert "--max-hours 1e-09: stopped after step 1 of 40" in errors
+    assert "--max-hours 1e-09: stopped cleanly after step 1 of 40" in errors
     process = start(two, "killed", "--resume")
     wait_for_step(two, "killed", 5, process)
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()

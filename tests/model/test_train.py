@@ -76,13 +76,13 @@ def test_sigterm_saves_and_stops_in_order(folder, tmp_path):
     wait_for_step(folder, "told", 5, process)
     process.terminate()
     process.join()
-    assert "StoppedCleanly: SIGTERM: stopped after step" in (tmp_path / "errors").read_text()
+    assert "StoppedCleanly: SIGTERM: stopped cleanly after step" in (tmp_path / "errors").read_text()
     run_tiny(folder, "told", resume=True)
     assert_same_bits(folder, "told")
 
 
 def test_max_hours_stops_in_order(folder):
-    with pytest.raises(StoppedCleanly, match="--max-hours 0: stopped after step 1 of 40, everything saved"):
+    with pytest.raises(StoppedCleanly, match="--max-hours 0: stopped cleanly after step 1 of 40, everything saved"):
         run_tiny(folder, "short", max_hours=0)
     run_tiny(folder, "short", resume=True)
     assert_same_bits(folder, "short")
