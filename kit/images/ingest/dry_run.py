@@ -80,7 +80,7 @@ class DryRun:
         total_in, total_out = (sum(getattr(plate, key) for plate in open_plates) for key in ("bytes_in", "bytes_out"))
         seconds = sum(plate.seconds for plate in open_plates) / self.jobs
         lines = [plate.text() for plate in self.plates]
-        lines += [f"{barcode}: complete already" for barcode in self.passed_over] + self.failed
+        lines += [f"{barcode}: already packed" for barcode in self.passed_over] + self.failed
         lines.append(
             f"{count(len(open_plates), 'plate')} to pack: {megabytes(total_in)} in, about {megabytes(total_out)} out, "
             f"about {_duration(seconds)} with {count(self.jobs, 'thread')}; nothing was written"
