@@ -28,7 +28,8 @@ from kit.model.step import Learner
 from kit.model.vit import Vit, seeded_vit
 from kit.recipe import config_from_dict, config_to_dict
 
-SCHEMA = 1
+SCHEMA = 2  # 1: random streams that overlapped; such a run embeds, but cannot be continued
+READABLE = (1, SCHEMA)
 log = logging.getLogger(__name__)
 
 
@@ -138,8 +139,10 @@ def read_checkpoint(record_path: Path) -> tuple[dict, dict[str, Tensor]]:
     data = tensors.read_bytes()
     if _digest(data) != record["sha256_tensors"]:
         raise KitError(f"{tensors} is damaged: its checksum does not fit")
-    if record["schema"] != SCHEMA:
-        raise KitError(f"{record_path} has schema {record['schema']}; this version of kit reads {SCHEMA}")
+    if record["schema"] not in READABLE:
+        raise KitError(
+            f"{record_path} has schema {record['schema']}; this version of kit reads {' and '.join(map(str, READABLE))}"
+        )
     return record, load(data)
 
 

@@ -17,6 +17,7 @@ from kit.model.distributed import ONE, Group
 from kit.model.heads import Head, seeded_head
 from kit.model.losses import koleo, mean_logits, prototype_loss, sinkhorn_bias
 from kit.model.vit import Vit, seeded_vit
+from kit.streams import Stream
 
 
 class Network(nn.Module):
@@ -41,8 +42,8 @@ class Network(nn.Module):
 
 def seeded_network(model: ModelConfig, loss: LossConfig, channels: int, seed: int) -> Network:
     """Return a Network whose initial weights depend on the seed alone."""
-    ibot_head = seeded_head(model.dim, loss, seed + 2) if loss.separate_ibot_head else None
-    return Network(seeded_vit(model, channels, seed), seeded_head(model.dim, loss, seed + 1), ibot_head)
+    ibot_head = seeded_head(model.dim, loss, seed, Stream.IBOT_HEAD) if loss.separate_ibot_head else None
+    return Network(seeded_vit(model, channels, seed), seeded_head(model.dim, loss, seed, Stream.DINO_HEAD), ibot_head)
 
 
 @dataclass

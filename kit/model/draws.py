@@ -16,6 +16,7 @@ from kit.model.arrangement import Arrangement
 from kit.model.distributed import Group
 from kit.model.masks import draw_masks
 from kit.model.vit import Kept
+from kit.streams import Stream, generator
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ def draw_step(
     side = config.crops.global_side // config.model.patch
     loss = config.loss
     mask_VN = draw_masks(side, masked * total, share=loss.mask_share, ratio=loss.mask_ratio, seed=config.seed, step=step)
-    random = np.random.Generator(np.random.Philox(key=[config.seed & (2**64 - 1), (step << 8) | 2]))
+    random = generator(config.seed, Stream.DROP_PATH, step)
     n_passes = len(arrangement.student)
     scale: dict[str, float] = {}
     drop_global, scale["global"] = _drop(config, n_passes * total, random)

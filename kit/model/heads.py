@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from kit.config import LossConfig
 from kit.model.distributed import ONE, Group
+from kit.streams import Stream, torch_seed
 
 
 class BatchNormRows(nn.Module):
@@ -78,8 +79,8 @@ class Head(nn.Module):
                 module.group = group
 
 
-def seeded_head(dim: int, config: LossConfig, seed: int) -> Head:
-    """Return a Head whose initial weights depend on the seed alone."""
+def seeded_head(dim: int, config: LossConfig, seed: int, stream: Stream) -> Head:
+    """Return a Head whose initial weights depend on the seed and the stream alone."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.manual_seed(torch_seed(seed, stream))
         return Head(dim, config)

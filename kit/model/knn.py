@@ -16,6 +16,7 @@ from kit.images.store.work import Work
 from kit.model.vectors import site_vectors
 from kit.model.vit import Vit
 from kit.neighbours import gram, nearest, vote
+from kit.streams import Stream, generator
 
 WELL = ["Metadata_Plate", "Metadata_Well"]
 LABEL = "Metadata_broad_sample"
@@ -59,7 +60,7 @@ def choose_wells(work: Work, config: RunConfig) -> Validation | None:
     wells = wells[wells[LABEL].map(spread) > 1]
     if wells.empty:
         return None
-    order = np.random.default_rng(np.random.Philox(key=[config.seed, 0])).permutation(sorted(wells[LABEL].unique()))
+    order = generator(config.seed, Stream.KNN_WELLS).permutation(sorted(wells[LABEL].unique()))
     rank = {label: place - 10_000_000 * int(spread[label]) for place, label in enumerate(order)}
     wells = wells.assign(rank=wells[LABEL].map(rank)).sort_values(["Metadata_Plate", "rank", "Metadata_Well"], kind="stable")
     wells = wells.groupby("Metadata_Plate", sort=True).head(config.train.knn_wells)

@@ -4,6 +4,8 @@ import math
 
 import numpy as np
 
+from kit.streams import Stream, generator
+
 MIN_BLOCK = 4  # patches
 MIN_ASPECT = 0.3
 
@@ -18,7 +20,7 @@ def draw_masks(side: int, views: int, *, share: float, ratio: tuple[float, float
         side: patches along the side of a view.
         seed, step: the counter of the draw.
     """
-    random = np.random.Generator(np.random.Philox(key=[seed & (2**64 - 1), (step << 8) | 1]))
+    random = generator(seed, Stream.MASKS, step)
     masked = int(views * share)
     edges = np.linspace(*ratio, masked + 1)
     mask_VN = np.zeros((views, side * side), bool)

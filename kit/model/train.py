@@ -15,7 +15,7 @@ from kit.files import write_whole
 from kit.images.crops.loader import Crops
 from kit.images.store.work import Work
 from kit.model import run_data
-from kit.model.checkpoint import newest_checkpoint
+from kit.model.checkpoint import SCHEMA, newest_checkpoint
 from kit.model.distributed import Group, join_group
 from kit.model.loop import Session, TrainSummary
 from kit.model.plan import out_of_memory
@@ -54,6 +54,11 @@ def train(work: Work, run: str, config: RunConfig, *, resume: bool = False, max_
     group, folder = join_group(), work.run_folder(run)
     _check_folder(folder, run, config, resume=resume)
     found = newest_checkpoint(folder / "checkpoints")
+    if found and found[0]["schema"] != SCHEMA:
+        raise UsageError(
+            f"run {run} was trained with the random streams of an earlier version of kit and cannot be resumed; "
+            "it still embeds and scores, or start a new --run"
+        )
     data = run_data.own(run, work, config, found[0] if found else None)
     work = work.only(data.plates)
     device = torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else torch.device("cpu")

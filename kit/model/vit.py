@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from kit.config import ModelConfig
+from kit.streams import Stream, torch_seed
 
 
 class Tokens(NamedTuple):
@@ -199,5 +200,5 @@ def resize_positions(pos_embed: Tensor, rows: int, columns: int, config: ModelCo
 def seeded_vit(config: ModelConfig, channels: int, seed: int) -> Vit:
     """Return a Vit whose initial weights depend on the seed alone."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.manual_seed(torch_seed(seed, Stream.BACKBONE))
         return Vit(config, channels)

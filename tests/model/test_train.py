@@ -15,6 +15,7 @@ from safetensors.torch import load
 import kit.model.loop
 from kit.errors import KitError, StoppedCleanly, UsageError
 from kit.images.store.work import open_work, write_settings
+from kit.model import checkpoint
 from kit.model.checkpoint import drop_old, load_backbone, newest_checkpoint, read_checkpoint
 from kit.model.metrics import read_metrics
 from kit.recipe import load_config
@@ -254,3 +255,16 @@ def test_a_changed_record_is_noticed(folder, tmp_path):
     copy.write_text(record.read_text().replace('"epoch": 2', '"epoch": 1'))
     with pytest.raises(KitError, match="checksum does not fit"):
         read_checkpoint(copy)
+
+
+def test_a_run_of_other_random_streams_is_not_resumed_but_embeds(folder):
+    """Schema 1 was written before every draw had a stream of its own."""
+    run_tiny(folder, "old", train={"max_steps": 2})
+    path = max((folder / "runs" / "old" / "checkpoints").glob("step_*.json"))
+    record = {key: value for key, value in json.loads(path.read_text()).items() if key != "sha256_self"}
+    path.write_text(checkpoint._seal(record | {"schema": 1}))
+    with pytest.raises(UsageError, match="run old was trained with the random streams of an earlier version of kit"):
+        run_tiny(folder, "old", resume=True, train={"max_steps": 2})
+    backbone, config, *_ = load_backbone(folder / "runs" / "old")
+    assert config.channels == CHANNELS
+    assert torch.equal(backbone.cls_token, read_checkpoint(path)[1]["teacher.backbone.cls_token"])

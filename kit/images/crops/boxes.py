@@ -4,7 +4,7 @@ import numpy as np
 
 from kit.config import CropsConfig
 from kit.images.crops.groups import GROUPS, LOCAL
-from kit.images.crops.sampling import BOXES, random_words
+from kit.streams import Stream, random_words
 
 TRIES = 10  # boxes drawn before giving up on one that fits, as DINOv2
 WORDS = 2 * TRIES + 4  # random words of one crop
@@ -51,7 +51,7 @@ def draw_crops(
         copy: which of the local crops; 0 for the others.
         size: height and width of a site, pixels.
     """
-    words_BK = random_words(batch * WORDS, seed, BOXES, epoch, step, GROUPS[group].stream + copy).reshape(batch, WORDS)
+    words_BK = random_words(batch * WORDS, seed, Stream.BOXES, epoch, step, GROUPS[group].stream + copy).reshape(batch, WORDS)
     area = config.local_area if group == LOCAL else config.global_area
     box_B4 = draw_boxes(words_BK, *size, area, config.global_aspect)
     flip_B = (words_BK[:, -2] >> np.uint64(63)).astype(bool) & config.flips

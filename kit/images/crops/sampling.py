@@ -15,22 +15,9 @@ import pandas as pd
 from kit.config import CropsConfig
 from kit.errors import KitError, UsageError
 from kit.images.store.work import Work
+from kit.streams import Stream, random_words, shuffled
 
 WHO = ["Metadata_Plate", "Metadata_Well", "Metadata_Site"]
-PASSES, SITES, GROUPS, SLOTS, SECOND, BOXES = range(1, 7)  # what a stream of random words is for
-
-
-def random_words(n: int, seed: int, purpose: int, *counter: int) -> np.ndarray:
-    """Return n random uint64 of the stream (seed, purpose, up to three counters): Philox 4x64, the same on every machine."""
-    words = [0, *counter, *[0] * (3 - len(counter))]
-    return np.random.Philox(key=np.array([seed, purpose], dtype=np.uint64), counter=np.array(words, dtype=np.uint64)).random_raw(
-        n
-    )
-
-
-def shuffled(n: int, seed: int, purpose: int, *counter: int) -> np.ndarray:
-    """Return 0 ... n - 1 in an order drawn from the stream."""
-    return np.argsort(random_words(n, seed, purpose, *counter), kind="stable")
 
 
 @dataclass(frozen=True)
@@ -76,9 +63,9 @@ class Sampling:
         """Return batch `step` of `epoch`."""
         least, extra = divmod(self.batch, len(self.wells))
         count = np.full(len(self.wells), least)
-        count[shuffled(len(self.wells), self.seed, GROUPS, epoch, step)[:extra]] += 1
+        count[shuffled(len(self.wells), self.seed, Stream.EXTRA_GROUPS, epoch, step)[:extra]] += 1
         dealt = [self._deal(group, int(n), epoch, step) for group, n in enumerate(count)]
-        mix_B = shuffled(self.batch, self.seed, SLOTS, epoch, step)
+        mix_B = shuffled(self.batch, self.seed, Stream.SLOTS, epoch, step)
         well_B = np.concatenate([wells for wells, _, _ in dealt])[mix_B]
         visit_B = np.concatenate([np.full(len(wells), visit) for wells, _, visit in dealt])[mix_B]
         spare_wells = np.concatenate([spare for _, spare, _ in dealt])
@@ -96,13 +83,13 @@ class Sampling:
     @functools.lru_cache(maxsize=64)  # noqa: B019 a sampling lives as long as its loader
     def _order(self, group: int, epoch: int, visit: int) -> np.ndarray:
         wells = self.wells[group]
-        return wells[shuffled(len(wells), self.seed, PASSES, epoch, visit, group)]
+        return wells[shuffled(len(wells), self.seed, Stream.WELL_PASSES, epoch, visit, group)]
 
     @functools.lru_cache(maxsize=2)  # noqa: B019
     def _site_order(self, epoch: int) -> np.ndarray:
         """Return [W, S]: each well's sites, as offsets, in the epoch's order; places a well does not have come last."""
         most = self.sites_W.max()
-        keys_WS = random_words(len(self.sites_W) * most, self.seed, SITES, epoch).reshape(-1, most) >> np.uint64(1)
+        keys_WS = random_words(len(self.sites_W) * most, self.seed, Stream.SITE_ORDER, epoch).reshape(-1, most) >> np.uint64(1)
         keys_WS[np.arange(most) >= self.sites_W[:, None]] = np.iinfo(np.uint64).max
         return np.argsort(keys_WS, axis=1, kind="stable")
 
@@ -113,7 +100,7 @@ class Sampling:
         n_B = self.sites_W[well_B]
         turn_B = visit_B % n_B
         others_B = np.maximum(n_B - 1, 1).astype(np.uint64)
-        jump_B = 1 + (random_words(self.batch, self.seed, SECOND, epoch, step) % others_B).astype(np.int64)
+        jump_B = 1 + (random_words(self.batch, self.seed, Stream.SECOND_SITE, epoch, step) % others_B).astype(np.int64)
         start_B = self.first_row_W[well_B]
         first_B = start_B + order_WS[well_B, turn_B]
         second_B = start_B + order_WS[well_B, (turn_B + jump_B) % n_B]

@@ -9,7 +9,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from kit.images.phantom.config import FLUORESCENT, CellLine, PhantomConfig, random
+from kit.images.phantom.config import FLUORESCENT, CellLine, PhantomConfig
+from kit.streams import made_plate
 
 WAVELENGTHS = (24.0, 17.0, 12.2, 8.7, 6.2, 4.5)  # pixels, of the bank of noise fields
 BANK_SIDE = 512  # pixels
@@ -28,7 +29,7 @@ class Scene:
 @lru_cache(maxsize=2)
 def texture_bank(config: PhantomConfig) -> np.ndarray:
     """Return float32 [6, 512, 512]: periodic Gaussian noise of mean 0 and variance 1, one octave half about each wavelength."""
-    rng = random(config, "textures")
+    rng = made_plate(config.seed, "textures")
     frequency = np.hypot(np.fft.fftfreq(BANK_SIDE)[:, None], np.fft.rfftfreq(BANK_SIDE)[None, :])
     frequency[0, 0] = 1e-9
     bank = []

@@ -203,13 +203,3 @@ def library(config: PhantomConfig) -> list[Compound]:
         traits = {key: value * dose * config.strength for key, value in traits.items()}
         made.append(Compound(index=index, name=name, traits=traits))
     return made
-
-
-def random(config: PhantomConfig, role: str, plate: int = 0, well: int = 0, site: int = 0) -> np.random.Generator:
-    """Return the generator of one purpose: the same whatever was drawn before it, in whatever process.
-
-    The counter-based Philox is keyed by the seed and by (role, plate, well, site), 16 bits each.
-    """
-    roles = ("textures", "positions", "response", "artefact", "plate", "well", "missing", "site", "camera", "ids")
-    place = roles.index(role) << 48 | plate << 32 | well << 16 | site
-    return np.random.Generator(np.random.Philox(key=[config.seed, place]))

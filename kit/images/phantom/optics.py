@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from kit.images.phantom.cells import Scene, bumps
-from kit.images.phantom.config import FLUORESCENT, PhantomConfig, random
+from kit.images.phantom.config import FLUORESCENT, PhantomConfig
+from kit.streams import made_plate
 
 BRIGHTFIELD_FOCUS = (1.0, -0.8, 0.4)  # sign and share of the contrast: focus above, below, in the cells
 TOP = 65535  # counts at which the camera saturates
@@ -24,7 +25,7 @@ class Exposure:
 
 def plate_exposure(config: PhantomConfig, plate: int) -> Exposure:
     """Draw what a whole plate shares."""
-    rng = random(config, "plate", plate)
+    rng = made_plate(config.seed, "plate", plate)
     spread = np.repeat([config.plate_gain, config.brightfield_plate], [FLUORESCENT, 3])
     slope = np.repeat([config.gradient, config.brightfield_gradient], [FLUORESCENT, 3])
     return Exposure(

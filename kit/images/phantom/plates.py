@@ -16,7 +16,7 @@ import numpy as np
 
 from kit.errors import KitError, UsageError
 from kit.images.phantom.cells import draw_scene
-from kit.images.phantom.config import POSITION_TRAITS, TRAITS, PhantomConfig, library, random
+from kit.images.phantom.config import POSITION_TRAITS, TRAITS, PhantomConfig, library
 from kit.images.phantom.files import (
     STAIN_NAMES,
     Plate,
@@ -30,6 +30,7 @@ from kit.images.phantom.files import (
 from kit.images.phantom.optics import photograph, plate_exposure, well_exposure
 from kit.images.phantom.tables import layout, write_answers, write_ids, write_load_data, write_metadata
 from kit.progress import progress
+from kit.streams import made_plate
 from kit.words import count
 
 __all__ = ["PhantomConfig", "PhantomSummary", "make_plates"]
@@ -178,20 +179,20 @@ def draw_well(
     """
     index = list(_layout(config)).index(well)
     traits = well_traits(config, plate, well)
-    rng = random(config, "well", plate.index, index)
+    rng = made_plate(config.seed, "well", plate.index, index)
     traits["count"] += rng.normal(0, config.well_cells)
     exposure = well_exposure(config, plate_exposure(config, plate.index), rng)
     drawn = {}
     for site in present_sites(config, plate, index) if sites is None else sites:
-        scene = draw_scene(config, config.lines[plate.line], traits, random(config, "site", plate.index, index, site))
-        image = photograph(config, scene, exposure, random(config, "camera", plate.index, index, site))
+        scene = draw_scene(config, config.lines[plate.line], traits, made_plate(config.seed, "site", plate.index, index, site))
+        image = photograph(config, scene, exposure, made_plate(config.seed, "camera", plate.index, index, site))
         drawn[site] = image, scene.cells
     return drawn
 
 
 def present_sites(config: PhantomConfig, plate: Plate, well_index: int) -> list[int]:
     """Return the field numbers of a well; `missing_wells` of all wells lack one or two."""
-    rng = random(config, "missing", plate.index, well_index)
+    rng = made_plate(config.seed, "missing", plate.index, well_index)
     sites = list(range(1, len(plate.places) + 1))
     if rng.random() < config.missing_wells:
         gone = rng.choice(sites, int(rng.integers(1, 3)), replace=False)
@@ -206,10 +207,10 @@ def well_traits(config: PhantomConfig, plate: Plate, well: str) -> dict[str, flo
     traits = dict.fromkeys(TRAITS, 0.0)
     for compound in library(config):
         if compound.broad_sample == sample:
-            response = random(config, "response", plate.line, compound.index).uniform(*config.line_response)
-            response *= np.exp(random(config, "response", 1000 + plate.index, index).normal(0, config.well_response))
+            response = made_plate(config.seed, "response", plate.line, compound.index).uniform(*config.line_response)
+            response *= np.exp(made_plate(config.seed, "response", 1000 + plate.index, index).normal(0, config.well_response))
             traits |= {key: value * response for key, value in compound.traits.items()}
-    shift = random(config, "artefact", 0, index).normal(0, 1, len(POSITION_TRAITS)) * config.position_artefact
+    shift = made_plate(config.seed, "artefact", 0, index).normal(0, 1, len(POSITION_TRAITS)) * config.position_artefact
     for key, value in zip(POSITION_TRAITS, shift, strict=True):
         traits[key] += POSITION_TRAITS[key] * value
     return traits

@@ -9,8 +9,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 from kit.config import CHANNELS
-from kit.images.phantom.config import CellLine, PhantomConfig, library, random
+from kit.images.phantom.config import CellLine, PhantomConfig, library
 from kit.images.phantom.files import Plate, exposure_time, image_name, plates, positions_m, row_column
+from kit.streams import made_plate
 
 PLATE_MAP = "MADE-Target_compound_platemap"
 
@@ -26,7 +27,7 @@ def layout(config: PhantomConfig) -> dict[str, str]:
 
     DMSO wells lie one in each block of a grid over the 384 positions; compounds take random ones of the rest.
     """
-    rng = random(config, "positions")
+    rng = made_plate(config.seed, "positions")
     names = [f"{chr(ord('A') + row)}{column:02d}" for row in range(16) for column in range(1, 25)]
     blocks = [names[i * 384 // config.dmso_wells : (i + 1) * 384 // config.dmso_wells] for i in range(config.dmso_wells)]
     wells = {block[int(rng.integers(len(block)))]: "" for block in blocks}
@@ -89,7 +90,7 @@ def write_load_data(config: PhantomConfig, folder: Path, plate: Plate, sites: li
 def write_ids(config: PhantomConfig, path: Path) -> None:
     """Write the table of the challenge: ID, plate and well of every compound well, shuffled."""
     wells = [(plate.barcode, well) for plate in plates(config) for well, sample in layout(config).items() if sample]
-    shuffled = (wells[i] for i in random(config, "ids").permutation(len(wells)))
+    shuffled = (wells[i] for i in made_plate(config.seed, "ids").permutation(len(wells)))
     rows = [(number, *who) for number, who in enumerate(shuffled)]
     _write(path, ("ID", "Metadata_Plate", "Metadata_Well"), rows, ",")
 

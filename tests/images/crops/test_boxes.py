@@ -4,11 +4,11 @@ import numpy as np
 
 from kit.config import CropsConfig
 from kit.images.crops.boxes import WORDS, draw_boxes, draw_crops
-from kit.images.crops.sampling import random_words
+from kit.streams import Stream, random_words
 
 
 def test_boxes_follow_their_law():
-    words = random_words(40_000 * WORDS, 1, 2).reshape(-1, WORDS)
+    words = random_words(40_000 * WORDS, 1, Stream.BOXES).reshape(-1, WORDS)
     top, left, tall, wide = draw_boxes(words, 540, 540, (0.1, 0.4), (0.75, 4 / 3)).T
     assert min(top.min(), left.min()) == 0
     assert (top + tall).max() <= 540
@@ -21,7 +21,7 @@ def test_boxes_follow_their_law():
 
 
 def test_boxes_that_never_fit_fall_back_to_the_largest_allowed():
-    words = random_words(50 * WORDS, 1, 2).reshape(-1, WORDS)
+    words = random_words(50 * WORDS, 1, Stream.BOXES).reshape(-1, WORDS)
     box = draw_boxes(words, 100, 30, (0.9, 1.0), (0.75, 4 / 3))
     assert (box == [30, 0, 40, 30]).all()
 

@@ -9,11 +9,12 @@ from scipy import ndimage
 
 from kit.errors import UsageError
 from kit.images.phantom.cells import WAVELENGTHS, Scene, bumps, draw_scene, texture_bank
-from kit.images.phantom.config import EFFECTS, TRAITS, library, random
+from kit.images.phantom.config import EFFECTS, TRAITS, library
 from kit.images.phantom.files import plates
 from kit.images.phantom.optics import Exposure, _blur, photograph
 from kit.images.phantom.plates import PhantomConfig, draw_well, make_plates, well_traits
 from kit.images.phantom.tables import layout
+from kit.streams import made_plate
 
 CONFIG = PhantomConfig()
 MITO, AGP, RNA, ER, DNA = range(5)
@@ -25,7 +26,9 @@ def scenes(
     effect: str | None, *, line: int = 0, strength: float = 1.0, number: int = 12, config: PhantomConfig = CONFIG
 ) -> list[Scene]:
     traits = PLAIN | {key: value * strength for key, value in dict(EFFECTS).get(effect, {}).items()}
-    return [draw_scene(config, config.lines[line], traits, random(config, "site", 0, line, site)) for site in range(number)]
+    return [
+        draw_scene(config, config.lines[line], traits, made_plate(config.seed, "site", 0, line, site)) for site in range(number)
+    ]
 
 
 def nuclei(made: list[Scene]) -> np.ndarray:
@@ -197,7 +200,7 @@ def test_bumps_are_gaussians():
 
 
 def test_blur_is_the_gaussian_of_scipy():
-    image = random(CONFIG, "site").random((2, 40, 50), dtype=np.float32)
+    image = made_plate(CONFIG.seed, "site").random((2, 40, 50), dtype=np.float32)
     expected = ndimage.gaussian_filter(image.astype(float), (0, 1.1, 1.1), mode="reflect", radius=(0, 4, 4))
     np.testing.assert_allclose(_blur(image, 1.1), expected, atol=1e-5)
 
@@ -208,7 +211,7 @@ def test_an_empty_field_shows_background_gain_and_light_alone():
     slope = np.zeros((8, 2))
     slope[DNA] = 0.1, 0.0
     exposure = Exposure(gain_8=np.full(8, 2.0), background_5=np.full(5, 1.5), stain_5=np.ones(5), slope_82=slope, blur_px=1.0)
-    image = photograph(quiet, empty, exposure, random(quiet, "camera"))
+    image = photograph(quiet, empty, exposure, made_plate(quiet.seed, "camera"))
     expected = np.array([*(np.array(quiet.background) * 3 + 150), *[2 * 20500 + 150] * 3])
     np.testing.assert_allclose(image[[0, 1, 2, 3, 5, 6, 7], 80, 80], expected[[0, 1, 2, 3, 5, 6, 7]], atol=1)
     assert image[DNA, 0, 80] == pytest.approx(150 + 3 * 350 * 0.9, abs=1)
@@ -219,7 +222,7 @@ def test_shot_noise_has_the_variance_of_its_counts():
     empty = Scene(stains=np.zeros((5, 168, 168), np.float32), thickness=np.zeros((168, 168), np.float32), cells=0)
     config = dataclasses.replace(CONFIG, hot_images=0.0, debris=0.0, vignette=0.0)
     exposure = Exposure(gain_8=np.ones(8), background_5=np.ones(5), stain_5=np.ones(5), slope_82=np.zeros((8, 2)), blur_px=1.0)
-    image = photograph(config, empty, exposure, random(config, "camera"))
+    image = photograph(config, empty, exposure, made_plate(config.seed, "camera"))
     light = np.array([*config.background, *[config.brightfield] * 3])
     np.testing.assert_allclose(image.var(axis=(1, 2)), light + config.read_noise**2 + 1 / 12, rtol=0.05)
 
@@ -235,7 +238,7 @@ def test_hot_pixels_are_at_the_top_and_as_rare_as_asked():
 
 
 def test_a_field_without_cells_can_be_drawn():
-    scene = draw_scene(CONFIG, CONFIG.lines[0], PLAIN | {"count": -50.0}, random(CONFIG, "site"))
+    scene = draw_scene(CONFIG, CONFIG.lines[0], PLAIN | {"count": -50.0}, made_plate(CONFIG.seed, "site"))
     assert (scene.cells, scene.stains.max()) == (0, 0)
 
 
