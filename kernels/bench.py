@@ -82,8 +82,8 @@ def copy_bandwidth() -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--only", default="", help="tasks whose title contains this")
-    parser.add_argument("--device", choices=("cpu", "cuda"), help="default: the CPU, and the GPU where there is one")
-    parser.add_argument("--json", help="write everything there too")
+    parser.add_argument("--device", choices=("cpu", "cuda"), help="default: the CPU, and the GPU if there is one")
+    parser.add_argument("--json", help="also write the results to this file")
     options = parser.parse_args()
     os.environ.pop("TRITON_INTERPRET", None)
     devices = [options.device] if options.device else ["cpu", "cuda"]

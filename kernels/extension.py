@@ -68,9 +68,9 @@ def explain(driver: int, runtime: int, count: int, code: int, text: str) -> str:
     if code == CUDA_DRIVER_TOO_OLD and driver == 0:
         return "no driver: no NVIDIA driver is installed"
     if code == CUDA_DRIVER_TOO_OLD:
-        return f"driver too old: it serves CUDA {_version(driver)}, built for {_version(runtime)}; rebuild with an older nvcc"
+        return f"driver too old: it supports CUDA {_version(driver)}, built for {_version(runtime)}; rebuild with an older nvcc"
     if code == CUDA_NO_DEVICE or (code == 0 and count == 0):
-        return "no GPU: the driver shows none"
+        return "no GPU: the driver reports none"
     if code == CUDA_NO_CODE:
         return "no code for this GPU: rebuild with its architecture in KIT_CUDA_ARCHS"
     return "ready" if code == 0 else f"CUDA error {code}: {text}"

@@ -74,4 +74,4 @@ def check_noise(pixels_BCHW: Tensor, noise: Noise) -> None:
         require(all(0 <= value < float("inf") for value in values), f"noise.{name}", values, "finite, 0 or more")
     least = 1 / LAMBDA_MOST
     require(all(s == 0 or s >= least for s in noise.shot), "noise.shot", noise.shot,
-            f"0, or at least {least} (a mean count of at most {LAMBDA_MOST:.0f} is in the tables)")  # fmt: skip
+            f"0, or at least {least} (the Poisson tables reach a mean count of {LAMBDA_MOST:.0f})")  # fmt: skip

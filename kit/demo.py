@@ -82,7 +82,7 @@ def _make(plates: Path, seed: int, say: Callable[[str], None]) -> None:
         return
     found = read_metadata(plates / "metadata").plates["Metadata_Batch"].iloc[0]
     if found != config.batch:
-        raise UsageError(f"{plates} holds batch {found}, not {config.batch}: name another --out, or remove it")
+        raise UsageError(f"{plates} holds batch {found}, not {config.batch}: choose another --out, or delete it")
 
 
 def _train(work: Work, run: str, settings: tuple[str, ...], seed: int, say: Callable[[str], None]) -> None:

@@ -25,7 +25,7 @@ def existing_file(path: Path | str, way_out: str = "") -> Path:
     path = Path(path)
     if path.is_file():
         return path
-    raise _refused(path, "is a folder" if path.is_dir() else "is not a plain file", way_out)
+    raise _refused(path, "is a folder" if path.is_dir() else "is not a regular file", way_out)
 
 
 def existing_folder(path: Path | str, way_out: str = "") -> Path:

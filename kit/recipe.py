@@ -31,7 +31,7 @@ def recipe_path(name: str) -> Path:
     """
     path = Path(name) if name.endswith(".toml") else Path(__file__).parent / "recipes" / f"{name}.toml"
     if not path.is_file():
-        raise UsageError(f"no recipe {name!r}{nearest(name, recipe_names())}; there are: {', '.join(recipe_names())}")
+        raise UsageError(f"no recipe {name!r}{nearest(name, recipe_names())}; available: {', '.join(recipe_names())}")
     return path
 
 
@@ -50,7 +50,7 @@ def load_recipe(name: str, settings: typing.Iterable[str] = (), **values: typing
     own_name = table.get("recipe")
     _lay_settings(table, settings)
     if table.get("recipe") != own_name:
-        raise UsageError(f"setting recipe={table['recipe']} would rename recipe {name}, not change it: --recipe chooses one")
+        raise UsageError(f"setting recipe={table['recipe']} would rename recipe {name}, not change it: choose one with --recipe")
     table.update({key: value for key, value in values.items() if value is not None and value != ()})
     return config_from_dict({"recipe": path.stem, **table}, where=f"recipe {name}")
 
@@ -68,7 +68,7 @@ def _read_recipe(name: str, below: tuple[str, ...] = ()) -> tuple[Path, dict]:
     if parent.endswith(".toml"):
         parent = str(path.parent / parent)
     if parent in (*below, name):
-        raise UsageError(f"recipe {name} extends {parent}, and so at last itself")
+        raise UsageError(f"recipe cycle: {' extends '.join((*below, name, parent))}")
     base = _read_recipe(parent, (*below, name))[1]
     for key, value in table.items():
         both = isinstance(value, dict) and isinstance(base.get(key), dict)

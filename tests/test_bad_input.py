@@ -121,7 +121,7 @@ def test_an_unknown_key_is_looked_for_in_every_table(setting, expected):
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ('extends = "b.toml"', "extends a.toml, and so at last itself"),
+        ('extends = "b.toml"', "recipe cycle: a.toml extends b.toml extends a.toml"),
         ("extends = 3", "extends = 3: need the name of a recipe"),
         ("[train", "is not valid TOML"),
         ('extends = "demo"\ntrain = 3', "train is a table, not 3"),
@@ -146,7 +146,7 @@ def test_a_wrong_plate_among_many():
     with pytest.raises(UsageError) as refused:
         choose_plates(there, ("BR0011699",))
     assert str(refused.value).startswith("--plates BR0011699: no such plate; did you mean BR0011699")
-    assert str(refused.value).endswith("; there are BR00116991, BR00116992, BR00116993, BR00116994, BR00116995 and 95 more")
+    assert str(refused.value).endswith("; available: BR00116991, BR00116992, BR00116993, BR00116994, BR00116995 and 95 more")
 
 
 def test_no_permission_to_write(tmp_path, plates):

@@ -187,8 +187,8 @@ def test_where_nothing_can_be_written_the_final_file_is_named(line):
         ("train --work work --run new --recipe demo --channels ''", "--channels ''"),
         ("plan --recipe demo --channels fluorescense", "CPJUMP1 has no channel fluorescense"),
         ("plan --recipe demo --channels DMA --work work", "work has no channel DMA; did you mean DNA?"),
-        ("views work --out new.txt", "let the name end in .png"),
-        ("phantom new --picture new.pdf", "let the name end in .png"),
+        ("views work --out new.txt", "use a name ending in .png"),
+        ("phantom new --picture new.pdf", "use a name ending in .png"),
         ("profile --work work --run r-intensity --out work", "'work' is a directory"),
         ("export profiles.parquet --ids plates/metadata_test.csv --out plates", "'plates' is a directory"),
         ("report --work work --out plates", "'plates' is a directory"),
@@ -247,7 +247,7 @@ def test_damaged_features_are_named_and_made_again(line, walk):
 
 def test_a_score_that_is_none_of_ours(line, walk):
     (walk / "work" / "score.json").write_text('{"schema": 1}')
-    assert "score.json does not hold what kit score --json writes" in line("report --work work --out new.html", 1)
+    assert "score.json was not written by kit score --json" in line("report --work work --out new.html", 1)
     (walk / "work" / "score.json").unlink()
 
 

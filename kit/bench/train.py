@@ -201,7 +201,7 @@ def main() -> None:
     for row in cpu_rows(cpu):
         write(row.text() + "\n")
     if not torch.cuda.is_available():
-        write("GPU: not measured, there is none here\n")
+        write("GPU: not measured (this machine has none)\n")
         return
     device = torch.device("cuda", torch.cuda.current_device())
     write(torch.cuda.get_device_name(device) + "\n")

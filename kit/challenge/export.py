@@ -33,7 +33,7 @@ def export(
     """
     profiles, ids, out = Path(profiles), Path(ids), Path(out)
     if out.suffix != ".csv":
-        raise UsageError(f"--out {out}: the challenge takes a plain CSV; let the name end in .csv")
+        raise UsageError(f"--out {out}: the challenge takes a plain CSV; use a name ending in .csv")
     table = read_ids(ids, id_column=id_column, plate_column=plate_column, well_column=well_column)
     features = read_features(profiles, table)
     if "ID" in features.names:

@@ -201,7 +201,7 @@ def _who(frame: pl.DataFrame, source: str, id_name: str | None, ids: pd.DataFram
         return who.assign(**{WELL: normalise_wells(who[WELL], source)})
     if ids is None or id_name is None:
         need = (
-            "--ids, to tell the plate and well of each ID"
+            "--ids, which gives the plate and well of each ID"
             if id_name
             else f"columns {PLATE} and {WELL}, or an ID column and --ids"
         )

@@ -34,9 +34,9 @@ def why_not(plates_of_line: dict[str, int], direction: tuple[str, str], cross: s
     if absent:
         return f"no {' and no '.join(absent)} compound wells among the features"
     if source == target and plates_of_line[source] < 2:
-        return f"only only one {source} plate: none is left to train on"
+        return f"only one {source} plate: no other is left to train on"
     if source != target and cross == "holdout" and min(plates_of_line[source], plates_of_line[target]) < 2:
-        return "a line with one plate has one fold, and none to train on; --cross all trains on all its plates"
+        return "a cell line with one plate leaves none to train on; --cross all trains on all its plates"
     return ""
 
 

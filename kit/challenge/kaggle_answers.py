@@ -24,7 +24,7 @@ def accepted(stdout: str) -> str:
 def reason(code: int, stdout: str, stderr: str, competition: str) -> str | None:
     """Return one line that says why the command failed; None where it did not."""
     if _NOT_UPLOADED in (_last_line(stdout), _last_line(stderr)):
-        return f"Kaggle did not take the submission: {_NOT_UPLOADED}; the upload broke off, try again"
+        return f"Kaggle did not accept the submission: {_NOT_UPLOADED}; the upload was interrupted, try again"
     if not code:
         return None
     text = f"{stdout}\n{stderr}"
@@ -36,12 +36,12 @@ def reason(code: int, stdout: str, stderr: str, competition: str) -> str | None:
     if any(words in text for words in _NO_CONNECTION):
         return f"Kaggle cannot be reached: {message}"
     if any(words in text for words in _TOO_MANY):
-        return f"Kaggle refused: {message}. Wait some minutes and try again"
+        return f"Kaggle refused: {message}. Wait a few minutes and try again"
     if any(words in text for words in _SERVER_FAULTS):
         return f"Kaggle failed: {message}. The fault is on Kaggle's side: try again later"
     return (
-        f"Kaggle refused: {message}. Is {competition} the competition (--competition names another), did you accept its "
-        f"rules at https://www.kaggle.com/competitions/{competition}/rules, and is it open?"
+        f"Kaggle refused: {message}. Check that {competition} is the right competition (--competition), that it is open, "
+        f"and that you accepted its rules at https://www.kaggle.com/competitions/{competition}/rules"
     )
 
 

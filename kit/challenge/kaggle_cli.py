@@ -53,7 +53,7 @@ def submit_file(submission: Path, message: str, competition: str, *, timeout: fl
     printed = _run(["competitions", "submit", competition, "-f", str(submission), "-m", message], competition, timeout)
     answer = kaggle_answers.accepted(printed)
     if not answer:
-        raise KitError("Kaggle did not take the submission: no answer")
+        raise KitError("Kaggle did not accept the submission: no answer")
     return answer
 
 

@@ -35,9 +35,7 @@ def label_wells(who: pd.DataFrame, metadata: Path | str | Metadata | pd.DataFram
     blank = found[~found["is_control"] & (found["label"] == "")]
     if len(blank):
         first = blank.iloc[0]
-        raise KitError(
-            f"the compound in well {first[WELL]} of plate {first[PLATE]} has no {label}: score by --label broad_sample"
-        )
+        raise KitError(f"the compound in well {first[WELL]} of plate {first[PLATE]} has no {label}: use --label broad_sample")
     return found
 
 

@@ -31,7 +31,7 @@ def report(work: "Work", out: Path) -> Path:
     """Write the page to `out` and return it. Scores are those of score*.json in the work folder and beside the page."""
     sites = work.sites
     if sites.empty:
-        raise KitError(f"{work.path} has no plate: pack some with kit ingest")
+        raise KitError(f"{work.path} has no plates: run kit ingest first")
     batches = _values(sites, "Metadata_Batch")
     channel = "DNA" if "DNA_mean" in sites else next((name for name in work.channels if f"{name}_mean" in sites), None)
     page = _template().render(
@@ -66,7 +66,7 @@ def _read_scores(folders: list[Path]) -> list[tuple[str, dict[str, Any]]]:
         if isinstance(scores, dict) and scores.get("schema") == 1:
             table = scores.get("files", {"k-NN accuracy": scores})
             if not table or any("directions" not in result for result in table.values()):
-                raise KitError(f"{path} does not hold what kit score --json writes; move it elsewhere")
+                raise KitError(f"{path} was not written by kit score --json; move it elsewhere")
             found.append((path.name, table))
     return found
 

@@ -140,9 +140,7 @@ def _score_direction(
         splits = make_splits(plates, lines, direction, n_folds, seed, rules.cross)
         fewest = min(len(split.train) for split in splits)
         if rules.k > fewest:
-            raise KitError(
-                f"--k {rules.k}: {'->'.join(direction)} has a fold with only {fewest} training wells; take a smaller k"
-            )
+            raise KitError(f"--k {rules.k}: {'->'.join(direction)} has a fold with only {fewest} training wells; use a smaller k")
         per_seed.append([_accuracy(distance_MM, label_M, split, rules) for split in splits])
         n_test = sum(len(split.test) for split in splits)
     of_seed = [float(np.mean(accuracies)) for accuracies in per_seed]

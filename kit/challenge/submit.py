@@ -67,7 +67,7 @@ def prepare(submission: Path, message: str, *, competition: str | None = None) -
     """
     submission = plain_csv(submission)
     if not message.strip():
-        raise UsageError("--message is empty: describe the submission, kit submissions lists it")
+        raise UsageError("--message is empty: describe the submission (kit submissions shows it)")
     with submission.open(newline="", errors="replace") as file:
         names = next(csv.reader(file), [])
     if "ID" not in names:
@@ -75,7 +75,7 @@ def prepare(submission: Path, message: str, *, competition: str | None = None) -
     digest, manifest, warnings = file_sha256(submission), read_manifest(submission), []
     if manifest is None:
         warnings.append(
-            f"no manifest beside {submission.name}: its record will not say what it was made from (kit export writes one)"
+            f"no manifest next to {submission.name}: the record will not show how it was made (kit export writes one)"
         )
     elif manifest.get("sha256") != digest:
         warnings.append(f"{submission.name} was changed after its manifest was written")

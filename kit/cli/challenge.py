@@ -19,7 +19,7 @@ from kit.errors import UsageError
 @click.option("--plate-column")
 @click.option("--well-column")
 def export(profiles: Path, ids: Path, out: Path, **columns: str | None) -> None:
-    """Write the challenge CSV: every ID once, in the order of --ids."""
+    """Write the challenge CSV from well profiles: every ID once, in the order of --ids."""
     from kit.challenge.export import export as run
 
     click.echo(run(profiles, ids, out, **columns).text())
@@ -38,7 +38,9 @@ def check(submission: Path, ids: Path) -> None:
 @click.command()
 @click.argument("files", type=PATH, nargs=-1, required=True)
 @click.option("--metadata", type=PATH, required=True)
-@click.option("--ids", type=PATH, help="metadata_test.csv: which wells count, and the plate and well of each ID.")
+@click.option(
+    "--ids", type=PATH, help="The challenge's metadata_test.csv: the wells to score, and the plate and well of each ID."
+)
 @click.option("--k", default=5, show_default=True)
 @click.option("--metric", type=click.Choice(["cosine", "euclidean"]), default="cosine", show_default=True)
 @click.option("--label", type=click.Choice(["broad_sample", "pert_iname", "inchikey"]), default="broad_sample", show_default=True)
@@ -48,7 +50,7 @@ def check(submission: Path, ids: Path) -> None:
 @click.option("--seeds", default=1, show_default=True, help="Number of random assignments of plates to folds.")
 @click.option("--json", "json_path", type=OUT_FILE, help="Write score.json here.")
 def score(files: tuple[Path, ...], metadata: Path, ids: Path | None, json_path: Path | None, **options: Any) -> None:
-    """Score features by k-NN within and across cell lines, folds by plate."""
+    """Score features by k-NN within and across cell lines. Folds are by plate."""
     from kit.challenge.score import score_files, scores_text, write_scores
 
     scores = score_files(files, metadata, ids=ids, **options)
@@ -62,7 +64,7 @@ def score(files: tuple[Path, ...], metadata: Path, ids: Path | None, json_path: 
 @click.option("--work", type=PATH, required=True)
 @click.option("--out", type=OUT_FILE, required=True)
 def report(work: Path, out: Path) -> None:
-    """Write a page about a work folder: plates, runs, scores."""
+    """Write an HTML report on a work folder: plates, runs, scores."""
     from kit.challenge.report import report as run
 
     click.echo(run(kit.open(work), out))
@@ -72,17 +74,17 @@ def report(work: Path, out: Path) -> None:
 @click.argument("submission", type=PATH)
 @click.option("--message", required=True)
 @click.option("--competition", default=None, metavar="SLUG")
-@click.option("--yes", is_flag=True, help="Do not ask before uploading.")
+@click.option("--yes", is_flag=True, help="Upload without asking.")
 @click.option("--wait", is_flag=True, help="Wait for the public score.")
 def submit(submission: Path, message: str, competition: str | None, yes: bool, wait: bool) -> None:
-    """Upload a submission with the kaggle package, and keep a record of it."""
+    """Upload a submission to Kaggle and keep a record of it. Uses the kaggle package."""
     from kit.challenge.kaggle_cli import check_access
     from kit.challenge.submit import prepare, upload
 
     plan = prepare(submission, message, competition=competition)
     for warning in plan.warnings:
         click.echo(f"warning: {warning}", err=True)
-    check_access()  # before anybody is asked
+    check_access()  # before the prompt
     if yes or _agreed(plan.question()):
         click.echo(upload(plan, wait=wait).text())
     else:
@@ -102,7 +104,7 @@ def _agreed(question: str) -> bool:
 @click.command()
 @click.option("--competition", default=None, metavar="SLUG")
 def submissions(competition: str | None) -> None:
-    """Past uploads with their local and public scores."""
+    """List past uploads with their local and public scores."""
     from kit.challenge.submissions import submissions as run
 
     click.echo(run(competition=competition))

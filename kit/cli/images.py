@@ -13,12 +13,12 @@ from kit.recipe import config_from_settings, load_recipe
 
 @click.command()
 @click.argument("out", type=PATH)
-@click.option("--seed", default=0, show_default=True, help="Seed of everything that is made.")
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="A parameter of the plates, e.g. compounds=6.")
-@click.option("--jobs", type=int, default=None, help="Processes; default: one per core.")
-@click.option("--picture", type=PICTURE, default=None, help="Also draw the plates into this PNG.")
+@click.option("--seed", default=0, show_default=True, help="Random seed.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a parameter of the plates, e.g. compounds=6.")
+@click.option("--jobs", type=int, default=None, help="Number of processes; default: one per core.")
+@click.option("--picture", type=PICTURE, default=None, help="Also draw the plates to this PNG file.")
 def phantom(out: Path, seed: int, settings: tuple[str, ...], jobs: int | None, picture: Path | None) -> None:
-    """Make plates with known answers, in the very files the microscope writes."""
+    """Make plates with known answers, in the microscope's format."""
     from kit.images.phantom.plates import PhantomConfig, make_plates
 
     made = make_plates(out, config_from_settings(PhantomConfig, settings, where="phantom", seed=seed), jobs=jobs)
@@ -33,23 +33,25 @@ def phantom(out: Path, seed: int, settings: tuple[str, ...], jobs: int | None, p
 @click.command()
 @click.argument("source")
 @click.option("--metadata", type=PATH, help="Folder with the official metadata tables.")
-@click.option("--work", type=PATH, required=True, help="The work folder; made if absent.")
-@click.option("--plates", help="Barcodes, comma-separated; default: all that are found.")
-@click.option("--jobs", type=int, default=None, help="Threads; default: one per core.")
+@click.option("--work", type=PATH, required=True, help="Work folder; created if missing.")
+@click.option("--plates", help="Comma-separated barcodes; default: all plates found.")
+@click.option("--jobs", type=int, default=None, help="Number of threads; default: one per core.")
 @click.option("--load-data", help="Folder or URL with <plate>/load_data.csv(.gz).")
 @click.option("--layout", type=PATH, help="CSV with the stage position of each field.")
 @click.option("--scale", type=click.Choice(["image", "plate-percentile"]), default="image", show_default=True)
 @click.option("--bits", type=click.Choice(["8", "16"]), default="8", show_default=True)
-@click.option("--size", type=int, default=None, help="Shrink sites to this longer side, in pixels, by area averaging.")
-@click.option("--codec", default=None, help="Name of the store's codec.")
+@click.option("--size", type=int, default=None, help="Downsample sites by area averaging; pixels of the longer side.")
+@click.option("--codec", default=None, help="Codec of the stored pixels: zstd (default), jpegls or jpegxl.")
 @click.option("--dry-run", is_flag=True, help="Print what would be done and write nothing.")
-@click.option("--verify", is_flag=True, help="Read the whole store again against its checksums.")
+@click.option("--verify", is_flag=True, help="Read the whole store back and check its checksums.")
 @click.option("--strict", is_flag=True, help="Stop at the first bad file.")
-@click.option("--max-bad", type=float, default=0.1, show_default=True, help="A plate with a larger share of bad images fails.")
-@click.option("--illum", help="Folder with <plate>/<plate>_Illum<Channel>.npy to divide by before scaling.")
-@click.option("--dask", metavar="ADDRESS", help="Address of a Dask scheduler whose workers do the packing.")
+@click.option(
+    "--max-bad", type=float, default=0.1, show_default=True, help="A plate fails if more than this fraction of its images is bad."
+)
+@click.option("--illum", help="Folder with <plate>/<plate>_Illum<Channel>.npy; images are divided by them first.")
+@click.option("--dask", metavar="ADDRESS", help="Address of a Dask scheduler whose workers pack the plates.")
 def ingest(source: str, work: Path, plates: str | None, bits: str, dry_run: bool, **options: Any) -> None:
-    """Pack plates of microscope TIFFs into the 8-bit store."""
+    """Pack plates of microscope TIFFs into a work folder."""
     from kit.images.ingest.dry_run import dry_run as rehearse
     from kit.images.ingest.plan import IngestPlan
     from kit.images.ingest.run import ingest as run
@@ -65,11 +67,11 @@ def ingest(source: str, work: Path, plates: str | None, bits: str, dry_run: bool
 
 @click.command()
 @click.argument("work", type=PATH)
-@click.option("--out", type=PICTURE, required=True, help="A PNG.")
+@click.option("--out", type=PICTURE, required=True, help="PNG file to write.")
 @click.option("--recipe", default="sslprofiler-local", show_default=True)
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE")
 def views(work: Path, out: Path, recipe: str, settings: tuple[str, ...]) -> None:
-    """Draw sites of a work folder under each augmentation."""
+    """Draw sites of a work folder with each augmentation applied."""
     from kit.model.views_figure import draw_views_figure
 
     draw_views_figure(kit.open(work), load_recipe(recipe, settings).views, out)

@@ -34,7 +34,7 @@ def cli() -> None:
 @cli.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def doctor(as_json: bool) -> None:
-    """Versions, devices, compiled modules, and which backend each operation would use, with the reason."""
+    """Show versions, devices, compiled extensions and backends. Gives the backend of each operation and the reason."""
     from kit.doctor import examine, to_text
 
     found = examine()
@@ -45,7 +45,7 @@ def doctor(as_json: bool) -> None:
 @click.option("--out", type=PATH, default=Path("demo"), show_default=True)
 @click.option("--seed", default=0, show_default=True)
 def demo(out: Path, seed: int) -> None:
-    """The whole walk on made plates: make, ingest, train, embed, profile, export, score."""
+    """Run the whole pipeline on made plates, from images to score."""
     from kit.demo import run_demo
 
     click.echo(run_demo(out, seed=seed, say=click.echo))
@@ -54,18 +54,18 @@ def demo(out: Path, seed: int) -> None:
 @cli.command()
 @click.option("--work", type=PATH, required=True)
 @click.option("--recipe", "recipes", multiple=True, required=True)
-@click.option("--channels", default="fluorescence", show_default=True, help="One network per group; join groups with +.")
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Applied to every recipe.")
+@click.option("--channels", default="fluorescence", show_default=True, help="Channels of each network; join networks with +.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change one value in every recipe.")
 @click.option(
     "--switch",
     "switches",
     multiple=True,
     metavar="'KEY=VALUE ...'",
-    help="Add a row with only this changed; channels=A+B works too.",
+    help="Add a row in which only this differs; channels=A+B works too.",
 )
 @click.option("--seeds", default=3, show_default=True)
-@click.option("--baselines", is_flag=True, help="Also random weights and intensity statistics.")
-@click.option("--out", type=PATH, required=True, help="A JSON file; a finished row is not trained again.")
+@click.option("--baselines", is_flag=True, help="Also score random weights and intensity statistics.")
+@click.option("--out", type=PATH, required=True, help="JSON file of results; its finished rows are not trained again.")
 def compare(
     work: Path,
     recipes: tuple[str, ...],
@@ -76,7 +76,7 @@ def compare(
     baselines: bool,
     out: Path,
 ) -> None:
-    """Train recipes or switches on the same plates, seeds and budget, and score them side by side."""
+    """Train recipes or variants and score them side by side. All get the same plates, seeds and budget."""
     from kit.trials.compare import compare as run
     from kit.trials.compare import parse_models
 
@@ -108,7 +108,7 @@ def main() -> None:
         sys.exit(error.exit_code)
     except click.UsageError as error:
         verb = " ".join(word for word in sys.argv[1:2] if word in cli.commands)
-        _fail(f"{error.format_message().rstrip('.')} (kit {verb} --help shows what there is)", 2)
+        _fail(f"{error.format_message().rstrip('.')} (kit {verb} --help lists the options)", 2)
     except click.ClickException as error:
         _fail(error.format_message(), error.exit_code)
     except (click.Abort, KeyboardInterrupt):

@@ -24,7 +24,7 @@ def _run_config(recipe: str, channels: str | None, settings: Iterable[str], **va
 
 
 def _say(text: str) -> None:
-    """Print; of torchrun's processes one speaks."""
+    """Print; under torchrun only rank 0 does."""
     if os.environ.get("RANK", "0") == "0":
         click.echo(text)
 
@@ -32,11 +32,11 @@ def _say(text: str) -> None:
 @click.command()
 @click.option("--work", type=PATH, required=True)
 @recipe_option
-@click.option("--channels", help="fluorescence, brightfield, all, or names, comma-separated.")
+@click.option("--channels", help="fluorescence, brightfield, all, or comma-separated channel names.")
 @click.option("--run", "name", required=True, help="Name of the run.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change one value, e.g. train.lr=1e-4.")
 @click.option("--seed", type=int, default=None)
-@click.option("--epochs", type=float, default=None, help="Short for --set train.epochs=N; crops.epoch says what an epoch is.")
+@click.option("--epochs", type=float, default=None, help="Short for --set train.epochs=N; crops.epoch defines an epoch.")
 @click.option("--plates", help="Train on these plates only.")
 @click.option(
     "--on-bad", type=click.Choice(["fail", "skip"]), help="What to do with a damaged image; short for --set crops.on_bad=."
@@ -46,7 +46,7 @@ def _say(text: str) -> None:
     "--max-hours",
     type=float,
     callback=more_than_zero,
-    help="Stop cleanly after this many hours: save everything, exit with 75. Checked after every step.",
+    help="Stop cleanly after this many hours: save everything and exit with code 75. Checked after every step.",
 )
 def train(
     work: Path,
@@ -73,10 +73,10 @@ def train(
 
 @click.command()
 @click.argument("name", required=False)
-@click.option("--settings", is_flag=True, help="Every --set key with type, default and meaning.")
-@click.option("--markdown", is_flag=True, help="Recipes and settings as docs/settings.md has them.")
+@click.option("--settings", is_flag=True, help="List every --set key with its type, default and meaning.")
+@click.option("--markdown", is_flag=True, help="Print all recipes and settings as Markdown (docs/settings.md).")
 def recipes(name: str | None, settings: bool, markdown: bool) -> None:
-    """List the recipes; with NAME (or a .toml file), every value of that one and what it means."""
+    """List the recipes, or all values of one. NAME is a recipe or a .toml file; each value comes with its meaning."""
     from kit.settings import recipes_text, settings_markdown, settings_text
 
     if sum((name is not None, settings, markdown)) > 1:
@@ -90,9 +90,7 @@ def recipes(name: str | None, settings: bool, markdown: bool) -> None:
 @click.command()
 @recipe_option
 @click.option("--machine", type=click.Choice(["here", *MACHINES]), default="here", show_default=True)
-@click.option(
-    "--gpu-memory", type=float, metavar="GB", callback=more_than_zero, help="Memory of each GPU, instead of the machine's."
-)
+@click.option("--gpu-memory", type=float, metavar="GB", callback=more_than_zero, help="Memory per GPU; overrides the machine's.")
 @click.option("--channels", help="As in kit train.  [default: the recipe's, or fluorescence]")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE")
 @click.option("--work", type=PATH, help="Count the sites of this work folder instead of CPJUMP1's.")
@@ -104,9 +102,10 @@ def plan(
     settings: tuple[str, ...],
     work: Path | None,
 ) -> None:
-    """Steps, hours, memory, disk and the number of 12-hour runs that a recipe takes.
+    """Estimate a recipe's steps, hours, memory and disk space.
 
-    Memory and peak of the GPUs are their vendor's data sheet's; hours assume a share of the peak, which the plan states.
+    Hours are also given as 12-hour sessions and assume a fraction of the GPU's peak, which the plan states. GPU memory
+    and peak are from the vendor's data sheet.
     """
     from kit.model.plan import plan as run
 
@@ -117,13 +116,17 @@ def plan(
 @click.command()
 @click.option("--work", type=PATH, required=True)
 @click.option("--run", "runs", multiple=True, required=True)
-@click.option("--weights", type=PATH, help="A checkpoint instead of the run's last, or a published DINOv2 file.")
-@click.option("--channels", help="As in kit train; for a published file whose run does not exist yet.")
-@click.option("--baseline", type=click.Choice(["random", "intensity"]), help="Write RUN-random or RUN-intensity instead.")
+@click.option("--weights", type=PATH, help="A checkpoint other than the run's last, or a published DINOv2 file.")
+@click.option("--channels", help="As in kit train; needed with a published file when the run is new.")
+@click.option(
+    "--baseline",
+    type=click.Choice(["random", "intensity"]),
+    help="Embed by random weights or intensity statistics instead, as RUN-random or RUN-intensity.",
+)
 def embed(work: Path, runs: tuple[str, ...], weights: Path | None, channels: str | None, baseline: str | None) -> None:
-    """Turn every site into a feature vector with a trained backbone.
+    """Turn each site into features with a trained backbone.
 
-    Started by torchrun, each process (and its GPU) embeds its share of the plates.
+    Under torchrun, each process embeds its share of the plates on its own GPU.
     """
     from kit.profiles.embed import embed as run
 
@@ -135,7 +138,7 @@ def embed(work: Path, runs: tuple[str, ...], weights: Path | None, channels: str
 @click.command()
 @click.option("--work", type=PATH, required=True)
 @click.option("--run", "runs", multiple=True, required=True, help="One or more runs; their features are concatenated.")
-@click.option("--out", type=OUT_FILE, required=True, help="A .parquet file.")
+@click.option("--out", type=OUT_FILE, required=True, help="The .parquet file to write.")
 @click.option("--parts", default="cls,patch", show_default=True)
 @click.option("--sites", type=click.Choice(["position", "area", "bilinear", "corners"]), default="position", show_default=True)
 @click.option("--order", type=click.Choice(["file", "position"]), default="file", show_default=True)
@@ -146,11 +149,11 @@ def embed(work: Path, runs: tuple[str, ...], weights: Path | None, channels: str
     "--align",
     type=float,
     default=None,
-    help="Optional cross-plate alignment (leaks well position): weight of the well's own vector, 0 to 1.",
+    help="Optional cross-plate alignment (leaks well position): weight of the well's own profile, 0 to 1.",
 )
-@click.option("--l2", is_flag=True, help="Scale every well's vector to length 1.")
+@click.option("--l2", is_flag=True, help="Scale each profile to unit length.")
 def profile(work: Path, runs: tuple[str, ...], out: Path, parts: str, **options: Any) -> None:
-    """Merge the sites of every well into one vector, with the post-processing asked for."""
+    """Merge the sites of each well into one profile. Post-processing is optional."""
     from kit.profiles.profile import profile as run
 
     profiles = run(kit.open(work), runs, out, parts=words(parts, "--parts"), **options)

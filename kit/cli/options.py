@@ -1,4 +1,4 @@
-"""What the verbs' command lines share."""
+"""Option types shared by the verbs."""
 
 import math
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from kit.errors import UsageError
 
 
 class _Path(click.Path):
-    """A path; an empty one, as of a shell variable that is not set, would be the current folder and is refused."""
+    """A path; an empty one, as from an unset shell variable, would mean the current folder and is refused."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if value == "":
@@ -25,7 +25,7 @@ class _Picture(_Path):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         path = super().convert(value, param, ctx)
         if path.suffix.lower() != ".png":
-            self.fail(f"{path}: a picture is written as PNG; let the name end in .png", param, ctx)
+            self.fail(f"{path}: pictures are written as PNG; use a name ending in .png", param, ctx)
         return path
 
 
@@ -35,14 +35,14 @@ PICTURE = _Picture(path_type=Path, dir_okay=False)
 
 
 def words(text: str | None, option: str) -> tuple[str, ...]:
-    """Return the words of a comma-separated option; none where it is not given.
+    """Return the words of a comma-separated option; an empty tuple if it is not given.
 
     Raises:
         UsageError: it is given and empty.
     """
     found = tuple(word.strip() for word in (text or "").split(",") if word.strip())
     if text is not None and not found:
-        raise UsageError(f"{option} {text!r}: give names, comma-separated, or leave it out")
+        raise UsageError(f"{option} {text!r}: give comma-separated names, or omit the option")
     return found
 
 
@@ -60,8 +60,8 @@ def _only_one(ctx: click.Context, param: click.Parameter, values: tuple[str, ...
 
 
 def recipe_option(verb: Callable) -> Callable:
-    """Decorator: `--recipe` of a verb that takes one; of two, click alone would take the last in silence."""
+    """Decorator: `--recipe` of a verb that takes one; click alone would silently keep the last of two."""
     return click.option(
         "--recipe", multiple=True, default=["sslprofiler-local"], show_default=True, callback=_only_one,
-        metavar="NAME", help="A name (kit recipes lists them), or a .toml file.",
+        metavar="NAME", help="Name of a recipe (see kit recipes), or a .toml file.",
     )(verb)  # fmt: skip

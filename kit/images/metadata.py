@@ -93,10 +93,10 @@ def read_metadata(folder: Path) -> Metadata:
         UsageError: no such folder, or it has no experiment-metadata.tsv.
         KitError: a table lacks a column or two tables disagree; the message names file and column.
     """
-    folder = existing_folder(folder, "need the folder of the official tables, experiment-metadata.tsv among them")
+    folder = existing_folder(folder, "need the folder of the official tables, including experiment-metadata.tsv")
     path = _find(folder, "experiment-metadata.tsv")
     if path is None:
-        raise UsageError(f"{folder} holds no experiment-metadata.tsv, which says each plate's batch, plate map and cell line")
+        raise UsageError(f"{folder} has no experiment-metadata.tsv (it gives each plate's batch, plate map and cell line)")
     plates = _read_table(path, _PLATE_COLUMNS)
     plates = plates.rename(columns={"Assay_Plate_Barcode": "Plate"}).add_prefix("Metadata_")
     plates = _one_row_each(plates, path)

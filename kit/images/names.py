@@ -18,7 +18,7 @@ def normalise_well(text: str) -> str:
     """
     match = _WELL.fullmatch(str(text))
     if not match:
-        raise KitError(f"{text!r} is not a well: need a row letter and a column number, as D08")
+        raise KitError(f"{text!r} is not a well: need a row letter and a column number, such as D08")
     row = _row_number(match[1].upper())
     if row > _ROWS:
         raise KitError(f"{text!r} is not a well: rows are A to {_row_letters(_ROWS)}")

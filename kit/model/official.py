@@ -71,7 +71,7 @@ def _unchunk(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
         if parts[0] == "blocks" and parts[2].isdigit():
             name = ".".join(("blocks", *parts[2:]))
         if name in plain:
-            raise KitError(f"two tensors map to {name}: the block numbers of this file start again in every chunk")
+            raise KitError(f"two tensors map to {name}: this file restarts its block numbers in every chunk")
         plain[name] = value
     return plain
 
@@ -122,7 +122,7 @@ def put_weights(network: Vit, tensors: dict[str, Tensor], source: Path) -> None:
     tensors.setdefault("mask_token", own["mask_token"])
     for name, value in own.items():
         if name not in tensors:
-            raise KitError(f"{source} has no {name}: it is another kind of network (model.ffn, model.registers, model.depth)")
+            raise KitError(f"{source} has no {name}: it has a different architecture (model.ffn, model.registers, model.depth)")
         if tensors[name].shape != value.shape:
             found, need = tuple(tensors[name].shape), tuple(value.shape)
             raise KitError(f"{source}: {name} has shape {found}, the network needs {need}; set the [model] table to match")

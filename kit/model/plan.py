@@ -69,7 +69,7 @@ def plan(
         UsageError: an unknown machine, or channels that `work` does not have.
     """
     if machine != "here" and machine not in MACHINES:
-        raise UsageError(f"--machine {machine}: choose here, {' or '.join(MACHINES)}")
+        raise UsageError(f"--machine {machine}: need here, {' or '.join(MACHINES)}")
     network = _network(config if config.channels else replace(config, channels=CHANNEL_GROUPS["fluorescence"]), work)
     config, cost = network.config, network.cost
     lines = [
@@ -85,7 +85,7 @@ def plan(
         lines.append(_pair(network, second, rate))
     lines.append(f"store    {store_text(work)}")
     lines.append(f"CSV      {csv_text(work, config.model, 1 if second is None else 2)}")
-    return "\n".join([*lines, "Reading sites and making views are not in these hours."])
+    return "\n".join([*lines, "These hours exclude reading sites and making views."])
 
 
 def _network(config: RunConfig, work: "Work | None") -> _Network:
@@ -149,9 +149,7 @@ def _memory(config: RunConfig, limit: float, world: int, *, half: bool) -> list[
     """Say what a step takes of each card, and what to change if that is too much."""
     channels = len(config.channels)
     memory = step_memory(config, channels, world=world, half=half)
-    lines = [
-        f"memory   {memory.text()} a process; {limit / 1e9:.0f} GB can be used: {'fits' if memory.total < limit else 'too much'}"
-    ]
+    lines = [f"memory   {memory.text()} a process; {limit / 1e9:.0f} GB usable: {'fits' if memory.total < limit else 'too much'}"]
     if memory.total < limit:
         return lines
     ways = ways_to_fit(config, channels, limit, world=world, half=half)
@@ -173,7 +171,7 @@ def _here(network: _Network, gpu_memory: float | None) -> tuple[float | None, li
         ]
         return None, lines if gpu_memory is None else lines + _memory(network.config, gpu_memory * 1e9 * SPARE, 1, half=True)
     where = f"{cards} x {torch.cuda.get_device_name()}" if device.type == "cuda" else f"{threads} CPU threads"
-    lines = [_time(network, rate, where, f"at {rate / cards / 1e12:.3g} TFLOP/s, measured on one view now")]
+    lines = [_time(network, rate, where, f"at {rate / cards / 1e12:.3g} TFLOP/s, measured just now on one view")]
     if gpu_memory is not None:
         return rate, lines + _memory(network.config, gpu_memory * 1e9 * SPARE, cards, half=True)
     half = precision(network.config, device) is not None
@@ -217,6 +215,6 @@ def out_of_memory(config: RunConfig, device: torch.device, world: int = 1) -> Ki
     ways = ways_to_fit(config, len(config.channels), min(total * SPARE, memory.total), world=world, half=half)
     text = "; or ".join(f"--set {text.replace(' ', ' --set ')} ({less.total / 1e9:.1f} GB)" for text, less in ways)
     return KitError(
-        f"out of memory at train.batch = {config.train.batch}: a step plans {memory.text()}, "
+        f"out of memory at train.batch = {config.train.batch}: a step needs about {memory.text()}, "
         f"the device has {total / 1e9:.1f} GB; try {text or 'a smaller train.batch or crops.global_side'}"
     )

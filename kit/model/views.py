@@ -185,7 +185,7 @@ def _normalise(config: ViewsConfig, mean_C: Tensor, sd_C: Tensor) -> Normalise:
         return Normalise(floor=config.normalise_floor)
     mean, sd = (_values(tensor) if isinstance(tensor, Tensor) else tuple(map(float, tensor)) for tensor in (mean_C, sd_C))
     if not min(sd) > 0:
-        raise UsageError(f"views.normalise = dataset, but the data set's sd of a channel is not above 0: {sd}; use crop")
+        raise UsageError(f"views.normalise = dataset, but a channel of the store has sd 0: {sd}; use crop")
     return Normalise(scale=tuple(1 / s for s in sd), shift=tuple(-m / s for m, s in zip(mean, sd, strict=True)))
 
 

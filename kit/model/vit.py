@@ -169,7 +169,7 @@ class Vit(nn.Module):
         if channels != self.channels:
             raise ValueError(f"the network takes {self.channels} channels, the view has {channels}")
         if height % patch or width % patch:
-            raise ValueError(f"a view of {height} x {width} pixels is not a whole number of {patch} pixel patches")
+            raise ValueError(f"a view of {height} x {width} pixels does not divide into patches of {patch} pixels")
         x_BND = self.patch_embed(x_BCPP)
         if mask_BN is not None:
             x_BND = torch.where(mask_BN[..., None], self.mask_token.to(x_BND.dtype)[None], x_BND)

@@ -41,10 +41,10 @@ class Embedded:
         """Return a line for a person, and one with the sites that were skipped."""
         parts = ", ".join(f"{name} {stop - start}" for name, (start, stop) in self.parts.items())
         line = f"{self.run}: {count(self.sites, 'site')} of {count(self.plates, 'plate')}, features {parts}"
-        line += f" ({count(self.kept, 'plate')} already there)" if self.kept else ""
+        line += f" ({count(self.kept, 'plate')} already embedded)" if self.kept else ""
         if not self.skipped:
             return line
-        return f"{line}\nleft out for a missing channel, {count(len(self.skipped), 'site')}: {some(self.skipped)}"
+        return f"{line}\nskipped {count(len(self.skipped), 'site')} for a missing channel: {some(self.skipped)}"
 
 
 class Source(Protocol):

@@ -31,7 +31,8 @@ def normalise(profiles: Profiles, how: str) -> Profiles:
         need = 2 if how == "mad" else 1
         if len(controls) < need:
             raise KitError(
-                f"plate {plate} has {len(controls)} DMSO wells and --normalize {how} needs {need}: drop the plate or use none"
+                f"plate {plate} has {len(controls)} DMSO wells and --normalize {how} needs {need}: "
+                "drop the plate or use --normalize none"
             )
         shift_F, scale_F = _mean(controls) if how == "centre" else _median_and_mad(controls)
         out_MF[here_M] = (profiles.features_MF[here_M] - shift_F) / scale_F

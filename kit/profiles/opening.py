@@ -90,7 +90,7 @@ def published_config(work: "Work", run: str, weights: Path, channels: tuple[str,
     if stored.is_file():
         return replace(run_config(work, run), model=model)
     if not channels:
-        raise UsageError(f"{weights} is no checkpoint of kit's and there is no run {run}: say which --channels it is to see")
+        raise UsageError(f"{weights} is not a kit checkpoint and run {run} does not exist: give its --channels")
     work.channel_stats(channels)  # an absent channel is refused before anything is written
     global_side, local_side = (side // model.patch * model.patch for side in (518, 98))  # whole patches
     config = RunConfig(
@@ -103,7 +103,7 @@ def published_config(work: "Work", run: str, weights: Path, channels: tuple[str,
 
 def _check(work: "Work", run: str, config: RunConfig, channels: tuple[str, ...]) -> None:
     if channels and channels != config.channels:
-        raise UsageError(f"--channels {','.join(channels)}: run {run} is of {','.join(config.channels)}")
+        raise UsageError(f"--channels {','.join(channels)}: run {run} takes {','.join(config.channels)}")
     check_store(config.store, work)
 
 
@@ -117,8 +117,8 @@ def check_store(made: StoreConfig, work: "Work") -> None:
         before, now = getattr(made, key), getattr(work.settings, key)
         if before != now:
             raise UsageError(
-                f"the weights learnt from a store with {key} = {before}, {work.path} has {now}: ingest the plates alike, "
-                "or train on this store"
+                f"the weights were trained on a store with {key} = {before}, {work.path} has {now}: ingest the plates with the "
+                "same setting, or train on this store"
             )
 
 

@@ -47,8 +47,8 @@ def common_places(fields: pd.DataFrame) -> dict[str, dict[int, int]]:
     if lacking:
         raise KitError(
             f"--sites position needs stage positions and plate {lacking[0]} has none"
-            + (f" (nor have {len(lacking) - 1} others)" if len(lacking) > 1 else "")
-            + ": give load_data or a layout to kit ingest, or use --sites area --order file"
+            + (f" (nor do {len(lacking) - 1} others)" if len(lacking) > 1 else "")
+            + ": give kit ingest --load-data or --layout, or use --sites area --order file"
         )
     layouts = {str(plate): rows for plate, rows in fields.groupby(PLATE)}
     pitches = {plate: _own_pitch(rows[["x_um", "y_um"]].to_numpy(dtype=float)) for plate, rows in layouts.items()}
@@ -61,7 +61,7 @@ def common_places(fields: pd.DataFrame) -> dict[str, dict[int, int]]:
         slots[plate] = max((_slots(rows[SITE].tolist(), at_S2 / pitch) for pitch in tries), key=len)
         if not slots[plate]:
             raise KitError(
-                f"plate {plate}: no site lies at one of the nine positions common to the compound plates (its first field is at "
+                f"plate {plate}: no site is at any of the nine positions common to the compound plates (its first field is at "
                 f"x {at_S2[0, 0]:.0f}, y {at_S2[0, 1]:.0f} um): leave the plate out or use --sites area"
             )
     return slots

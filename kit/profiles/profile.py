@@ -155,7 +155,7 @@ def _part_columns(facts: dict, parts: Sequence[str], run: str) -> dict[str, list
     spans = facts["parts"]
     unknown = [part for part in parts if part not in ("cls", "patch")]
     if unknown:
-        raise UsageError(f"--parts {','.join(parts)}: there is no part {unknown[0]!r}; there are cls and patch")
+        raise UsageError(f"--parts {','.join(parts)}: no part {unknown[0]!r}; available: cls and patch")
     wanted = list(spans) if len(spans) == 1 else list(parts)
     lacking = [part for part in wanted if part not in spans]
     if lacking:

@@ -33,6 +33,6 @@ def existing_run(work: "Work", run: str) -> Path:
     folder = work.run_folder(run)
     if not folder.is_dir():
         there = sorted(path.name for path in folder.parent.glob("*") if path.is_dir())
-        listed = f"; there are: {some(there)}" if there else "; there is none, train one with kit train"
+        listed = f"; available: {some(there)}" if there else "; it has no runs yet: train one with kit train"
         raise UsageError(f"no run {run} in {work.path}{nearest(run, there)}{listed}")
     return folder

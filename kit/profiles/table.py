@@ -56,7 +56,7 @@ class Profiles:
         """Return one line about these profiles."""
         plates = self.who[PLATE].nunique()
         filled = sum(sum(step.get("slots_filled", {}).values()) for step in self.steps)
-        notes = f"; filled with the mean of their well: {count(filled, 'missing site')}" if filled else ""
+        notes = f"; {count(filled, 'missing site')} filled with the mean of the well" if filled else ""
         if self.uses_well_position:
             notes += "; uses the well position: the label can leak, see the README"
         return f"{count(len(self.who), 'well')} of {count(plates, 'plate')} x {count(len(self.names), 'feature')}{notes}"

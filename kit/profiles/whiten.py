@@ -74,7 +74,7 @@ def whiten(profiles: Profiles, how: str, *, ridge: float = RIDGE) -> Profiles:
     centred_MF = profiles.features_MF - mean_F.astype(np.float32)
     pooled = covariance(centred_MF[control_M])
     if not len(pooled.variance_R):
-        raise KitError(f"--whiten {how}: the {control_M.sum()} DMSO wells are all equal: nothing to whiten by")
+        raise KitError(f"--whiten {how}: the {control_M.sum()} DMSO wells are identical: no covariance to whiten by")
     floor = ridge * pooled.variance_R.sum() / profiles.features_MF.shape[1]
     white_MF = pooled.apply(lambda variance: (variance + floor) ** -0.5, centred_MF)
     facts = {"fitted_on": f"{control_M.sum()} DMSO wells of all plates", "ridge_of_mean_eigenvalue": ridge}

@@ -115,7 +115,7 @@ def run_trial(out: Path, seeds: range, *, plates: int, settings: Iterable[str], 
     false, told = (sum(bool(result.alarms()) for result in runs) for runs in (healthy, sick))
     verdict = (
         f"{false} false alarms in {len(healthy)} healthy runs of {STEPS['healthy']} steps",
-        f"{told} of {len(sick)} collapses told within {STEPS['sick']} steps",
+        f"{told} of {len(sick)} collapses detected within {STEPS['sick']} steps",
     )
     return "\n".join([markdown(HEAD, [result.row() for result in results]), "", *verdict])
 

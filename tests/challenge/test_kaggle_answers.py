@@ -11,13 +11,14 @@ from .record_kaggle import RECORDED, SCENARIOS
 
 VERSIONS = json.loads(RECORDED.read_text())
 ASK = (
-    ". Is challenge the competition (--competition names another), did you accept its rules at "
-    "https://www.kaggle.com/competitions/challenge/rules, and is it open?"
+    ". Check that challenge is the right competition (--competition), that it is open, and that you accepted its rules at "
+    "https://www.kaggle.com/competitions/challenge/rules"
 )
 NO_CREDENTIALS = f"no Kaggle credentials, or they were not accepted: {CREDENTIALS_WAYS}"
 EXPECTED = {
     "accepted": None,
-    "not uploaded": "Kaggle did not take the submission: Could not submit to competition; the upload broke off, try again",
+    "not uploaded": "Kaggle did not accept the submission: Could not submit to competition; "
+    "the upload was interrupted, try again",
     "create 403": f"Kaggle refused: {MESSAGES[403]}{ASK}",
     "listed": None,
     "none listed": None,
@@ -25,7 +26,7 @@ EXPECTED = {
     **{f"submit {status}": f"Kaggle refused: {MESSAGES[status]}{ASK}" for status in (400, 403, 404)},
     **{f"list {status}": f"Kaggle refused: {MESSAGES[status]}{ASK}" for status in (403, 404)},
     **{f"{verb} 401": NO_CREDENTIALS for verb in ("submit", "list")},
-    **{f"{verb} 429": f"Kaggle refused: {MESSAGES[429]}. Wait some minutes and try again" for verb in ("submit", "list")},
+    **{f"{verb} 429": f"Kaggle refused: {MESSAGES[429]}. Wait a few minutes and try again" for verb in ("submit", "list")},
     **{
         f"{verb} 500": f"Kaggle failed: {MESSAGES[500]}. The fault is on Kaggle's side: try again later"
         for verb in ("submit", "list")

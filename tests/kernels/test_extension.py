@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
     [
         (12080, 1, 0, "ready"),
         (0, 0, 35, "no driver"),
-        (12080, 0, 35, "driver too old: it serves CUDA 12.8, built for 13.0"),
+        (12080, 0, 35, "driver too old: it supports CUDA 12.8, built for 13.0"),
         (13000, 0, 100, "no GPU"),
         (13000, 0, 0, "no GPU"),
         (13000, 1, 209, "no code for this GPU"),

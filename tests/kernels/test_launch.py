@@ -51,7 +51,7 @@ def test_choice(machine, given, device, backend, reason):
         ({"wanted": "triton"}, "cpu", "TRITON_INTERPRET"),
         ({"wanted": "cuda"}, "cpu", "GPU tensors only"),
         ({"wanted": "cpp", "cpu": "not built"}, "cpu", "not built"),
-        ({"wanted": "cuda", "cuda": "driver too old: it serves CUDA 12.4"}, "cuda:0", "driver too old"),
+        ({"wanted": "cuda", "cuda": "driver too old: it supports CUDA 12.4"}, "cuda:0", "driver too old"),
     ],
 )
 def test_what_cannot_run_is_refused(machine, given, device, message):

@@ -94,24 +94,24 @@ def test_the_hours_of_a_machine_are_a_stated_share_of_its_peak(machine, cards, t
     seconds = 73_100 * step_flops(config, 5).total / (cards * tflops * 1e12 * share)
     assert hours(text, "time") == pytest.approx(seconds / 3600, abs=0.051)
     assert f"{share:.0%} of the data sheet's peak of {tflops} TFLOP/s a card, not measured" in text
-    assert f"; {gb * 0.9:.0f} GB can be used" in text
-    assert "; 22 GB can be used: too much" in plan(config, machine, gpu_memory=24)
+    assert f"; {gb * 0.9:.0f} GB usable" in text
+    assert "; 22 GB usable: too much" in plan(config, machine, gpu_memory=24)
 
 
 def test_a_plan_for_a_cpu(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert "measured on one view now" in plan(load_recipe("demo"), "here")
+    assert "measured just now on one view" in plan(load_recipe("demo"), "here")
     rated = []
     monkeypatch.setattr("kit.model.plan.measured_rate", lambda *_: rated.append(1) or 1e9)
     text = plan(load_recipe("sslprofiler-local"), "here")
     assert "time     not sensible here" in text
     assert "memory" not in text
-    assert "hours" not in text.replace("are not in these hours", "")
+    assert "hours" not in text.replace("These hours exclude", "")
     assert "EFLOP with the brightfield network" in text
     assert not rated, "no thread of a CPU is fast enough: there is nothing to measure"
     assert "not sensible here" in plan(load_recipe("demo", ["train.max_steps=60000"]), "here"), "918 EFLOP / 1e15 at 1 GFLOP/s"
     assert rated
-    assert "; 22 GB can be used: too much" in plan(load_recipe("sslprofiler-local"), "here", gpu_memory=24)
+    assert "; 22 GB usable: too much" in plan(load_recipe("sslprofiler-local"), "here", gpu_memory=24)
 
 
 def test_a_plan_counts_a_store(tmp_path):

@@ -17,7 +17,7 @@ from tests.commands import TINY, kit_command, settings
 BIN = Path(sys.executable).parent
 TORCHRUN = [str(BIN / "torchrun"), "--standalone", "--nproc-per-node", "2", "--no-python", "--"]  # --: else --run is torchrun's
 STEPS = 40
-PLATES_THERE = " (4 plates already there)"
+PLATES_THERE = " (4 plates already embedded)"
 TRAIN = (f"train.max_steps={STEPS}", "train.batch=8", "train.warmup_steps=4", "train.log_steps=1", "train.save_minutes=60",
          "crops.global_side=56", "crops.global_area=[0.2,0.4]", "model.position_side=56", "model.depth=2")  # fmt: skip
 

@@ -212,7 +212,8 @@ def test_too_little_memory_says_what_to_change(folder, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(kit.model.loop, "learn", full)
         with pytest.raises(
-            KitError, match=r"out of memory at train\.batch = 6: a step plans .* try --set train\.checkpoint_activations=true"
+            KitError,
+            match=r"out of memory at train\.batch = 6: a step needs about .* try --set train\.checkpoint_activations=true",
         ):
             run_tiny(folder, "full")
     run_tiny(folder, "full", resume=True, train={"checkpoint_activations": True})

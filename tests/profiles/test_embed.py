@@ -167,7 +167,7 @@ def test_intensity_baselines_are_mean_and_sd_of_the_pixels(work):
 
 
 def test_what_is_not_there_is_said(work):
-    with pytest.raises(KitError, match=r"no run nothing .* there are: tiny"):
+    with pytest.raises(KitError, match=r"no run nothing .* available: tiny"):
         embed(work, "nothing")
     with pytest.raises(KitError, match="no run nothing"):
         embed(work, "nothing", baseline="intensity")
@@ -203,7 +203,7 @@ def test_a_published_file_embeds_under_a_run_that_is_there(counted, tmp_path):
 
 def test_a_published_file_needs_no_run_but_channels(counted, tmp_path):
     file = published(tmp_path / "vit.pth", patch=32)
-    with pytest.raises(UsageError, match=r"no run off-the-shelf: say which --channels"):
+    with pytest.raises(UsageError, match=r"run off-the-shelf does not exist: give its --channels"):
         embed(counted, "off-the-shelf", weights=file)
     assert not counted.run_folder("off-the-shelf").exists()
     embed(counted, "off-the-shelf", weights=file, channels=("Mito", "RNA"))
@@ -211,7 +211,7 @@ def test_a_published_file_needs_no_run_but_channels(counted, tmp_path):
     assert (stored.channels, stored.model.patch, stored.model.weights) == (("Mito", "RNA"), 32, str(file))
     assert stored.embed.side == 512  # the nearest whole number of patches of 32 below 518
     assert len(counted.features("off-the-shelf")) == 48  # all sites: the one that lacks AGP is complete in these
-    with pytest.raises(UsageError, match="run off-the-shelf is of Mito,RNA"):
+    with pytest.raises(UsageError, match="run off-the-shelf takes Mito,RNA"):
         embed(counted, "off-the-shelf", weights=file, channels=("Mito",))
 
 

@@ -45,7 +45,7 @@ def test_a_plate_with_one_site_takes_the_pitch_of_the_others_or_the_known_one():
 
 def test_a_centred_three_by_three_has_no_common_place():
     block = [(x, y) for y in (1, 0, -1) for x in (-1, 0, 1)]
-    with pytest.raises(KitError, match="no site lies at one of the nine positions common"):
+    with pytest.raises(KitError, match="no site is at any of the nine positions common"):
         common_places(fields_of("ORF", block))
 
 

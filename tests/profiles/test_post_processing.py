@@ -105,7 +105,7 @@ def test_wide_features_never_meet_a_square_matrix():
 def test_whitening_says_what_it_lacks():
     raw = make_profiles()
     flat = raw.after(np.zeros_like(raw.features_MF), step="made")
-    with pytest.raises(KitError, match="all equal"):
+    with pytest.raises(KitError, match="are identical"):
         whiten(flat, "sphere")
     raw.who["Metadata_broad_sample"] = "BRD"
     with pytest.raises(KitError, match="at least two DMSO wells"):

@@ -87,7 +87,7 @@ def test_two_processes_write_the_files_of_one(tmp_path):
     run_two_ranks(one_of_two, tmp_path / "two")
     first, second = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(2))
     assert first["done"] == second["done"] == expected
-    assert "3 plates already there" in expected[1]
+    assert "3 plates already embedded" in expected[1]
     record, raw = "features.json", ["P1.parquet", "P3.parquet", "features.json"]
     assert first["written"] == ["P1.parquet", "P3.parquet", record, record, *raw, *raw], "the record last, by the first process"
     assert second["written"] == ["P2.parquet"] * 3

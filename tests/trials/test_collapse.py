@@ -47,7 +47,7 @@ def test_false_and_missed_alarms_are_counted(monkeypatch, tmp_path):
     text = trial.run_trial(tmp_path, [0, 1, 2], plates=0, settings=(), say=lambda _: None)
     assert text.splitlines()[-2:] == [
         "2 false alarms in 6 healthy runs of 500 steps",
-        "8 of 12 collapses told within 200 steps",
+        "8 of 12 collapses detected within 200 steps",
     ]
 
 

@@ -99,7 +99,7 @@ class Crops:
     def __init__(self, work: Work, config: CropsConfig, *, channels: tuple[str, ...], batch: int, seed: int,
                  rank: int = 0, world: int = 1, device: str | torch.device = "cpu", threads: int = 2):  # fmt: skip
         if batch % world:
-            raise UsageError(f"train.batch = {batch} cannot be shared by {world} processes; make it a multiple of {world}")
+            raise UsageError(f"train.batch = {batch} cannot be split over {world} processes; make it a multiple of {world}")
         self._work, self._config, self._channels, self._seed = work, config, tuple(channels), seed
         self._sampling = Sampling(sites_to_draw(work, config, self._channels), config, batch=batch, seed=seed)
         self._who: list[tuple[str, str, int]] = list(self._sampling.sites[WHO].itertuples(index=False, name=None))
@@ -128,7 +128,7 @@ class Crops:
     def epoch(self, epoch: int, start: int = 0) -> Generator[CropBatch, None, None]:
         """Yield the batches of an epoch from the one at position `start` on, prepared ahead by a thread of their own."""
         if not self._in_use.acquire(blocking=False):
-            raise ValueError("a loader gives one epoch at a time: close the other iterator first")
+            raise ValueError("a loader runs one epoch at a time: close the other iterator first")
         ready: queue.Queue = queue.Queue(maxsize=PREFETCH)
         stop = threading.Event()
         driver = threading.Thread(target=self._drive, args=(epoch, start, ready, stop), name="crops-drive", daemon=True)
@@ -225,10 +225,10 @@ class Crops:
                 return row
             except BadSite as error:
                 if self._config.on_bad == "fail":
-                    raise KitError(f"{error}; repair it, or go on without it: crops.on_bad = skip") from error
+                    raise KitError(f"{error}; repair it, or continue without it: crops.on_bad = skip") from error
                 self._note(error)
                 last = error
-        raise KitError(f"{last}; no readable site is left to take its place")
+        raise KitError(f"{last}; no readable site is left to replace it")
 
     def _note(self, error: BadSite) -> None:
         with self._bad_lock:

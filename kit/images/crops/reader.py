@@ -51,7 +51,7 @@ class SiteReader:
                 self._fill(image_HW, shard, plate, well, site, channel)
         except FileNotFoundError as error:
             if not (self._work.path / "store.toml").is_file():
-                raise KitError(f"the store {self._work.path} is gone: it was removed or unmounted while it was read") from error
+                raise KitError(f"the store {self._work.path} is gone: it was removed or unmounted while in use") from error
             raise BadSite(f"plate {plate} well {well} site {site}: {error.filename} is missing") from error
         except OSError as error:
             if error.errno not in _DAMAGE:

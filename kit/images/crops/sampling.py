@@ -124,7 +124,7 @@ def sites_to_draw(work: Work, config: CropsConfig, channels: tuple[str, ...]) ->
         raise KitError(f"no site in {work.path} has all of the channels {','.join(channels)}")
     if config.balance == "cell_lines":
         if "Metadata_Cell_type" not in work.wells:
-            raise KitError(f"crops.balance = cell_lines, but {work.path} was ingested without metadata: it knows no cell lines")
+            raise KitError(f"crops.balance = cell_lines, but {work.path} was ingested without metadata: it has no cell lines")
         lines = work.wells.drop_duplicates("Metadata_Plate").set_index("Metadata_Plate")["Metadata_Cell_type"]
         sites["group"] = sites["Metadata_Plate"].map(lines).fillna("").astype(str)
     else:

@@ -86,6 +86,6 @@ class IngestPlan:
         if self.layout is not None:
             existing_file(self.layout, "--layout takes a CSV of field, x_um and y_um")
         if self.illum is not None and is_url(str(self.illum)):
-            raise UsageError(f"--illum {self.illum}: the functions are read from a local folder; copy them there first")
+            raise UsageError(f"--illum {self.illum}: illumination functions are read from a local folder; copy them to one first")
         if self.illum is not None:
             existing_folder(self.illum, "--illum takes a folder with <plate>/<plate>_Illum<Channel>.npy")

@@ -114,12 +114,12 @@ class PlateReport:
             ("bad image* set aside", [f"{self._within(bad['path'])} ({bad['reason']})" for bad in self.bad]),
             ("site* looking empty", self.empty),
             (f"site* with less than {BLURRED:.0%} of the plate's usual sharpness", self.blurred),
-            ("image* with SMin/SMaxSampleValue that do not fit the pixels", [self._within(path) for path in self.doubts]),
+            ("image* with SMin/SMaxSampleValue that do not match the pixels", [self._within(path) for path in self.doubts]),
         ):
             if items:
                 lines.append(f"  {len(items)} {what.replace('*', '' if len(items) == 1 else 's')}: {some(items)}")
         if self.ignored:
-            lines.append(f"  ignored {count(self.ignored, 'TIFF')} of other planes, times or names")
+            lines.append(f"  ignored {count(self.ignored, 'TIFF')} with other planes, time points or names")
         if self.constant:
             lines.append(f"  stored as zeros: {count(self.constant, 'image')} of a single value")
         lines.append("  grey levels in use (median): " + ", ".join(f"{name} {levels}" for name, levels in self.levels.items()))
@@ -162,8 +162,8 @@ class IngestReport:
             lines.append(f"labels updated, pixels unchanged: {', '.join(self.relabelled)}")
         if self.unlabelled:
             lines.append(
-                f"without labels: {', '.join(self.unlabelled)}; the same command with --metadata that has them adds them to the "
-                "plates' tables and packs nothing again"
+                f"without labels: {', '.join(self.unlabelled)}; run the command again with a --metadata that has "
+                "them: this updates the tables and repacks nothing"
             )
         lines += [f"{failure}; not packed" for failure in self.failed]
         if self.verified:

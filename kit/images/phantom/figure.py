@@ -35,7 +35,7 @@ def draw_plate_figure(folder: Path, path: Path) -> None:
 
     answers = Path(folder) / "answers.json"
     if not answers.is_file():
-        raise KitError(f"{folder} holds no made plates: there is no answers.json")
+        raise KitError(f"{folder} holds no made plates (no answers.json)")
     config = read_answers(answers)
     first = [next(plate for plate in plates(config) if plate.line == line) for line in range(len(config.lines))]
     rows = [_channel_row(folder, config, plate) for plate in first]

@@ -75,7 +75,7 @@ def make_plates(out: Path, config: PhantomConfig | None = None, *, jobs: int | N
     if jobs < 1:
         raise UsageError(f"jobs = {jobs}: need at least 1")
     if out.is_file() or (out.is_dir() and any(out.iterdir())):
-        raise KitError(f"{out} exists and is not empty: name another folder for the made plates, or remove it")
+        raise KitError(f"{out} exists and is not empty: choose another folder for the made plates, or delete it")
     begin = time.monotonic()
     part = out.parent / f".{out.name}.part"
     try:

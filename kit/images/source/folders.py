@@ -198,7 +198,7 @@ def _again(action: Callable[[], T], url: str) -> T:
     except FileNotFoundError:
         raise
     except PermissionError as error:
-        raise KitError(f"{url}: the server refuses access ({error})") from error
+        raise KitError(f"{url}: the server denies access ({error})") from error
     except _WrongSize:
         raise
     except _transient() as error:

@@ -97,5 +97,5 @@ def choose_plates(there: Collection[str], named: tuple[str, ...]) -> list[str]:
     """
     missing = [barcode for barcode in named if barcode not in there]
     if missing:
-        raise UsageError(f"--plates {missing[0]}: no such plate{nearest(missing[0], there)}; there are {some(list(there))}")
+        raise UsageError(f"--plates {missing[0]}: no such plate{nearest(missing[0], there)}; available: {some(list(there))}")
     return [barcode for barcode in there if not named or barcode in named]

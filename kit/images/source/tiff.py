@@ -79,7 +79,7 @@ def read_tiff_reference(data: bytes) -> TiffImage:
         counts = _decode_strips(page, data) if _is_plain(page) else page.asarray()
         claims = Claims(*(_integer(page.tags.get(code)) for code in (_SMIN_TAG, _SMAX_TAG)))
     if counts.ndim != 2 or counts.dtype.kind != "u" or counts.dtype.itemsize > 2 or counts.size == 0:
-        raise BadImage(f"{counts.dtype} pixels of shape {counts.shape}: need one plane of 8 or 16 bit unsigned counts")
+        raise BadImage(f"{counts.dtype} pixels of shape {counts.shape}: need one plane of unsigned 8-bit or 16-bit counts")
     return TiffImage(np.ascontiguousarray(counts, counts.dtype.newbyteorder("=")), claims)
 
 
@@ -124,7 +124,7 @@ def _check_whole(page: tifffile.TiffPage, length: int) -> None:
         raise BadImage("no pixel data")
     for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True):
         if count <= 0 or offset + count > length:
-            raise BadImage(f"cut short: {length} bytes, pixel data reach to byte {offset + count}")
+            raise BadImage(f"cut short: {length} bytes, but pixel data extend to byte {offset + count}")
 
 
 def _is_plain(page: tifffile.TiffPage) -> bool:

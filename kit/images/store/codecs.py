@@ -70,7 +70,7 @@ def find_codec(name: str | None) -> Codec:
     """
     name = name or DEFAULT
     if name not in CODECS:
-        raise UsageError(f"--codec {name}: there are {', '.join(CODECS)}")
+        raise UsageError(f"--codec {name}: need {' or '.join(CODECS)}")
     return CODECS[name]
 
 

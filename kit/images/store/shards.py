@@ -71,11 +71,11 @@ class Shard:
         offset, length = (int(value) for value in self._index[chunk])
         if offset + length > self._end:
             raise KitError(
-                f"{self.path} is damaged: an image of {length} bytes at {offset} lies beyond the images' end {self._end}"
+                f"{self.path} is damaged: an image of {length} bytes at {offset} runs past the end of the images at {self._end}"
             )
         data = os.pread(self._file.fileno(), length, offset)
         if len(data) != length:
-            raise KitError(f"{self.path} is cut short: {len(data)} of {length} bytes at {offset}")
+            raise KitError(f"{self.path} is truncated: {len(data)} of {length} bytes at {offset}")
         return data
 
 
@@ -84,5 +84,5 @@ def _read_index(path: Path, handle: int, chunks: int) -> np.ndarray:
     size = os.fstat(handle).st_size
     data = os.pread(handle, length, max(size - length, 0))
     if len(data) != length or google_crc32c.value(data[:-_CRC_BYTES]) != int.from_bytes(data[-_CRC_BYTES:], "little"):
-        raise KitError(f"{path} is damaged: its index does not fit its checksum; delete it and ingest the plate again")
+        raise KitError(f"{path} is damaged: its index does not match its checksum; delete it and ingest the plate again")
     return np.frombuffer(data[:-_CRC_BYTES], "<u8").reshape(chunks, 2)

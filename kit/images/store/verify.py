@@ -46,7 +46,7 @@ def _verify_well(work: Work, plate: str, well: str) -> tuple[int, list[str]]:
             if not shard.has(container.chunk(site, channel)):
                 damaged.append(f"{name}: missing")
             elif checksum(work.read_stored(plate, well, site, channel, shard)) != crc:
-                damaged.append(f"{name}: other pixels than its table says")
+                damaged.append(f"{name}: pixels do not match the checksum in the plate's table")
         except (KitError, OSError) as error:
             damaged.append(f"{name} in {shard.path}: {error}")
     return len(expected), damaged

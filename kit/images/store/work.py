@@ -165,7 +165,7 @@ class Work:
         shard = self._shard(plate, well)
         lacking = [name for name in wanted if not shard.has(container.chunk(site, name))]
         if lacking:
-            raise KitError(f"{plate} {well} site {site} has no {', '.join(lacking)}; read what is there with channels=[...]")
+            raise KitError(f"{plate} {well} site {site} has no {', '.join(lacking)}; read the others with channels=[...]")
         site_CHW = np.empty((len(wanted), *container.image_shape), np.uint8)
         for name, image_HW in zip(wanted, site_CHW, strict=True):
             with _named(plate, well, site, name, shard):
@@ -227,7 +227,7 @@ class Work:
                 sum(record[channel][key] for record in totals if channel in record) for key in ("n", "sum", "sumsq")
             )
             if not n:
-                raise KitError(f"{self.path}: no site has the channel {channel}; there are {', '.join(self.channels)}")
+                raise KitError(f"{self.path}: no site has the channel {channel}; available: {', '.join(self.channels)}")
             means.append(total / n / 255)
             deviations.append((n * squares - total * total) ** 0.5 / n / 255)
         return np.array(means), np.array(deviations)
@@ -235,7 +235,7 @@ class Work:
     def run_folder(self, run: str) -> Path:
         """Return WORK/runs/RUN; a name that would leave the folder is refused."""
         if not _RUN_NAME.fullmatch(run):
-            raise UsageError(f"--run {run!r}: a run is a name of letters, digits, dot, dash and underscore")
+            raise UsageError(f"--run {run!r}: need a name of letters, digits, dots, dashes and underscores")
         return self.path / "runs" / run
 
     def features(self, run: str) -> pd.DataFrame:

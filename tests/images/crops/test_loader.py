@@ -197,5 +197,5 @@ def test_a_store_without_plates_or_cell_lines_says_so(work, tmp_path, monkeypatc
     with pytest.raises(KitError, match="holds no complete plate"):
         loader(make_work(tmp_path, plates=()))
     monkeypatch.setattr(work, "wells", work.wells.drop(columns="Metadata_Cell_type"))
-    with pytest.raises(KitError, match="knows no cell lines"):
+    with pytest.raises(KitError, match="has no cell lines"):
         loader(work, CropsConfig(balance="cell_lines"))

@@ -62,9 +62,9 @@ def test_channels_come_in_the_order_asked_for_and_no_other_is_touched(work, monk
 @pytest.mark.parametrize(
     ("value", "words"),
     [
-        ((2**62, 10), "beyond the images' end"),
-        ((0, 2**62), "beyond the images' end"),
-        ((2**63, 2**63), "beyond the images' end"),
+        ((2**62, 10), "past the end of the images"),
+        ((0, 2**62), "past the end of the images"),
+        ((2**63, 2**63), "past the end of the images"),
         ((2**64 - 1, 2**64 - 1), "not in the store"),
         ((3, 40), "checksum"),
         ((0, 2), "checksum"),

@@ -234,7 +234,7 @@ def test_labels_that_come_later_pack_nothing_again(made, monkeypatch):
     text = ingest(IngestPlan(source, work)).text()
     assert "without labels: no --metadata" in text
     text = ingest(IngestPlan(source, work)).text()
-    assert "already packed: BR01, BR02\nwithout labels: BR01, BR02; the same command with --metadata" in text
+    assert "already packed: BR01, BR02\nwithout labels: BR01, BR02; run the command again with a --metadata" in text
     before = snapshot(work)
     assert "its table would get the labels" in dry_run(IngestPlan(source, work, metadata=metadata)).text()
     assert snapshot(work) == before

@@ -212,7 +212,7 @@ def test_a_refusal_is_said_at_once(bucket, tmp_path):
     url, _, proxy = bucket
     proxy.fail = lambda path, attempt: 403 if images(path) else None
     report = ingest(IngestPlan(url, tmp_path / "far", plates=("BR01",)))
-    assert "refuses access" in report.failed[0]
+    assert "denies access" in report.failed[0]
 
 
 def test_other_urls_work_alike(tmp_path, monkeypatch):

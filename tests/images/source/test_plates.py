@@ -73,7 +73,7 @@ def test_wrong_sources_and_plates(tmp_path):
         open_source(tmp_path / "nowhere", Reader())
     with pytest.raises(UsageError, match="holds no plate"):
         find_plates(Folder(str(tmp_path)))
-    with pytest.raises(UsageError, match=r"no such plate; did you mean BR02\?; there are BR01, BR02"):
+    with pytest.raises(UsageError, match=r"no such plate; did you mean BR02\?; available: BR01, BR02"):
         choose_plates({"BR01": tmp_path, "BR02": tmp_path}, ("BR03",))
 
 

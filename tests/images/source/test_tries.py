@@ -55,7 +55,7 @@ def test_a_file_that_stays_short_says_so_itself(slept):
     ("error", "said", "message"),
     [
         (FileNotFoundError("gone"), FileNotFoundError, "gone"),
-        (PermissionError("403"), KitError, r"s3://x: the server refuses access \(403\)"),
+        (PermissionError("403"), KitError, r"s3://x: the server denies access \(403\)"),
         (ZeroDivisionError("a bug"), ZeroDivisionError, "a bug"),
         (KeyboardInterrupt("stop"), KeyboardInterrupt, "stop"),
     ],
