@@ -32,9 +32,9 @@ MOMENTUM = Need("a momentum, 0 to 1", lambda value: 0 <= value <= 1)
 MOMENTA = Need("momenta, 0 to 1", lambda values: all(0 <= value <= 1 for value in values))
 PROBABILITIES = Need("probabilities", lambda values: all(0 <= value <= 1 for value in values))
 POSITIVE_PAIR = Need("more than 0", lambda values: min(values) > 0)
-ASPECTS = Need("0 < least <= most", lambda pair: 0 < pair[0] <= pair[1])
-AREAS = Need("0 < least <= most <= 1", lambda pair: 0 < pair[0] <= pair[1] <= 1)
-SHARES = Need("0 <= least <= most <= 1", lambda pair: 0 <= pair[0] <= pair[1] <= 1)
+ASPECTS = Need("0 < min <= max", lambda pair: 0 < pair[0] <= pair[1])
+AREAS = Need("0 < min <= max <= 1", lambda pair: 0 < pair[0] <= pair[1] <= 1)
+SHARES = Need("0 <= min <= max <= 1", lambda pair: 0 <= pair[0] <= pair[1] <= 1)
 
 
 def one_of(*words: str) -> Need:

@@ -26,7 +26,7 @@ values can be changed for one run:
 
     kit train --work work --recipe sslprofiler-local --run fluo --set train.lr=1e-4 --set crops.global_area=[0.4,1.0]
 
-A file of your own may build on any recipe: `extends = "sslprofiler"`, then what differs. Give its path to `--recipe`. A recipe
+Your own file can extend any recipe: `extends = "sslprofiler"`, then only what differs. Give its path to `--recipe`. A recipe
 without `channels` is trained twice, with `--channels fluorescence` and `--channels brightfield`; `kit profile` takes both runs.
 """
 
@@ -83,7 +83,7 @@ def recipes_text() -> str:
     names = recipe_names()
     width = max(map(len, names))
     lines = [f"{name:{width}}  {_about(read_recipe(name))}" for name in names]
-    more = "kit recipes NAME shows all values of a recipe, kit recipes --settings every --set key with its default."
+    more = "kit recipes NAME lists all values of a recipe, kit recipes --settings every --set key with its default."
     return "\n".join([*lines, "", more])
 
 
@@ -110,7 +110,7 @@ def settings_markdown() -> str:
         "",
         "## Settings",
         "",
-        "The default holds where a recipe is silent. SSLProfiler 1 and 2, DINOv2: [the papers](papers.md).",
+        "The default applies where a recipe sets no value. SSLProfiler 1 and 2, DINOv2: [the papers](papers.md).",
     ]
     for table in tables(RunConfig()):
         heading = f"### [{table.name}]" if table.name else "### Top level"
@@ -144,7 +144,7 @@ def _is_annotated(hint: Any) -> bool:
 
 
 def _type(hint: Any, words: list[str]) -> str:
-    """Return a type in words: `2 numbers, 0 < least <= most <= 1`; a text of few values is those values."""
+    """Return a type in words: `2 numbers, 0 < min <= max <= 1`; a text of few values is those values."""
     if hint is str and words:
         return words[0]
     if isinstance(hint, types.GenericAlias):

@@ -33,7 +33,7 @@ def refusal(*settings: str) -> str:
         ("plates=[1]", "plates = 1: need str"),
         ("train.betas=[0.9]", "train.betas = [0.9]: need 2 values"),
         ("train.betas=[0.9, 0.9, 0.9]", "train.betas = [0.9, 0.9, 0.9]: need 2 values"),
-        ("crops.global_area=[0.5, 0.2]", "crops.global_area = (0.5, 0.2): need 0 < least <= most <= 1"),
+        ("crops.global_area=[0.5, 0.2]", "crops.global_area = (0.5, 0.2): need 0 < min <= max <= 1"),
         ("crops.balance=sites", "crops.balance = sites: need wells, plates or cell_lines"),
         (f"train.lr=1{400 * '0'}", f"train.lr = 1{400 * '0'}: need float"),
     ],

@@ -38,7 +38,7 @@ def test_every_key_is_there_once_with_its_meaning():
 def test_types_and_values_are_written_as_a_person_would():
     found = {setting.key: (setting.type, setting.value) for setting in settings_of(load_recipe("dinov2-8ch"))}
     assert found["crops.global_side"] == ("integer, at least 1 pixel", "224")
-    assert found["crops.global_area"] == ("2 numbers, 0 < least <= most <= 1", "[0.32,1.0]")
+    assert found["crops.global_area"] == ("2 numbers, 0 < min <= max <= 1", "[0.32,1.0]")
     assert found["views.rotation"] == ("free, right or none", "none")
     assert found["loss.local_aggregation"] == ("true or false", "false")
     assert found["model.weights"] == ("text", '""')
@@ -65,7 +65,7 @@ def test_the_recipes_by_name(capsys):
     assert "winner" in lines[recipe_names().index("sslprofiler-local")]
     assert lines[recipe_names().index("sslprofiler-local")].endswith("; extends sslprofiler")
     kit_here("recipes demo")
-    assert "  train.batch = 32  (integer, more than 0)\n      samples of a step" in capsys.readouterr().out
+    assert "  train.batch = 32  (integer, more than 0)\n      samples per step" in capsys.readouterr().out
     kit_here("recipes --settings")
     assert "  train.batch = 128  (integer, more than 0)\n" in capsys.readouterr().out
     kit_here("recipes --markdown")

@@ -9,36 +9,36 @@ from kit.ranges import AREAS, ASPECTS, PIXELS, ZERO_OR_MORE, check_ranges, one_o
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CropsConfig:
-    """Which sites and which part of each a step sees: table [crops]. Areas are shares of a site."""
+    """Which crops of which sites a step draws: table [crops]. Areas are fractions of a site."""
 
     global_side: Annotated[int, PIXELS] = setting(518, "side of a global crop, pixels; 518: SSLProfiler 1, table 1")
     global_area: Annotated[tuple[float, float], AREAS] = setting(
-        (0.32, 1.0), "share of a site's area that a global crop covers, least and most; DINOv2"
+        (0.32, 1.0), "fraction of a site's area that a global crop covers, min and max; DINOv2"
     )
     global_aspect: Annotated[tuple[float, float], ASPECTS] = setting(
-        (0.75, 4 / 3), "width over height of a crop before it is resized to a square, least and most; DINOv2"
+        (0.75, 4 / 3), "aspect ratio (width / height) of a crop before it is resized to a square, min and max; DINOv2"
     )
     local_crops: Annotated[int, ZERO_OR_MORE] = setting(
-        0, "small crops of a sample that only the student sees; SSLProfiler 2 has none, DINOv2 has 8"
+        0, "small crops per sample, seen by the student only; SSLProfiler 2 has none, DINOv2 has 8"
     )
     local_side: Annotated[int, PIXELS] = setting(98, "side of a local crop, pixels")
     local_area: Annotated[tuple[float, float], AREAS] = setting(
-        (0.05, 0.32), "share of a site's area that a local crop covers, least and most; DINOv2"
+        (0.05, 0.32), "fraction of a site's area that a local crop covers, min and max; DINOv2"
     )
     second_site: bool = setting(
         True,
-        "a sample also has a crop of another site of its well, which local aggregation needs; SSLProfiler 2, section 3.2.1",
+        "also crop another site of the same well, as local aggregation requires; SSLProfiler 2, section 3.2.1",
     )
     balance: Annotated[str, one_of("wells", "plates", "cell_lines")] = setting(
-        "wells", "what is drawn uniformly: wells, then a site of each; plates or cell_lines first, then wells"
+        "wells", "sample wells uniformly, then a site of each; or first plates or cell_lines, then wells"
     )
     epoch: Annotated[str, one_of("sites", "wells9")] = setting(
-        "sites", "samples of an epoch: sites, as many as there are sites; wells9, nine for every well"
+        "sites", "samples per epoch: sites, one per site; wells9, nine per well"
     )
     flips: bool = setting(True, "mirror crops at random")
     quarter_turns: bool = setting(True, "turn crops by 0, 90, 180 or 270 degrees at random")
     on_bad: Annotated[str, one_of("fail", "skip")] = setting(
-        "fail", "on a damaged image in the store: fail, or skip it and count it"
+        "fail", "on a damaged image in the store: fail, or skip and count it"
     )
 
     def __post_init__(self) -> None:

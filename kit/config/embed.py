@@ -11,8 +11,8 @@ from kit.ranges import AT_LEAST_1, PIXELS, check_ranges
 class EmbedConfig:
     """How a whole site goes through the frozen backbone: table [embed]."""
 
-    side: Annotated[int, PIXELS] = setting(518, "side that a whole site is resized to, pixels")
-    batch: Annotated[int, AT_LEAST_1] = setting(16, "sites that are embedded at once")
+    side: Annotated[int, PIXELS] = setting(518, "a whole site is resized to this side, pixels")
+    batch: Annotated[int, AT_LEAST_1] = setting(16, "sites per batch")
 
     def __post_init__(self) -> None:
         check_ranges(self, "embed")

@@ -12,51 +12,49 @@ class LossConfig:
     """Heads, teacher targets and the losses: table [loss]."""
 
     local_aggregation: bool = setting(
-        True, "compare views of two sites of a well; SSLProfiler 2, section 3.2.1; false: DINOv2's own loss of two views"
+        True, "compare views of two sites of a well; SSLProfiler 2, section 3.2.1; false: DINOv2's loss on two views"
     )
     masked_view: Annotated[str, one_of("own", "same", "shared")] = setting(
         "own",
-        "the masked view is: own, another crop of the site; same, the first view itself; shared, as same, and its pass "
-        "also serves the other terms, so that two student passes do (ours, for small machines)",
+        "which view is masked: own, another crop of the site; same, the first view itself; shared, like same, with one "
+        "student pass for all terms, so two passes instead of four (ours, for small machines)",
     )
     symmetric: bool = setting(
         False,
-        "with local aggregation: also with the roles of the two views swapped; SSLProfiler 2 prints the one-sided form",
+        "with local aggregation: add the loss with the two views swapped; SSLProfiler 2 prints the one-sided form",
     )
     same_view_weight: Annotated[float, ZERO_OR_MORE] = setting(
-        0.0, "without local aggregation: weight of each view, masked, against itself unmasked; ours"
+        0.0, "without local aggregation: weight of the loss between each masked view and itself unmasked; ours"
     )
-    prototypes: Annotated[int, AT_LEAST_1] = setting(
-        65536, "outputs of a head, which the teacher's targets are distributions over; DINOv2"
-    )
+    prototypes: Annotated[int, AT_LEAST_1] = setting(65536, "number of prototypes, the outputs of a head; DINOv2")
     head_hidden: Annotated[int, AT_LEAST_1] = setting(2048, "hidden width of a head; DINOv2")
     head_bottleneck: Annotated[int, AT_LEAST_1] = setting(256, "width of a head before the prototypes; DINOv2")
     head_layers: Annotated[int, AT_LEAST_1] = setting(3, "layers of a head before the prototypes; DINOv2")
     head_batchnorm: bool = setting(False, "batch normalisation in the heads; a small model on few plates collapses without it")
-    separate_ibot_head: bool = setting(False, "masked patches have a head of their own; false: that of the class token")
-    targets: Annotated[str, one_of("sinkhorn", "centring")] = setting("sinkhorn", "what makes the teacher's outputs into targets")
+    separate_ibot_head: bool = setting(False, "separate head for masked patches; false: shared with the class token")
+    targets: Annotated[str, one_of("sinkhorn", "centring")] = setting("sinkhorn", "how teacher outputs become targets")
     sinkhorn_steps: Annotated[int, AT_LEAST_1] = setting(3, "iterations of Sinkhorn-Knopp, for targets = sinkhorn; DINOv2")
     centre_momentum: Annotated[float, MOMENTUM] = setting(0.9, "momentum of the running centre, for targets = centring; DINOv2")
     student_temperature: Annotated[float, POSITIVE] = setting(0.1, "temperature of the student's softmax; DINOv2")
     teacher_temperature: Annotated[tuple[float, float], POSITIVE_PAIR] = setting(
-        (0.04, 0.07), "temperature of the teacher's softmax, from and to; DINOv2"
+        (0.04, 0.07), "temperature of the teacher's softmax, start and end; DINOv2"
     )
     teacher_temperature_epochs: Annotated[float, ZERO_OR_MORE] = setting(
-        30.0, "epochs in which the teacher's temperature goes from the one to the other; DINOv2"
+        30.0, "epochs over which the teacher's temperature goes from start to end; DINOv2"
     )
     dino_weight: Annotated[float, ZERO_OR_MORE] = setting(1.0, "weight of the DINO loss, on class tokens")
     ibot_weight: Annotated[float, ZERO_OR_MORE] = setting(
         1.0, "weight of the iBOT loss, on masked patches; lambda 1 of SSLProfiler 2"
     )
     koleo_weight: Annotated[float, ZERO_OR_MORE] = setting(
-        0.1, "weight of the KoLeo loss, which keeps class tokens apart; lambda 2 of SSLProfiler 2"
+        0.1, "weight of the KoLeo loss, which spreads class tokens; lambda 2 of SSLProfiler 2"
     )
-    mask_share: Annotated[float, SHARE] = setting(0.5, "share of the views that are masked; DINOv2")
+    mask_share: Annotated[float, SHARE] = setting(0.5, "fraction of views that are masked; DINOv2")
     mask_ratio: Annotated[tuple[float, float], SHARES] = setting(
-        (0.1, 0.5), "share of a masked view's patches that are hidden, least and most; DINOv2"
+        (0.1, 0.5), "fraction of a masked view's patches that are masked, min and max; DINOv2"
     )
     chunk_rows: Annotated[int, ZERO_OR_MORE] = setting(
-        1024, "rows of prototype logits in memory at once, 0: all; does not change the result"
+        1024, "rows of prototype logits in memory at once; 0: all; no effect on the result"
     )
 
     def __post_init__(self) -> None:

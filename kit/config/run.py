@@ -1,4 +1,4 @@
-"""All of a run: one configuration per stage, and what belongs to none of them."""
+"""The configuration of a run: one table per stage, and the values that belong to none of them."""
 
 from dataclasses import dataclass, field
 from typing import Annotated
@@ -17,13 +17,13 @@ from kit.ranges import Need, check_ranges
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunConfig:
-    """All of a run."""
+    """The configuration of a run."""
 
-    recipe: str = setting("sslprofiler-local", "the recipe that the run was made from; --recipe names it")
-    channels: tuple[str, ...] = setting((), "what the network sees, in this order; the recipe's, or --channels")
-    plates: tuple[str, ...] = setting((), "train on these alone; none named: on all of the work folder; --plates")
+    recipe: str = setting("sslprofiler-local", "recipe of the run; set by --recipe")
+    channels: tuple[str, ...] = setting((), "input channels, in this order; from the recipe or --channels")
+    plates: tuple[str, ...] = setting((), "plates to train on; empty: all in the work folder; set by --plates")
     seed: Annotated[int, Need("0 or more, below 2**63", lambda value: 0 <= value < 2**63)] = setting(
-        0, "of weights, samples, masks and views; --seed"
+        0, "random seed of weights, samples, masks and views; set by --seed"
     )
     crops: CropsConfig = field(default_factory=CropsConfig)
     views: ViewsConfig = field(default_factory=ViewsConfig)

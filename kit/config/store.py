@@ -11,12 +11,12 @@ class StoreConfig:
     """How counts became stored pixels, the same for all plates of a store: store.toml, and table [store] of its runs."""
 
     scale: str = setting(
-        "image", "image: by each image's own minimum and maximum; plate-percentile: by one pair per plate and channel"
+        "image", "image: each image's own minimum and maximum; plate-percentile: percentiles per plate and channel"
     )
-    bits: int = setting(8, "8: levels are stored; 16: counts are, and scaled when read")
-    size: int = setting(0, "pixels of the longer side after area averaging; 0: as it came")
-    codec: str = setting("zstd", "of the stored pixels")
-    illumination: bool = setting(False, "counts were divided by the plate's illumination functions first")
+    bits: int = setting(8, "8: grey levels; 16: camera counts, scaled when read")
+    size: int = setting(0, "longer side after area averaging, pixels; 0: original size")
+    codec: str = setting("zstd", "codec of the stored pixels")
+    illumination: bool = setting(False, "counts are divided by the plate's illumination functions before scaling")
 
     def __post_init__(self) -> None:
         if self.scale not in ("image", "plate-percentile"):
@@ -24,4 +24,4 @@ class StoreConfig:
         if self.bits not in (8, 16):
             raise UsageError(f"--bits {self.bits}: need 8 or 16")
         if self.size < 0:
-            raise UsageError(f"--size {self.size}: need the pixels of the longer side, at least 1")
+            raise UsageError(f"--size {self.size}: need the longer side in pixels, at least 1")

@@ -12,47 +12,41 @@ class TrainConfig:
     """The optimiser, the schedules and the loop: table [train]."""
 
     epochs: Annotated[float, POSITIVE] = setting(100.0, "length of the schedules, in epochs; both papers, section 4.1")
-    max_steps: Annotated[int, ZERO_OR_MORE] = setting(0, "more than 0: length of the schedules in steps, instead of epochs")
+    max_steps: Annotated[int, ZERO_OR_MORE] = setting(0, "if above 0: length of the schedules in steps, instead of epochs")
     batch: Annotated[int, POSITIVE] = setting(
-        128, "samples of a step, over all processes and micro-batches; both papers, section 4.1"
+        128, "samples per step, over all processes and micro-batches; both papers, section 4.1"
     )
-    micro_batches: Annotated[int, POSITIVE] = setting(1, "parts that a step is computed in, to save memory")
-    lr: Annotated[float, POSITIVE] = setting(2e-5, "highest learning rate, not scaled by the batch; both papers, section 4.1")
-    lr_end: Annotated[float, ZERO_OR_MORE] = setting(1e-6, "learning rate at the end; DINOv2")
-    warmup_epochs: Annotated[float, ZERO_OR_MORE] = setting(
-        10.0, "epochs in which the learning rate rises; both papers, section 4.1"
-    )
-    warmup_steps: Annotated[int, ZERO_OR_MORE] = setting(0, "more than 0: steps in which it rises, instead of warmup_epochs")
-    weight_decay: tuple[float, float] = setting((0.04, 0.4), "weight decay, from and to, along a cosine; DINOv2")
-    betas: tuple[float, float] = setting((0.9, 0.999), "decay rates of AdamW's two averages")
-    clip: Annotated[float, POSITIVE] = setting(3.0, "largest norm of the gradient of the backbone and of each head; DINOv2")
+    micro_batches: Annotated[int, POSITIVE] = setting(1, "micro-batches per step (gradient accumulation), to save memory")
+    lr: Annotated[float, POSITIVE] = setting(2e-5, "peak learning rate, not scaled by the batch; both papers, section 4.1")
+    lr_end: Annotated[float, ZERO_OR_MORE] = setting(1e-6, "final learning rate; DINOv2")
+    warmup_epochs: Annotated[float, ZERO_OR_MORE] = setting(10.0, "epochs of learning-rate warm-up; both papers, section 4.1")
+    warmup_steps: Annotated[int, ZERO_OR_MORE] = setting(0, "if above 0: steps of warm-up, instead of warmup_epochs")
+    weight_decay: tuple[float, float] = setting((0.04, 0.4), "weight decay, start and end of a cosine schedule; DINOv2")
+    betas: tuple[float, float] = setting((0.9, 0.999), "AdamW's two decay rates")
+    clip: Annotated[float, POSITIVE] = setting(3.0, "gradient clipping: largest norm of the backbone and of each head; DINOv2")
     layer_decay: Annotated[float, Need("0 < factor <= 1", lambda value: 0 < value <= 1)] = setting(
-        1.0, "factor on the learning rate from each block to the one below it"
+        1.0, "layer-wise decay: factor on the learning rate from each block to the one below"
     )
     patch_embed_lr: Annotated[float, ZERO_OR_MORE] = setting(0.2, "factor on the learning rate of the patch embedding; DINOv2")
-    freeze_last_layer_epochs: Annotated[float, ZERO_OR_MORE] = setting(
-        1.0, "epochs in which the prototypes stay as they are; DINOv2"
-    )
+    freeze_last_layer_epochs: Annotated[float, ZERO_OR_MORE] = setting(1.0, "epochs with frozen prototypes; DINOv2")
     ema: Annotated[tuple[float, float], MOMENTA] = setting(
-        (0.994, 1.0), "momentum of the teacher, from and to, along a cosine; DINOv2"
+        (0.994, 1.0), "momentum of the teacher, start and end of a cosine schedule; DINOv2"
     )
     precision: Annotated[str, one_of("auto", "fp32", "bf16", "fp16")] = setting(
         "auto", "auto: bf16 on a GPU that has it, fp16 on other GPUs, fp32 on a CPU"
     )
     compile: bool = setting(False, "compile the backbone with torch.compile")
     checkpoint_activations: bool = setting(
-        False, "compute the activations of a block again on the way back: less memory, more time"
+        False, "recompute the activations of each block in the backward pass: less memory, more time"
     )
     save_minutes: Annotated[float, ZERO_OR_MORE] = setting(10.0, "minutes between checkpoints; 0: after every step")
-    keep: Annotated[int, POSITIVE] = setting(2, "checkpoints to keep, besides the best")
-    log_steps: Annotated[int, POSITIVE] = setting(10, "steps between two lines of metrics.jsonl")
+    keep: Annotated[int, POSITIVE] = setting(2, "number of checkpoints to keep, besides the best")
+    log_steps: Annotated[int, POSITIVE] = setting(10, "steps between lines of metrics.jsonl")
     on_collapse: Annotated[str, one_of("warn", "stop")] = setting("warn", "when the features collapse: warn, or stop")
-    bad_steps: Annotated[int, POSITIVE] = setting(5, "steps in a row whose loss is not finite, after which the run stops")
-    knn_epochs: Annotated[float, ZERO_OR_MORE] = setting(
-        0.0, "epochs between two scores by k-NN over wells, across plates; 0: never"
-    )
-    knn_wells: Annotated[int, AT_LEAST_1] = setting(96, "wells of a plate that take part in that score, at most")
-    tensorboard: bool = setting(False, "also write event files; needs cellpaint-kit[tensorboard]")
+    bad_steps: Annotated[int, POSITIVE] = setting(5, "consecutive non-finite steps after which the run stops")
+    knn_epochs: Annotated[float, ZERO_OR_MORE] = setting(0.0, "epochs between k-NN evaluations of wells across plates; 0: never")
+    knn_wells: Annotated[int, AT_LEAST_1] = setting(96, "most wells per plate in that evaluation")
+    tensorboard: bool = setting(False, "also write TensorBoard event files; needs cellpaint-kit[tensorboard]")
 
     def __post_init__(self) -> None:
         check_ranges(self, "train")

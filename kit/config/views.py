@@ -13,7 +13,7 @@ class ViewsConfig:
 
     style: Annotated[str, one_of("sslprofiler", "dinov2", "none")] = setting(
         "sslprofiler",
-        "augmentations: sslprofiler, of SSLProfiler 1, sections 3.3.2 and 6; dinov2, for any number of channels; none",
+        "augmentations: sslprofiler, as in SSLProfiler 1, sections 3.3.2 and 6; dinov2, for any number of channels; none",
     )
     brightness: Annotated[float, ZERO_OR_MORE] = setting(
         0.4, "a: each channel is multiplied by a factor from 1 - a to 1 + a; SSLProfiler 1, section 3.3.2; the value is ours"
@@ -29,27 +29,27 @@ class ViewsConfig:
         40.0, "smoothness of the elastic warp, pixels of the view; SSLProfiler 1, section 6.2"
     )
     elastic_side: Annotated[int, Need("0 or more pixels", lambda value: value >= 0)] = setting(
-        0, "not 0: elastic_alpha and elastic_sigma are meant for a view of this side, pixels, and scale with the view's"
+        0, "if not 0: elastic_alpha and elastic_sigma are for a view of this side, pixels, and scale with the view"
     )
     rotation: Annotated[str, one_of("free", "right", "none")] = setting(
-        "free", "free: any angle, in the same gather as the warp; right: only the flips and quarter turns of the crops; none"
+        "free", "free: any angle, in the same gather as the warp; right: only the flips and quarter turns of the loader; none"
     )
     noise_p: Annotated[float, PROBABILITY] = setting(0.5, "probability of microscope noise; ours: the paper states none")
     noise_shot: Annotated[float, POSITIVE] = setting(
-        0.1, "shot noise: the intensity of one count, so more is noisier; SSLProfiler 1, section 6.1"
+        0.1, "shot noise: intensity of one count, so higher is noisier; SSLProfiler 1, section 6.1"
     )
     noise_dark: Annotated[float, ZERO_OR_MORE] = setting(0.05, "dark current: intensity added; SSLProfiler 1, section 6.1")
     noise_read: Annotated[float, ZERO_OR_MORE] = setting(
         0.01, "read noise: standard deviation of the intensity; SSLProfiler 1, section 6.1"
     )
     noise_fluorescence: Annotated[float, ZERO_OR_MORE] = setting(
-        1.0, "factor on all noise of the fluorescent channels; 1: as the paper, 0: none"
+        1.0, "factor on all noise of the fluorescence channels; 1: as in the paper, 0: none"
     )
     noise_brightfield: Annotated[float, ZERO_OR_MORE] = setting(
-        1.0, "factor on all noise of the brightfield channels; 1: as the paper, 0: none"
+        1.0, "factor on all noise of the brightfield channels; 1: as in the paper, 0: none"
     )
     dinov2_jitter_p: Annotated[float, PROBABILITY] = setting(
-        0.8, "style dinov2: probability of a change of brightness and contrast, the same for all channels"
+        0.8, "style dinov2: probability of brightness and contrast jitter, the same for all channels"
     )
     dinov2_blur_p: Annotated[tuple[float, float, float], PROBABILITIES] = setting(
         (1.0, 0.1, 0.5), "style dinov2: probability of a Gaussian blur of the first global, the second global and local views"
@@ -58,7 +58,7 @@ class ViewsConfig:
         0.2, "style dinov2: probability that the second global view is solarised"
     )
     normalise: Annotated[str, one_of("dataset", "crop")] = setting(
-        "dataset", "(x - mean) / sd of each channel: of the whole dataset, SSLProfiler 1, section 3.2; or of the crop itself"
+        "dataset", "(x - mean) / sd per channel: of the whole dataset, SSLProfiler 1, section 3.2; or of the crop itself"
     )
     normalise_floor: Annotated[float, ZERO_OR_MORE] = setting(
         0.02, "added to the sd where normalise = crop, so that an empty channel stays near 0"

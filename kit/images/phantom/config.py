@@ -154,7 +154,7 @@ class PhantomConfig:
             yield len(getattr(self, key)) == FLUORESCENT, key, f"{FLUORESCENT} values, one per fluorescent channel"
         for key in ("line_response", "blur_px"):
             least, most = getattr(self, key)
-            yield 0 <= least <= most, key, "0 <= least <= most"
+            yield 0 <= least <= most, key, "0 <= min <= max"
         for key in ("pixel_um", "counts_per_electron", "brightfield"):
             yield getattr(self, key) > 0, key, "more than 0"
         for entry in fields(self):
