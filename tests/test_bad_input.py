@@ -16,9 +16,8 @@ from tests.commands import TINY, kit_child, kit_command, settings
 @pytest.fixture(scope="module")
 def plates(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("bad") / "plates"
-    kit_command(
-        "phantom", folder, *settings((*TINY, "plates_per_line=1", "wide_plates_per_line=0", "side=56", "missing_wells=0"))
-    )
+    small = settings((*TINY, "plates_per_line=1", "wide_plates_per_line=0", "side=56", "missing_wells=0"))
+    kit_command("phantom", folder, "--jobs", 1, *small)
     return folder
 
 

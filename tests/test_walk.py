@@ -15,7 +15,7 @@ from tests.commands import SHORT, TINY, kit_child, kit_command, settings
 def walked(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("walk")
     plates, work = folder / "plates", folder / "work"
-    kit_child("phantom", plates, "--seed", 3, *settings(TINY))
+    kit_child("phantom", plates, "--seed", 3, "--jobs", 1, *settings(TINY))
     kit_command(
         "ingest", plates / "images", "--metadata", plates / "metadata", "--load-data", plates / "load_data", "--work", work
     )
