@@ -1,1 +1,1 @@
-"""Ops on pixels, each with its torch reference here; the Triton kernels are in view_triton.py, the compiled twins in csrc/."""
+"""Ops on pixels, each with its torch reference; Triton kernels are in view_triton.py, C++ and CUDA ones in csrc/."""

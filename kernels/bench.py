@@ -1,9 +1,9 @@
-"""Every op against its reference and its rivals: ms, GB/s, largest error, ratios. `make bench`, or
+"""Benchmark every op against its reference and alternatives: ms, GB/s, largest error, ratios. `make bench`, or
 
     python -m kit.kernels.bench [--only view] [--device cpu|cuda] [--json FILE]
 
-A file kernels/bench_<op>.py gives `tasks(device)`; it is found by its name. Numbers are the best of several runs on this
-machine. Where there is no GPU its part says "not measured".
+Every file kernels/bench_<op>.py is discovered by name and defines `tasks(device)`. Numbers are the best of several runs on
+this machine. Without a GPU, its part says "not measured".
 """
 
 import argparse
@@ -21,7 +21,7 @@ from kit.kernels.timing import Row, Task, measure
 
 
 def find_tasks(device: str, only: str) -> list[Task]:
-    """Return the tasks of every bench_*.py beside this file whose title contains `only`."""
+    """Return the tasks of every bench_*.py in this folder whose title contains `only`."""
     names = [module.name for module in pkgutil.iter_modules(kernels.__path__) if module.name.startswith("bench_")]
     found = [importlib.import_module(f"kit.kernels.{name}").tasks(device) for name in sorted(names)]
     return [task for tasks in found for task in tasks if only in task.title]
@@ -42,7 +42,7 @@ def run(task: Task) -> dict:
 
 
 def share(rows: list[Row], rest: str) -> float | None:
-    """Return our part of our time and the time of the row `rest`; None where there is no such row or no time."""
+    """Return our share of our time plus that of the row `rest`; None without such a row or time."""
     others = [row.ms for row in rows if row.name == rest]
     return None if not others or others[0] is None or rows[0].ms is None else rows[0].ms / (rows[0].ms + others[0])
 

@@ -1,4 +1,4 @@
-"""What the views cost of a training step: ViT-S/14 on two views of 128 crops, 5 x 518 x 518, on a GPU.
+"""The views' share of a training step: ViT-S/14 on two views of 128 crops, 5 x 518 x 518, on a GPU.
 
 The step is the network alone in plain PyTorch and bfloat16: the teacher forwards, the student forwards and backwards, view by
 view. Heads, losses and the optimiser would only add to it, so the share printed is an upper bound.

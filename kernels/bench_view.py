@@ -1,7 +1,7 @@
-"""The view and its parts against the reference and against what a competent user would write. B C H W as everywhere.
+"""Benchmark the view and its parts against the reference and what a competent user would write. B C H W as elsewhere.
 
-The eager rival draws its noise with torch.poisson and randn, and its field by the well-known short cut: a low-resolution
-field, blurred, enlarged bicubically.
+The eager rival draws its noise with torch.poisson and randn, and its field by the usual short cut: a low-resolution
+field, blurred and upsampled bicubically.
 """
 
 import importlib.util

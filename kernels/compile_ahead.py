@@ -1,9 +1,9 @@
-"""Compile the Triton kernels for GPUs that are not here, and count what the machine code needs. No driver is asked for.
+"""Compile the Triton kernels for any GPU, without one or its driver, and count what the machine code needs.
 
     python -m kit.kernels.compile_ahead [--archs 75,90] [--write budgets.json]
 
-Every kernel, element type and architecture gives one line: registers, stack, local-memory instructions, instructions.
-TRITON_INTERPRET must not be set: the decorator then makes another kind of object.
+Prints one line per kernel, element type and architecture: registers, stack, local-memory instructions, instructions.
+TRITON_INTERPRET must not be set: the decorator would return interpreted functions.
 """
 
 import argparse

@@ -1,6 +1,6 @@
-"""What the view's Triton kernels are made of: the same arithmetic as csrc/common, element by element. Y X pixels.
+"""Device functions of the view's Triton kernels: the same arithmetic as csrc/common, element by element. Y X pixels.
 
-No libdevice: logarithm and sine are polynomials, exact to 1e-7 on the range they are used on.
+No libdevice: logarithm and sine are polynomials, accurate to 1e-7 on the range in use.
 """
 
 import triton

@@ -1,6 +1,6 @@
 """Rotation and elastic displacement in one bilinear gather for all channels. B batch, C channels, H W pixels, K lattice.
 
-Where an output pixel (y, x) looks: A (x, y, 1) + d(y, x). A is a 2 x 3 matrix in fixed point with 18 fractional bits, so
+Output pixel (y, x) samples the input at A (x, y, 1) + d(y, x). A is a 2 x 3 matrix in fixed point with 18 fractional bits, so
 that the affine part is exact on every device; d is a smooth random field. Outside, the image is continued by reflection
 about its edge pixels.
 

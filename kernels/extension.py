@@ -1,6 +1,6 @@
-"""The two compiled extensions, or the reason why one is not there. kit is complete without them.
+"""The two compiled extensions, or the reason why one is missing. kit works without them, more slowly.
 
-`KIT_NO_EXT=1` in the environment blocks both, for trials and tests of the plain paths.
+`KIT_NO_EXT=1` in the environment blocks both, to test the plain paths.
 """
 
 import functools

@@ -1,4 +1,4 @@
-"""Which backend runs an op here, and why; the checks the public ops share.
+"""Choose the backend of an op, with the reason; argument checks shared by the public ops.
 
 Backends: `triton` (GPU; with TRITON_INTERPRET=1 also CPU tensors, for tests), `cuda` (the compiled extension kit.kernels._cuda),
 `cpp` (the compiled extension kit.kernels._cpu), `torch` (anywhere). KIT_BACKEND=triton|cuda|cpp|torch overrides the choice.
@@ -60,7 +60,7 @@ def report() -> list[tuple[str, str, str]]:
 def _row(op: str, device: str) -> tuple[str, str, str]:
     try:
         choice = choose(op, device)
-    except ValueError as error:  # KIT_BACKEND asks for what cannot run: say so, and go on
+    except ValueError as error:  # KIT_BACKEND names a backend that cannot run: report it and continue
         return op, "refused", str(error)
     return op, choice.backend, choice.reason
 
@@ -85,7 +85,7 @@ def _choose(op: str, device: str, wanted: str) -> Choice:
 
 def _preference(device: str, offers: tuple[str, ...]) -> tuple[str, ...]:
     if device.startswith("cpu"):
-        return tuple(name for name in ("cpp",) if name in offers)  # the interpreter is for tests: only when asked for
+        return tuple(name for name in ("cpp",) if name in offers)  # the interpreter is for tests: only on request
     if _capability(device) < (8, 0):  # Triton's makers do not support sm_75: our own kernel first
         return tuple(name for name in ("cuda", "triton") if name in offers)
     return tuple(name for name in ("triton", "cuda") if name in offers)

@@ -1,4 +1,4 @@
-"""The last step of a view: numbers of the data set, or each plane standardised by itself. B batch, C channels, H W pixels."""
+"""The last step of a view: standardise by dataset statistics or by each plane's own. B batch, C channels, H W pixels."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from kit.kernels.launch import require
 
 @dataclass(frozen=True)
 class Normalise:
-    """out = v * scale + shift with numbers of the data set, or each plane standardised by itself."""
+    """out = v * scale + shift with dataset statistics, or each plane standardised by its own."""
 
     scale: tuple[float, ...] = ()  # per channel, 1 / sd
     shift: tuple[float, ...] = ()  # per channel, -mean / sd

@@ -1,8 +1,8 @@
 """Random words from a counter: Philox4x32-10 (Salmon et al., SC 2011), the one generator of all backends.
 
-counter = (index, sample low word, sample high word, stream), key = the 64-bit seed. Nothing is remembered between
-calls: a word depends on its counter alone, so results do not depend on block, batch split, thread or device.
-B batch. Words are held in int64, 0 to 2**32 - 1: torch has no full set of uint32 operations.
+counter = (index, sample low word, sample high word, stream), key = the 64-bit seed. There is no state:
+a word depends only on its counter, so results do not depend on block, batch split, thread or device.
+B batch. Words are held in int64, 0 to 2**32 - 1: torch lacks many uint32 operations.
 """
 
 import torch

@@ -1,7 +1,7 @@
 """Exact Poisson counts from one table look-up: superposition and Walker's alias method. L = lambda, the mean count.
 
 Poisson(L) = Poisson(10 A) + Poisson(q / 25.6) + Poisson(rest): sums of independent Poisson counts are Poisson. The first
-two come from tables (A, q whole numbers), the rest (below 0.04) from three comparisons. For L <= 10 the first part is nought.
+two come from tables (A, q whole numbers), the rest (below 0.04) from three comparisons. For L <= 10 the first part is zero.
 A table word holds the alias outcome in its high bits and the threshold of the coin in its low bits.
 """
 

@@ -1,4 +1,4 @@
-"""Random words for the parameters of views, on whichever backend is there. B batch; words are held in int64, 0 to 2**32 - 1."""
+"""Random words for the parameters of views, on the best available backend. B batch; words are int64, 0 to 2**32 - 1."""
 
 import torch
 from torch import Tensor

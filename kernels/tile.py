@@ -39,7 +39,7 @@ def tile(
         flip_B: mirror the crop, bool on the CPU; default: none.
         turn_B: quarter turns, 0 to 3, int64 on the CPU; default: none.
         side: crop side P, pixels.
-        out_BCPP: where the crops go, and with it the device; default: a new tensor beside the sites.
+        out_BCPP: where to write the crops, on which device; default: a new tensor on the sites' device.
         threads: CPU threads; default: torch's.
 
     Raises:

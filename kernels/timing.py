@@ -1,4 +1,4 @@
-"""Time contestants on one task: what a file kernels/bench_<op>.py is made of."""
+"""Time several implementations of one task: the building blocks of kernels/bench_<op>.py."""
 
 import time
 from collections.abc import Callable

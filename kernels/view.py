@@ -2,8 +2,8 @@
 
     out = ((noise(gather(I) * scale + shift)) - centre) / spread
 
-Each part may be left out: channel_jitter, elastic_warp and microscope_noise are the view with only one part.
-uint8 pixels are intensities over 255.
+Each part is optional: channel_jitter, elastic_warp and microscope_noise are the view with a single part.
+uint8 pixels are intensities times 255.
 Jitter comes after the gather: the two commute (kit.kernels.channel_jitter). Noise is last: it arises in the camera.
 """
 

@@ -1,6 +1,6 @@
-"""Hands the fused view and the blur to the compiled extensions: kit.kernels._cpu for CPU tensors, _cuda for GPU tensors.
+"""Run the fused view and the blur in the compiled extensions: kit.kernels._cpu for CPU tensors, _cuda for GPU tensors.
 
-They take raw addresses: the tensors are checked before (kit.kernels.view), and kept alive by the caller until the work is done.
+They take raw pointers: kit.kernels.view checks the tensors first, and the caller keeps them alive until the work is done.
 """
 
 from typing import Any

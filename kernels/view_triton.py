@@ -1,8 +1,8 @@
-"""The view, the blur and the random words as Triton kernels. Imported only where Triton is: macOS and Windows have none.
+"""The view, the blur and the random words as Triton kernels. Imported only if Triton is installed (not on macOS or Windows).
 
 No autotune: launch shapes are a table. kit.kernels.device_triton holds the parts.
 B batch, C channels, H W pixels, Ly Lx lattice. Every program makes BLOCK pixels of all channels of one image, so that
-coordinates and spline weights are worked out once.
+coordinates and spline weights are computed once.
 """
 
 import functools

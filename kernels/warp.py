@@ -1,4 +1,4 @@
-"""Where every output pixel of a warped image looks: the arguments of kit.kernels.elastic_warp. B batch, K lattice."""
+"""Where each output pixel of a warp samples its input: the arguments of kit.kernels.elastic_warp. B batch, K lattice."""
 
 import math
 from dataclasses import dataclass

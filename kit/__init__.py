@@ -1,7 +1,7 @@
 """kit: from Cell Painting plates to a scored submission of the Cell Line Transferability challenge.
 
-`kit.open(work)` gives the tables and pixels of a packed work folder, `kit.score(...)` what `score.json` holds.
-Nothing heavy is imported until it is used.
+`kit.open(work)` gives the tables and pixels of a packed work folder, `kit.score(...)` the contents of `score.json`.
+Heavy dependencies are imported on first use.
 """
 
 from typing import TYPE_CHECKING

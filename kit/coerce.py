@@ -1,7 +1,7 @@
-"""A configuration dataclass from the plain values of TOML or JSON: every mistake is told, in one line.
+"""A configuration dataclass from the plain values of TOML or JSON: all mistakes are reported in one line.
 
-Types are taken strictly, except that an integer serves for a float and a list for a tuple. pydantic looks at the values;
-it is imported when the first configuration is built, so that `kit --help` does without.
+Types are strict, except that an integer is accepted for a float and a list for a tuple. pydantic validates the values; it
+is imported with the first configuration, so that `kit --help` stays fast.
 """
 
 import dataclasses

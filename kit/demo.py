@@ -1,7 +1,7 @@
-"""The whole walk on made plates, as a user would type it, in a few minutes on two cores.
+"""The whole pipeline on made plates, as a user would type it, in a few minutes on two cores.
 
-The fluorescence model is trained for long enough to learn. The brightfield model runs for a few steps to show that two models
-walk together; it is not expected to learn in that time and nothing is claimed of it.
+The fluorescence model is trained for long enough to learn. The brightfield model runs for a few steps to show two models
+together; it is not expected to learn in that time, and no claim is made about it.
 """
 
 from collections.abc import Callable
@@ -34,7 +34,7 @@ def run_demo(out: Path, *, seed: int, say: Callable[[str], None]) -> str:
     """Make plates, ingest, train two models, embed, profile, export and score; return the score table.
 
     Args:
-        out: folder for everything; what a stopped demo left there is used again.
+        out: folder for everything; a stopped demo continues from what it left there.
         seed: of the plates and the training.
         say: called with one line per stage.
 

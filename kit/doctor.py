@@ -1,4 +1,4 @@
-"""What runs here and why: versions, devices, compiled modules, backends, credentials (present or not, never their value)."""
+"""What runs on this machine and why: versions, devices, extensions, backends, credentials (present or not, never the value)."""
 
 import importlib.metadata
 import os

@@ -1,4 +1,4 @@
-"""The three ways a command ends early, each with its exit code. Messages say what, which value, where, and the way out."""
+"""The three ways a command ends early, each with its exit code. Messages name the problem, value, place and way out."""
 
 
 class KitError(ValueError):

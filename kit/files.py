@@ -1,6 +1,6 @@
-"""Files that are read are there, or a line says so; files that are written are whole or not there.
+"""Check files before reading, with one clear line per problem; write files whole or not at all.
 
-Whole files are written beside their name, flushed to disk, then renamed.
+A whole file is written under a temporary name in the same folder, flushed to disk, then renamed.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ def existing_file(path: Path | str, way_out: str = "") -> Path:
     """Return the path of a file that the user named.
 
     Raises:
-        UsageError: it is not there; the message names the file beside it with the nearest name, and then `way_out`.
+        UsageError: it does not exist; the message suggests the file with the nearest name, then `way_out`.
     """
     path = Path(path)
     if path.is_file():
@@ -52,7 +52,7 @@ def _refused(path: Path, kind: str, way_out: str) -> UsageError:
 def whole_file(path: Path) -> Iterator[Path]:
     """Yield a temporary path in the same folder; it takes the final name only if the block ends without an error.
 
-    The temporary name starts with a dot and ends with `.part`: a killed process leaves nothing else behind.
+    The temporary name starts with a dot and ends with `.part`: a killed process leaves nothing else.
     """
     path = Path(path)
     with errors_name(path):

@@ -1,1 +1,1 @@
-"""What the kit costs, against what a user would take instead."""
+"""Benchmarks of kit against what a user would otherwise use."""

@@ -1,9 +1,9 @@
-"""What ingest costs: the decoder against tifffile + numpy, the store against other containers and codecs, a whole plate.
+"""Benchmark ingest: the decoder against tifffile + numpy, the store against other containers and codecs, a whole plate.
 
     python -m kit.bench.ingest [--store] [FOLDER]
 
-FOLDER holds CPJUMP1 images (default: shared/data/cpjump1_images beside the checkout, or $KIT_REAL_DATA); without them, made
-images stand in and the sizes mean little. All ratios come from one run on one machine.
+FOLDER holds CPJUMP1 images (default: shared/data/cpjump1_images next to the checkout, or $KIT_REAL_DATA); without them,
+made images are used and the sizes mean little. All ratios come from one run on one machine.
 """
 
 import argparse

@@ -1,7 +1,7 @@
-"""The loader against what one would write with torch's DataLoader: crops a second from the store, and the tile op alone.
+"""Benchmark the loader against torch's DataLoader: crops a second from the store, and the tile op alone.
 
-Run it as `python -m kit.bench.loader`. One plate of TIFFs is made and ingested in a temporary folder; every contender then
-delivers three crops a sample (two of one site, one of another site of its well), five channels of 1080 px to 518 px, uint8.
+Run it as `python -m kit.bench.loader`. One plate of TIFFs is made and ingested in a temporary folder; every contestant then
+delivers three crops per sample (two of one site, one of another site of its well), five channels of 1080 px to 518 px, uint8.
 """
 
 import multiprocessing

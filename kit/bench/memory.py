@@ -1,9 +1,9 @@
-"""Memory of a training step: what `kit plan` counts against what the operating system saw, on the CPU in float32.
+"""Memory of a training step: the estimate of `kit plan` against the operating system's count, on the CPU in float32.
 
-Run it as `python -m kit.bench.memory [RECIPE ...] [--set KEY=VALUE ...] [--as-is]`. Each case runs in a process of its own: two
-steps on random views, the second with the optimiser's moments in place. Measured is the peak of resident memory (VmHWM) less
-what the process held before there was the network: the interpreter, torch, and all that a step of a tiny one loads. The plan
-counts tensors, so glibc is told to give every freed tensor back at once; with --as-is it keeps some, as it does in a real run.
+Run it as `python -m kit.bench.memory [RECIPE ...] [--set KEY=VALUE ...] [--as-is]`. Each case runs in its own process: two
+steps on random views, the second with the optimiser's moments allocated. The measurement is the peak resident memory (VmHWM)
+minus what the process held before the network was built: the interpreter, torch, and whatever a step of a tiny network loads.
+The plan counts tensors, so glibc returns every freed tensor at once; with --as-is it keeps some, as in a real run.
 GB = 10**9 bytes.
 """
 

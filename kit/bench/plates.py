@@ -1,4 +1,4 @@
-"""The pixels that the benches of ingest and store work on, as the microscope writes them, and the row of a result."""
+"""Images for the ingest and store benchmarks, in the microscope's format, and the row of a result."""
 
 import os
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
 """The store against its alternatives on the same pixels: bytes, files, and the time to read five channels or a crop of them.
 
-Times are of one process's CPU, so that they mean the same on a busy machine; files come from the page cache.
+Times are CPU time of one process, so that a busy machine does not distort them; files come from the page cache.
 """
 
 import time

@@ -1,9 +1,9 @@
-"""A training step against the same step composed of plain PyTorch: images a second, where the time goes, share of the peak.
+"""Benchmark a training step against the same step in plain PyTorch: images a second, time per part, share of the peak.
 
-Run it as `python -m kit.bench.train`. Data are resident: random crops, so that only views and step are timed. On a CPU the demo's
-network; on a GPU ViT-S at 224 and 518 px, as large a batch as fits, with and without torch.compile. An image is one view that
-the student sees. The share of the peak counts the FLOP of the recipe (kit.model.cost) against the fastest of a few matrix
-products measured here just before.
+Run it as `python -m kit.bench.train`. The data are random crops in memory, so that only views and step are timed. On a CPU: the
+demo's network; on a GPU: ViT-S at 224 and 518 px, with the largest batch that fits, with and without torch.compile. An image is
+one view that the student sees. The share of the peak is the FLOP of the recipe (kit.model.cost) over the fastest of a few
+matrix products measured just before.
 """
 
 import sys

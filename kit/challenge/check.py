@@ -1,4 +1,4 @@
-"""Re-read a submission: every ID once and in the given order, every value there and finite."""
+"""Re-read a submission: every ID once and in the given order, every value present and finite."""
 
 import csv
 from dataclasses import dataclass
@@ -42,7 +42,7 @@ def check(submission: Path, ids: Path, **columns: str | None) -> Checked:
 
 
 def check_against(path: Path, wanted: list[str], *, called: str) -> Checked:
-    """Check the CSV at `path` against the IDs wanted, in order; errors call the file `called`."""
+    """Check the CSV at `path` against the expected IDs, in order; errors call the file `called`."""
     names = _header(path, called)
     frame = read_csv(path, lambda name: name == "ID", pl.Float64, called=called)
     _check_ids(frame["ID"].fill_null("").to_list(), wanted, called)

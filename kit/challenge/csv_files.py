@@ -1,4 +1,4 @@
-"""Wide CSV files read fast: types are told from the first rows, and from all rows only where those do not tell."""
+"""Read wide CSV files fast: types are inferred from the first rows, and from all rows only if those do not suffice."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -58,10 +58,10 @@ def text_file(path: Path, called: str | None = None) -> None:
 
 
 def plain_csv(path: Path) -> Path:
-    """Return the path of a submission: a file that is there, and not packed.
+    """Return the path of a submission: an existing file that is not compressed.
 
     Raises:
-        UsageError: it is not there, or it is gzipped.
+        UsageError: it does not exist, or it is gzipped.
     """
     path = existing_file(path, "kit export writes a submission")
     with path.open("rb") as file:

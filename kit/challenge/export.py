@@ -26,7 +26,7 @@ def export(
 
     Args:
         profiles: a file or folder of features with a row per well (any that kit score reads).
-        ids: metadata_test.csv. id_column, plate_column, well_column: its columns, where their names do not tell.
+        ids: metadata_test.csv. id_column, plate_column, well_column: its columns, if their names are ambiguous.
 
     Raises:
         KitError: an ID without a profile, an ID twice, a value that is not finite.

@@ -1,4 +1,4 @@
-"""Feature files of any making -> one table: parquet, CSV, gzipped CSV, or a folder of them."""
+"""Feature files from any tool -> one table: parquet, CSV, gzipped CSV, or a folder of them."""
 
 import logging
 import re
@@ -20,7 +20,7 @@ from kit.words import count, some
 
 _MERGE = "; kit profile turns a table of sites into one of wells"
 log = logging.getLogger(__name__)
-_CHUNK = 512  # columns looked at together
+_CHUNK = 512  # columns checked together
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ def _finish(
     ids: pd.DataFrame | None,
     uses_well_position: bool | None,
 ) -> Features:
-    """Check finiteness and that each well stands once; take the rows of `ids`."""
+    """Check that features are finite and each well occurs once; take the rows of `ids`."""
     for start in range(0, features_MF.shape[1], _CHUNK):
         bad = np.argwhere(~np.isfinite(features_MF[:, start : start + _CHUNK]))
         if len(bad):
@@ -180,7 +180,7 @@ def _concat(paths: list[Path], frames: list[pl.DataFrame]) -> pl.DataFrame:
 
 
 def _uses_well_position(paths: list[Path]) -> bool | None:
-    """Return what the files' own record, or the manifest beside a CSV, says; None where one says nothing and none says yes."""
+    """Return what the files' own record, or a CSV's manifest, says; None if one says nothing and none says yes."""
     said = [
         (read_facts(path) if _kind(path) == "parquet" else read_manifest(path) or {}).get("uses_well_position") for path in paths
     ]

@@ -1,4 +1,4 @@
-"""Whole plates into folds, and which wells train and test in each of the four directions."""
+"""Split whole plates into folds; choose training and test wells for each of the four directions."""
 
 from dataclasses import dataclass
 
@@ -28,7 +28,7 @@ def count_folds(plates_of_line: dict[str, int], direction: tuple[str, str], fold
 
 
 def why_not(plates_of_line: dict[str, int], direction: tuple[str, str], cross: str) -> str:
-    """Return why a direction cannot be scored, in words; empty where it can."""
+    """Return why a direction cannot be scored, in words; empty if it can."""
     source, target = direction
     absent = [line for line in dict.fromkeys(direction) if not plates_of_line[line]]
     if absent:

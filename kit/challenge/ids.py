@@ -1,4 +1,4 @@
-"""The challenge's ID table: which plate and well each ID stands for."""
+"""The challenge's ID table: the plate and well of each ID."""
 
 import re
 from collections.abc import Callable
@@ -34,7 +34,7 @@ def read_ids(
     attrs["id_column"] of the result holds the name of the ID's column.
 
     Raises:
-        UsageError: no such file; a column that is named and absent, or cannot be told from the names.
+        UsageError: no such file; a named column is missing, or none can be guessed from the names.
         KitError: an empty or duplicated ID, a row without plate or well.
     """
     table = _read_text_columns(Path(path))

@@ -1,4 +1,4 @@
-"""What the kaggle command line prints, read alike for every version that kit allows; 1.8.4 to 2.2.5 were seen.
+"""Parse the output of the kaggle command line, the same for every version kit allows; 1.8.4 to 2.2.5 were recorded.
 
 A refusal is the server's message. Old versions print it alone, up to 2.0 to stdout, from 2.2 on to stderr. 2.2.5 adds a hint
 after an empty line, or puts the message below a sentence as "Error: ...".
@@ -17,12 +17,12 @@ _SERVER_FAULTS = ("on Kaggle's side", " Server Error: ", "Internal error", "Inte
 
 
 def accepted(stdout: str) -> str:
-    """Return the server's answer to a submission that the command line reports as done; empty where there is none."""
+    """Return the server's answer to a submission that the command line reports as done; empty if there is none."""
     return _last_line(stdout)
 
 
 def reason(code: int, stdout: str, stderr: str, competition: str) -> str | None:
-    """Return one line that says why the command failed; None where it did not."""
+    """Return one line that says why the command failed; None if it did not."""
     if _NOT_UPLOADED in (_last_line(stdout), _last_line(stderr)):
         return f"Kaggle did not accept the submission: {_NOT_UPLOADED}; the upload was interrupted, try again"
     if not code:

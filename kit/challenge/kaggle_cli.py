@@ -19,7 +19,7 @@ _SECRETS = ("KAGGLE_KEY", "KAGGLE_API_TOKEN")
 
 
 def find_credentials() -> str:
-    """Return which credentials the kaggle package would find, by name and never by value; empty where there are none."""
+    """Return which credentials the kaggle package would find, by name and never by value; empty if none."""
     if os.environ.get("KAGGLE_API_TOKEN"):
         return "KAGGLE_API_TOKEN"
     if os.environ.get("KAGGLE_USERNAME") and os.environ.get("KAGGLE_KEY"):
@@ -34,7 +34,7 @@ def find_credentials() -> str:
 
 
 def check_access() -> None:
-    """See that an upload can start: the kaggle package is there and finds credentials. Whether they are valid Kaggle says later.
+    """Check that an upload can start: kaggle is installed and finds credentials. Only Kaggle can tell whether they are valid.
 
     Raises:
         KitError: one of them is missing.

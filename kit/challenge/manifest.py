@@ -1,4 +1,4 @@
-"""What stands beside a submission: which profiles it was made from, by which steps, and the checksum of the CSV."""
+"""The manifest of a submission: the profiles and steps it was made from, and the checksum of the CSV."""
 
 import datetime
 import json
@@ -36,7 +36,7 @@ def write_manifest(submission: Path, source: Path, source_facts: dict, ids: Path
 
 
 def read_manifest(submission: Path) -> dict[str, Any] | None:
-    """Return the manifest beside a submission, or None where there is none."""
+    """Return the manifest next to a submission, or None if there is none."""
     path = manifest_path(submission)
     if not path.is_file():
         return None

@@ -1,4 +1,4 @@
-"""A page about a work folder: scores with chance, plates, runs. One HTML file that needs no network."""
+"""An HTML report on a work folder: scores with chance, plates, runs. One self-contained file."""
 
 import base64
 import datetime
@@ -28,7 +28,7 @@ _MAPS_A_ROW = 4
 
 
 def report(work: "Work", out: Path) -> Path:
-    """Write the page to `out` and return it. Scores are those of score*.json in the work folder and beside the page."""
+    """Write the page to `out` and return it. Scores are read from score*.json in the work folder and next to the page."""
     sites = work.sites
     if sites.empty:
         raise KitError(f"{work.path} has no plates: run kit ingest first")

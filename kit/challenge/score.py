@@ -1,7 +1,7 @@
-"""k-NN compound accuracy within and across cell lines, plates held out whole.
+"""k-NN compound accuracy within and across cell lines, on held-out plates.
 
 The challenge states the four directions, five folds by plate and that DMSO is left out. It does not state k, metric or tie
-rule: these are options, and what was used stands in score.json.
+rule: these are options, recorded in score.json.
 """
 
 import json

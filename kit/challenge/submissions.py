@@ -1,4 +1,4 @@
-"""Past uploads, ours and what Kaggle says of them."""
+"""Past uploads: the local records and their scores on Kaggle."""
 
 import tomllib
 from pathlib import Path
@@ -11,7 +11,7 @@ from kit.errors import KitError
 def submissions(*, competition: str | None = None, records: Path = RECORDS) -> str:
     """Return a table of the records under submissions/, newest first, with local score and public score.
 
-    Kaggle is asked for scores; where it cannot be, what the records hold is shown and a line says so.
+    Scores come from Kaggle; if it cannot be reached, the recorded ones are shown and a line says so.
     """
     found, damaged = [], ""
     for path in sorted(records.glob("*/run.toml"), reverse=True):

@@ -43,7 +43,7 @@ class Plan:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Uploaded:
-    """What Kaggle answered, where the record lies, and the public score if it was waited for."""
+    """What Kaggle answered, the path of the record, and the public score if it was waited for."""
 
     answer: str
     record: Path
@@ -97,7 +97,7 @@ def upload(plan: Plan, *, wait: bool = False, records: Path = RECORDS, poll_seco
     """Upload, record, and with `wait` poll until Kaggle has scored it (an hour at most).
 
     Raises:
-        KitError: Kaggle did not take it; then there is no record either.
+        KitError: Kaggle did not accept it; then no record is written.
     """
     answer = submit_file(plan.submission, plan.message, plan.competition)
     record = _write_record(plan, answer, records)

@@ -1,6 +1,6 @@
-"""The command line: one function per verb that parses, calls and reports. Heavy imports wait until a verb needs them.
+"""The command line: one function per verb that parses, calls and reports. Heavy modules are imported only when a verb needs them.
 
-Here: the entry point, and the verbs that span the walk; the others are in images, model and challenge beside it.
+Here: the entry point and the verbs that span the pipeline; the others are in images, model and challenge.
 """
 
 import json

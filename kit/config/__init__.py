@@ -1,6 +1,6 @@
 """Every value of a run: one frozen dataclass per stage. recipe.py reads them from TOML and stores them with the run.
 
-A default is the paper's value where it states one, otherwise ours; its meaning says which, as the recipes do. SSLProfiler 1 and 2
+A default is the paper's value if it gives one, otherwise ours; its meaning says which, as the recipes do. SSLProfiler 1 and 2
 are the two versions of the paper, DINOv2 is arXiv:2304.07193.
 """
 

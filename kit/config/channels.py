@@ -1,4 +1,4 @@
-"""The channels of CPJUMP1 and the groups they are named by."""
+"""The channels of CPJUMP1 and the names of their groups."""
 
 from kit.errors import UsageError
 

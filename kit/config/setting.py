@@ -1,4 +1,4 @@
-"""What every table of a configuration is made of."""
+"""Building blocks of the configuration tables."""
 
 from dataclasses import field
 from typing import TypeVar

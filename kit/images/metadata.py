@@ -1,4 +1,4 @@
-"""What the official tables say of a plate and its wells: cell line, time, compound. No other table is needed.
+"""Labels of plates and wells from the official tables: cell line, time, compound. No other table is needed.
 
 experiment-metadata.tsv                          one row per plate: batch, plate map, cell line (column Cell_type), time ...
 barcode_platemap.csv                             barcode -> plate map
@@ -39,7 +39,7 @@ class Metadata:
         return plate in self._rows
 
     def is_labelled(self, plate: str) -> bool:
-        """Return whether the plate is known and its plate map and compound table are there."""
+        """Return whether the plate is known and has its plate map and compound table."""
         return self.why_unlabelled(plate) == ""
 
     def why_unlabelled(self, plate: str) -> str:
@@ -87,7 +87,7 @@ class Metadata:
 
 
 def read_metadata(folder: Path) -> Metadata:
-    """Read the official tables of `folder` (they may lie in its subfolders, as in the CPJUMP1 repository).
+    """Read the official tables of `folder` (subfolders are searched too, as in the CPJUMP1 repository).
 
     Raises:
         UsageError: no such folder, or it has no experiment-metadata.tsv.
@@ -110,7 +110,7 @@ def compound_table(plate_map: str) -> str:
 
 
 def _one_row_each(plates: pd.DataFrame, path: Path) -> pd.DataFrame:
-    """Keep a plate's first row: plates imaged again stand in the table once per batch, with the same cells and map."""
+    """Keep a plate's first row: re-imaged plates are listed once per batch, with the same cells and map."""
     key = ["Metadata_Plate", "Metadata_Plate_Map_Name", "Metadata_Cell_type"]
     unlike = plates.drop_duplicates(key)["Metadata_Plate"]
     if unlike.duplicated().any():
@@ -155,7 +155,7 @@ def _find(folder: Path, name: str) -> Path | None:
 
 
 def _read_table(path: Path, needed: tuple[str, ...]) -> pd.DataFrame:
-    """Read a table as text, empty cells as "", and see that the needed columns are there."""
+    """Read a table as text, empty cells as "", and check that the needed columns exist."""
     try:
         table = pd.read_csv(path, sep="," if path.suffix == ".csv" else "\t", dtype=str, keep_default_na=False)
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:

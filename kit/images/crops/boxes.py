@@ -1,4 +1,4 @@
-"""Which part of a site a crop shows: random boxes, mirrors and quarter turns. N crops."""
+"""The part of a site that a crop shows: random boxes, mirrors and quarter turns. N crops."""
 
 import numpy as np
 

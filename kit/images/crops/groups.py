@@ -1,4 +1,4 @@
-"""The groups of crops that a step takes of every sample, by name: the one home of v1, w, v2 and local.
+"""The groups of crops that a step takes from every sample, by name: the only definition of v1, w, v2 and local.
 
 The loader cuts them, model/views.py makes a view of each, model/arrangement.py says which student and teacher compare.
 """

@@ -1,8 +1,8 @@
-"""The tiling loader: packed sites in, groups of crops on the device out, read and decoded while the last batch is at work.
+"""The tiling loader: packed sites in, groups of crops on the device out, read and decoded while the previous batch trains.
 
 B samples of this rank, C channels, P crop side. One thread drives an epoch: it hands sites to a pool of decoding threads,
-fills a ring of host buffers, and tiles each buffer as soon as it is full. What a batch holds follows from
-(seed, epoch, step) alone, so threads, ranks and the place of a resume change no bit of it.
+fills a ring of host buffers, and tiles each buffer as soon as it is full. A batch depends only on
+(seed, epoch, step), so threads, ranks and the step of a resume do not change a bit of it.
 """
 
 import contextlib
@@ -87,7 +87,7 @@ class Crops:
         channels: the channels to read, in this order.
         batch: samples of a global batch, over all ranks.
         seed: of the run.
-        rank, world: this process and how many there are.
+        rank, world: index of this process, and number of processes.
         device: where the crops go.
         threads: decoding threads.
 
@@ -126,7 +126,7 @@ class Crops:
         return self._sampling.steps
 
     def epoch(self, epoch: int, start: int = 0) -> Generator[CropBatch, None, None]:
-        """Yield the batches of an epoch from the one at position `start` on, prepared ahead by a thread of their own."""
+        """Yield the batches of an epoch from the one at position `start` on, prepared ahead by a background thread."""
         if not self._in_use.acquire(blocking=False):
             raise ValueError("a loader runs one epoch at a time: close the other iterator first")
         ready: queue.Queue = queue.Queue(maxsize=PREFETCH)
@@ -195,7 +195,7 @@ class Crops:
                 yield CropBatch(groups, who, epoch, part.step + 1), self._ring.mark()
 
     def _parts(self, epoch: int, start: int) -> Iterator[_Part]:
-        """Yield the parts of every batch; their reads are handed to the pool as they are asked for."""
+        """Yield the parts of every batch; their reads are submitted to the pool on demand."""
         buffers = itertools.cycle(range(RING))
         for step in range(start, self.steps_per_epoch):
             draw = self._sampling.draw(epoch, step)
@@ -217,7 +217,7 @@ class Crops:
         return taken, self._read_one(sites_VCHW[1], [*others, taken] if second != first else [taken])
 
     def _read_one(self, site_CHW: np.ndarray, candidates: list[int]) -> int:
-        """Read the first of the rows that is readable, and return it; with crops.on_bad = fail there is only the first."""
+        """Read the first of the rows that is readable, and return it; with crops.on_bad = fail only the first is tried."""
         last = None
         for row in dict.fromkeys(int(row) for row in candidates):
             try:
@@ -285,7 +285,7 @@ def _ahead(parts: Iterator[_Part], count: int) -> Generator[_Part, None, None]:
 
 
 def _put(ready: queue.Queue, item: object, stop: threading.Event) -> bool:
-    """Put an item, unless nobody wants it any more."""
+    """Put an item, unless the consumer has gone."""
     while not stop.is_set():
         try:
             ready.put(item, timeout=0.1)

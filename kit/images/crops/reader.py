@@ -1,6 +1,6 @@
-"""Reads stored sites for the loader: only the channels asked for, straight from the shards into a given buffer.
+"""Reads stored sites for the loader: only the requested channels, straight from the shards into a given buffer.
 
-An image is one chunk of its well's shard, so a channel that is not wanted is never touched. C channels, H W site pixels.
+An image is one chunk of its well's shard, so other channels are never read. C channels, H W site pixels.
 """
 
 import errno

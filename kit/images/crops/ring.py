@@ -1,4 +1,4 @@
-"""A ring of host buffers that sites are decoded into, and their way to the device. R samples, V sites a sample, C channels."""
+"""A ring of host buffers that sites are decoded into and copied to the device from. R samples, V sites a sample, C channels."""
 
 import contextlib
 
@@ -6,7 +6,7 @@ import torch
 
 
 class Ring:
-    """Host buffers, uint8 [R, V, C, H, W] each. For a GPU they are pinned, and copies run on a stream of their own.
+    """Host buffers, uint8 [R, V, C, H, W] each. For a GPU they are pinned, and copies run on their own stream.
 
     On a CPU the sites are used where they lie. The caller fills buffer i between `wait(i)` and `upload(i)`, and issues all
     work on the sites within `on_stream()`.

@@ -1,9 +1,9 @@
-"""Which wells and sites a batch holds. Everything follows from (seed, epoch, step): no state, so any batch can be drawn alone.
+"""Which wells and sites a batch holds. It depends only on (seed, epoch, step), so any batch can be drawn on its own.
 
 The policy: wells first, then sites. The wells of a group (all wells; with crops.balance the wells of one plate or cell line)
-are shuffled and dealt out pass by pass, so each comes up equally often and no batch holds a well twice; the few left at the
-end of a pass, too few for a batch, wait for the next. Each time a well comes up it shows its next site, in an order that is
-shuffled anew every epoch. B samples of the global batch, W wells, S sites of a well.
+are shuffled and drawn pass by pass, so each is drawn equally often and no batch holds a well twice; the few left at the
+end of a pass, too few for a batch, go to the next. Each draw of a well takes its next site, in an order that is reshuffled
+every epoch. B samples of the global batch, W wells, S sites of a well.
 """
 
 import functools
@@ -50,7 +50,7 @@ class Sampling:
         smallest = min(len(wells) for wells in self.wells)
         if wells < self.batch:
             raise UsageError(
-                f"train.batch = {self.batch}, but there are {wells} wells with the asked-for channels and a batch holds "
+                f"train.batch = {self.batch}, but there are {wells} wells with the requested channels and a batch holds "
                 f"a well at most once; set train.batch to {wells} or less"
             )
         if smallest < self.share:

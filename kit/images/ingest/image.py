@@ -1,4 +1,4 @@
-"""One image of a plate: from the bytes of its TIFF to the levels that are stored. H W pixels."""
+"""One image of a plate: from the bytes of its TIFF to the stored levels. H W pixels."""
 
 import numpy as np
 

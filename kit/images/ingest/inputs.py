@@ -1,4 +1,4 @@
-"""What an ingest reads from: its plan's source, tables and positions, opened and checked."""
+"""The inputs of an ingest: its plan's source, tables and positions, opened and checked."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +10,7 @@ from kit.images.source.folders import Folder, Reader
 from kit.images.source.locate import Locator
 from kit.images.source.source import Source, choose_plates, open_source
 
-_REQUESTS_AHEAD = 64  # remote files asked for before they are needed, over all wells at work
+_REQUESTS_AHEAD = 64  # remote files to prefetch, over all wells in progress
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ def open_inputs(plan: IngestPlan) -> Inputs:
 
     Raises:
         UsageError: no such source, or no such plate in it.
-        KitError: a table cannot be used, or plates asked for have no labels in it.
+        KitError: a table cannot be used, or requested plates have no labels in it.
     """
     metadata = None if plan.metadata is None else read_metadata(plan.metadata)
     reader = Reader(ahead=max(2, _REQUESTS_AHEAD // plan.jobs))
@@ -42,7 +42,7 @@ def open_inputs(plan: IngestPlan) -> Inputs:
 
 
 def check_labels(barcodes: list[str], metadata: Metadata | None, *, named: bool) -> None:
-    """See that there are labels: some plates may lack them, but not one asked for by name, nor all.
+    """Check for labels: some plates may lack them, but not one named in --plates, nor all.
 
     Raises:
         KitError: naming plate and reason, or the table that lacks a column.

@@ -1,4 +1,4 @@
-"""The labels of plates that are packed already: brought up to date in the plate's table, while its pixels stay as they are."""
+"""Update the labels of packed plates in their tables, without touching their pixels."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What stands around an ingest: one at a time per store, one choice of settings, and errors of the disk in plain words."""
+"""The guards of an ingest: one at a time per store, the same settings throughout, and disk errors in plain words."""
 
 import contextlib
 from collections.abc import Iterator
@@ -52,7 +52,7 @@ def settle(work: Path, settings: StoreConfig) -> None:
 
 
 def check_agreement(work: Path, settings: StoreConfig) -> bool:
-    """Return whether there is a store already; it has these settings.
+    """Return whether a store exists; if so, it has these settings.
 
     Raises:
         UsageError: it was made with others.

@@ -1,4 +1,4 @@
-"""Pack the plates that wait: begin each, hand in its wells, note what became of them, and complete the plate."""
+"""Pack the remaining plates: open each, submit its wells, record the outcomes, and complete the plate."""
 
 import time
 from dataclasses import dataclass, field
@@ -28,7 +28,7 @@ def pack_plates(barcodes: list[str], plan: IngestPlan, inputs: Inputs, runner: R
 
     Raises:
         UsageError: the settings do not fit the images.
-        KitError: `plan.strict`, and an image is bad. One plate's trouble is not the others': it stands in `failed`.
+        KitError: `plan.strict`, and an image is bad. A plate that fails is listed in `failed` and does not stop the others.
     """
     packed, bar, wells = Packed(), _Bar(len(barcodes)), runner.queue(pack_well)
 

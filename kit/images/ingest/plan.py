@@ -1,4 +1,4 @@
-"""What an ingest is asked for: one frozen plan, checked as it is made."""
+"""The request of an ingest: one frozen plan, checked on construction."""
 
 import os
 from dataclasses import KW_ONLY, dataclass, field
@@ -33,7 +33,7 @@ class IngestPlan:
 
     metadata: Path | None = None  # folder of the official tables; None: no labels
     load_data: str | Path | None = None  # folder or URL of <plate>/load_data.csv(.gz) with the positions
-    layout: Path | None = None  # CSV of field, x_um, y_um for plates that say nothing of their own
+    layout: Path | None = None  # CSV of field, x_um, y_um for plates without positions of their own
     illum: Path | None = None  # folder of <plate>/<plate>_Illum<Channel>.npy, to divide by before scaling
 
     # One choice for the whole store: see StoreConfig.
@@ -68,7 +68,7 @@ class IngestPlan:
 
     @property
     def folder(self) -> Path:
-        """Where the plates of the store lie."""
+        """The folder of the store's plates."""
         return self.work / "plates"
 
     def _check_values(self) -> None:

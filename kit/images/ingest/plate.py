@@ -1,4 +1,4 @@
-"""A plate on its way into the store: what it will hold, its wells as jobs, what has become of them, and its completion."""
+"""A plate being packed: its contents, its wells as jobs, their outcomes, and its completion."""
 
 import shutil
 from collections.abc import Iterator
@@ -45,7 +45,7 @@ class PlateWork:
 
     @property
     def progress_folder(self) -> Path:
-        """Where the records of committed wells lie until the plate is complete."""
+        """The file of committed wells' records, until the plate is complete."""
         return self.folder / f"{self.plate.barcode}.progress"
 
     @property
@@ -128,7 +128,7 @@ def plan_plate(plate: Plate, plan: IngestPlan, reader: Reader) -> PlateWork:
 
 
 def check_begun(container: Container) -> None:
-    """See that what an earlier ingest began of the plate, if any did, goes on with the same images.
+    """Check that a plate begun by an earlier ingest continues with the same images.
 
     Raises:
         KitError: it does not.

@@ -1,4 +1,4 @@
-"""What may happen to counts before they are scaled: division by the illumination function, and area averaging. H W pixels."""
+"""Optional steps before counts are scaled: division by the illumination function, and area averaging. H W pixels."""
 
 import functools
 from collections.abc import Mapping
@@ -60,7 +60,7 @@ def find_illumination(folder: Path, barcode: str, channels: tuple[str, ...]) -> 
     """Return channel -> file of the plate's functions: <folder>/<plate>/<plate>_Illum<Channel>.npy, or without <plate>/.
 
     Raises:
-        KitError: there is none for any channel.
+        KitError: no channel has one.
     """
     found = {}
     for channel in channels:

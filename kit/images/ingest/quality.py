@@ -1,4 +1,4 @@
-"""Columns that say whether a site is worth looking at: saturation, focus, empty field. They flag; nothing is dropped."""
+"""Quality columns of a site: saturation, focus, empty field. They only flag; nothing is dropped."""
 
 import numpy as np
 import pandas as pd

@@ -1,4 +1,4 @@
-"""--scale plate-percentile: one pair of counts per plate and channel becomes 0 and 255. The plate is read twice for it."""
+"""--scale plate-percentile: one pair of counts per plate and channel becomes 0 and 255. This reads the plate twice."""
 
 import json
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""What an ingest did, in words: per plate what was found, what lacked, what was set aside."""
+"""The report of an ingest: per plate what was found, what was missing, what was set aside."""
 
 from dataclasses import dataclass, field
 from pathlib import Path

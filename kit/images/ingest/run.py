@@ -1,4 +1,4 @@
-"""kit ingest: plates of TIFFs become a packed store. Whole wells are the unit of work, of commitment and of resuming."""
+"""kit ingest: plates of TIFFs become a packed store. A whole well is the unit of work, of committing and of resuming."""
 
 from dataclasses import replace
 
@@ -15,7 +15,7 @@ from kit.images.store.work import open_work
 
 
 def ingest(plan: IngestPlan) -> IngestReport:
-    """Pack the plan's plates into its work folder; what is there already is kept.
+    """Pack the plan's plates into its work folder; existing wells are kept.
 
     Raises:
         UsageError: nothing to do, or settings that differ from the store's.

@@ -1,4 +1,4 @@
-"""Who works: threads here, or the workers of a Dask cluster. Both take wells one by one and give results as they are done."""
+"""Where wells are packed: threads here, or the workers of a Dask cluster. Both take one well at a time and yield results."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterator
@@ -29,7 +29,7 @@ class Done(Generic[T]):
 
 
 class Queue(ABC, Generic[T]):
-    """Wells handed in for one kind of work. As many as there are workers are at work, as many again wait."""
+    """Wells submitted for one kind of work. One per worker is running, and as many again are queued."""
 
     def __init__(self) -> None:
         self._pending: dict[Hashable, tuple[PlateWork, WellJob]] = {}
@@ -127,7 +127,7 @@ class Cluster:
         except ImportError as error:
             raise UsageError("--dask needs the package distributed: pip install cellpaint-kit[dask]") from error
         try:
-            get_address_host_port(address)  # a Client with an address that is none would complain once more as it goes
+            get_address_host_port(address)  # a Client with a malformed address would log a second error on exit
             self.client = Client(address, timeout=_CONNECT_SECONDS, set_as_default=False)
         except (OSError, TimeoutError, ValueError) as error:
             raise UsageError(f"--dask {address}: no scheduler answers ({error})") from error
@@ -169,7 +169,7 @@ class _ClusterQueue(Queue[T]):
 
 
 def _sweep(job: WellJob) -> None:
-    """Remove what a worker that died over this well left behind."""
+    """Remove the leftovers of a worker that died on this well."""
     for folder in (job.container.shard(job.well).parent, job.record_path.parent):
         for part in folder.glob(f".{job.well}.json.part" if folder == job.record_path.parent else ".0.*.part"):
             part.unlink(missing_ok=True)

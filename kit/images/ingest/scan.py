@@ -1,4 +1,4 @@
-"""Which plates are complete: nothing of them is packed again, only their labels may have come since."""
+"""Which plates are complete: they are not packed again, only their labels may be updated."""
 
 import shutil
 from dataclasses import dataclass, field
@@ -49,5 +49,5 @@ def scan_plates(folder: Path, barcodes: list[str], metadata: Metadata | None, *,
 
 
 def _tidy(folder: Path, barcode: str) -> None:
-    """Remove what an ingest killed at the very end of a plate left beside the complete plate."""
+    """Remove leftovers of an ingest that was killed just after it completed the plate."""
     shutil.rmtree(folder / f"{barcode}.progress", ignore_errors=True)

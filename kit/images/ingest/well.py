@@ -1,7 +1,7 @@
 """One well: read its images, scale and encode them one by one, and commit the shard with a record of every image.
 
-The record is written before the shard takes its name, so a shard that is there has its record, and a killed process loses at
-most the well it was at.
+The record is written before the shard is renamed, so every shard has its record, and a killed process loses at most the
+current well.
 """
 
 import json
