@@ -1,4 +1,4 @@
-"""k nearest neighbours from one Gram matrix: every fold, direction, k and metric is read from it. The only k-NN of the kit.
+"""k nearest neighbours from one Gram matrix: every fold, direction, k and metric is read from it. The only k-NN in kit.
 
 M wells, F features, Q queries, T training wells.
 """

@@ -1,4 +1,4 @@
-"""Progress with an ETA on a terminal; a line now and then in a log file."""
+"""Progress with an ETA on a terminal; an occasional line in a log file."""
 
 import os
 import sys

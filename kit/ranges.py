@@ -1,4 +1,4 @@
-"""What a value of a configuration may be, written beside the field's type: `lr: Annotated[float, POSITIVE]`."""
+"""The allowed ranges of configuration values, written next to the field's type: `lr: Annotated[float, POSITIVE]`."""
 
 import functools
 import typing
@@ -10,7 +10,7 @@ from kit.errors import UsageError
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """A range: the words that say it, and whether a value lies in it."""
+    """A range: its wording in messages, and whether a value is in it."""
 
     words: str
     holds: Callable[[typing.Any], bool]

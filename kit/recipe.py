@@ -1,6 +1,6 @@
-"""Recipes and settings: a RunConfig from a TOML file and `key=value` settings, and back into the run's own TOML.
+"""Recipes and settings: a RunConfig from a TOML file and `key=value` settings, and back to the run's TOML.
 
-A key that does not exist is refused, with the nearest name that does, in whichever table it is.
+An unknown key is refused with the nearest known name, from any table.
 """
 
 import dataclasses
@@ -24,10 +24,10 @@ def recipe_names() -> list[str]:
 
 
 def recipe_path(name: str) -> Path:
-    """Return the file of a recipe that comes with kit, or the .toml file that `name` is.
+    """Return the file of a recipe shipped with kit, or the .toml file that `name` is.
 
     Raises:
-        UsageError: there is none; it names those there are.
+        UsageError: no such recipe; the message lists the recipes.
     """
     path = Path(name) if name.endswith(".toml") else Path(__file__).parent / "recipes" / f"{name}.toml"
     if not path.is_file():
@@ -36,7 +36,7 @@ def recipe_path(name: str) -> Path:
 
 
 def load_recipe(name: str, settings: typing.Iterable[str] = (), **values: typing.Any) -> RunConfig:
-    """Return the recipe `name` (or the .toml file it names) with `key=value` settings and top-level values laid over it.
+    """Return the recipe `name` (or the .toml file it names) with `key=value` settings and top-level values applied.
 
     Raises:
         UsageError: no such recipe; or naming every key that does not exist and every wrong value.
@@ -56,7 +56,7 @@ def load_recipe(name: str, settings: typing.Iterable[str] = (), **values: typing
 
 
 def _read_recipe(name: str, below: tuple[str, ...] = ()) -> tuple[Path, dict]:
-    """Return a recipe's file and its table, laid over that of the recipe it `extends`; `below`: those that extend this one."""
+    """Return a recipe's file and its table merged over that of the recipe it `extends`; `below`: those that extend this one."""
     path = recipe_path(name)
     table = _read_toml(path)
     table.pop("about", None)
@@ -107,7 +107,7 @@ def config_to_dict(config: RunConfig) -> dict:
 
 
 def config_from_settings(cls: type[Config], settings: typing.Iterable[str] = (), *, where: str, **values: typing.Any) -> Config:
-    """Return the configuration dataclass `cls` with `key=value` settings laid over its defaults and `values`; errors as above."""
+    """Return the configuration dataclass `cls` with `key=value` settings over its defaults and `values`; errors as above."""
     table = dict(values)
     _lay_settings(table, settings)
     return build(cls, table, where)

@@ -37,7 +37,7 @@ class Setting:
 
     key: str
     type: str  # and range, in words
-    value: str  # as it would be written behind `--set key=`
+    value: str  # as written after `--set key=`
     meaning: str
 
 

@@ -1,10 +1,10 @@
-"""Every random stream of kit, in one table: what it is for, and the key that keeps it apart from all others.
+"""All random streams of kit in one table: the purpose of each, and the key that separates it from all others.
 
 A stream is a Philox 4x64 generator of numpy: the key is (seed, purpose), the counter up to three numbers, say epoch and step.
-Nothing is remembered between calls, so any process can draw any part, in any order, and finds the same numbers.
+There is no state between calls, so any process can draw any part, in any order, and gets the same numbers.
 
-What a view draws per sample and pixel (jitter, warp, noise) comes from another generator, Philox 4x32, which the GPU has too;
-its purposes stand in kit.kernels.philox.
+What a view draws per sample and pixel (jitter, warp, noise) comes from another generator, Philox 4x32, which also runs on the
+GPU; its purposes are in kit.kernels.philox.
 """
 
 import enum
@@ -22,7 +22,7 @@ class Stream(enum.IntEnum):
     EXTRA_GROUPS = 3  # the groups that give one well more where they do not divide the batch: epoch, step
     SLOTS = 4  # the order of the samples in a batch: epoch, step
     SECOND_SITE = 5  # which other site of its well each sample takes: epoch, step
-    BOXES = 6  # where crops lie, and how they are mirrored and turned: epoch, step, crop of the sample
+    BOXES = 6  # crop boxes, mirrors and quarter turns: epoch, step, crop of the sample
     MASKS = 7  # which patches the student does not see: step
     DROP_PATH = 8  # which rows each residual branch leaves out: step
     KNN_WELLS = 9  # the compounds that the online k-NN looks at

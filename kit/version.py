@@ -1,3 +1,3 @@
-"""The version, where every module can read it."""
+"""The version of kit, importable without anything else."""
 
 __version__ = "0.1.0"

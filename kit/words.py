@@ -1,4 +1,4 @@
-"""Small pieces of messages: numbers with their nouns, the first of a long list, the name that was probably meant."""
+"""Pieces of messages: numbers with their nouns, the first items of a long list, the name that was probably meant."""
 
 import difflib
 from collections.abc import Iterable, Sequence
@@ -12,7 +12,7 @@ def count(number: int, noun: str, plural: str | None = None) -> str:
 
 
 def some(items: Sequence[str], shown: int = _SHOWN) -> str:
-    """Return the first items of a list, and how many more there are."""
+    """Return the first items of a list and the number of the rest."""
     more = f" and {len(items) - shown} more" if len(items) > shown else ""
     return ", ".join(items[:shown]) + more
 

@@ -1,4 +1,4 @@
-"""`import kit.images.zarr_codecs` teaches zarr-python the codecs of the store, for those who open a store without kit.open."""
+"""`import kit.images.zarr_codecs` registers the store's codecs with zarr-python, to open a store without kit.open."""
 
 from kit.images.store.zarr_codecs import JpegLs, JpegXl
 

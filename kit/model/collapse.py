@@ -1,4 +1,4 @@
-"""Signs that training has collapsed: what they are, and when they are an alarm.
+"""Signs that training has collapsed, and when they raise an alarm.
 
 B rows, K prototypes, D embedding.
 """
@@ -47,7 +47,7 @@ class Alarm:
     """Raised once for each sign that stays bad: after the warm-up, or earlier if it had been good before.
 
     A network starts with features that hardly differ (LayerScale 1e-5), so bad signs alone say nothing during the warm-up.
-    What it cannot see is a network that tells plates apart instead of compounds: only the online k-NN does.
+    It cannot see a network that separates plates instead of compounds: only the online k-NN can.
     `state` goes into every checkpoint and comes back by `restore`, so that a resumed run raises the alarms of an unbroken one.
     """
 

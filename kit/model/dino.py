@@ -1,4 +1,4 @@
-"""Student and teacher, the teacher's targets, and the losses of one step as model/arrangement.py lays them out.
+"""Student and teacher, the teacher's targets, and the losses of one step as model/arrangement.py defines them.
 
 B samples, P passes, L local crops, R masked patches or compared rows, D embedding, H bottleneck, K prototypes.
 """
@@ -48,7 +48,7 @@ def seeded_network(model: ModelConfig, loss: LossConfig, channels: int, seed: in
 
 @dataclass
 class StepTokens:
-    """What one network says of a step's batch: class tokens per pass, patch tokens at the masked places, local crops."""
+    """One network's output for a step's batch: class tokens per pass, patch tokens at the masked places, local crops."""
 
     cls_PBD: Tensor
     masked_RD: Tensor

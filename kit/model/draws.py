@@ -1,4 +1,4 @@
-"""What a step leaves to chance besides its views: which patches are masked and which rows drop path leaves out.
+"""The random choices of a step besides its views: which patches are masked and which rows drop path skips.
 
 Drawn for the whole global batch from a counter (seed, step); every rank and micro-batch then takes its part, so that a batch
 gives the same step however it is split. B samples of this rank, I masked passes, P student passes, N patches.
@@ -47,7 +47,7 @@ class Draws:
     def weights(self, arrangement: Arrangement, parts: Sequence[slice], world: int) -> Tensor:
         """Return the iBOT weight of every masked patch of the rank, in the order of `places` over parts, then passes.
 
-        A patch weighs its term's weight over the masked patches of its view and the samples of the global batch, as in DINOv2.
+        A patch's weight is its term's weight / (masked patches of its view x samples of the global batch), as in DINOv2.
         """
         count_IB = self.mask_IBN.sum(2)
         term_I = np.array([term.weight for term in arrangement.ibot])

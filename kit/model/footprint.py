@@ -1,4 +1,4 @@
-"""Bytes on disk before and after a run: the store it reads, and the CSV that its networks' features become."""
+"""Bytes on disk: the store that a run reads, and the CSV of its features."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING

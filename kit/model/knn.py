@@ -1,6 +1,7 @@
-"""While training: do wells of one compound lie together across plates? The only sign that shows every kind of failure.
+"""Online k-NN: are wells of one compound neighbours across plates? The only check that reveals every kind of failure.
 
-M wells, D embedding. It reads labels, so it measures; it never trains and never chooses anything but which checkpoint to keep.
+M wells, D embedding. It reads labels, so it only measures: it never trains and chooses nothing but
+which checkpoint to keep.
 """
 
 from dataclasses import dataclass

@@ -1,10 +1,10 @@
-"""DINO, iBOT and KoLeo: values and gradients without ever holding the logits of all rows whole.
+"""DINO, iBOT and KoLeo: values and gradients without ever holding the logits of all rows at once.
 
 R rows (class tokens or masked patches), H bottleneck, K prototypes, B samples, D embedding.
 
 Sinkhorn and centring both turn the teacher's logits into a softmax with a bias per prototype: softmax(logits / T + bias).
 Sinkhorn's last step normalises every row, so its targets are that softmax with the logarithm of the prototype factors as
-bias; centring subtracts the centre, so its bias is -centre / T. One [K] vector therefore stands for all targets, and the
+bias; centring subtracts the centre, so its bias is -centre / T. One [K] vector therefore represents all targets, and the
 cross-entropy recomputes the logits of `chunk` rows at a time.
 """
 
@@ -79,7 +79,7 @@ class _PrototypeCrossEntropy(torch.autograd.Function):
         wide = torch.promote_types(student_RH.dtype, torch.float32)
         dtype = dtype or student_RH.dtype
         boost = FP16_BOOST if dtype == torch.float16 else 1.0
-        ctx.dtypes = (student_RH.dtype, student_KH.dtype)  # gradients come back wide: half precision would round them away
+        ctx.dtypes = (student_RH.dtype, student_KH.dtype)  # gradients stay wide until then: half precision would round them to 0
         student_RH, student_KH, teacher_RH, teacher_KH = (
             operand.to(dtype) for operand in (student_RH, student_KH, teacher_RH, teacher_KH)
         )

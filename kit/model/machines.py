@@ -1,4 +1,4 @@
-"""The machines that `kit plan` can plan for without being on them."""
+"""The machines that `kit plan` knows."""
 
 from dataclasses import dataclass
 

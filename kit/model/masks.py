@@ -1,4 +1,4 @@
-"""Which patches the student does not see: DINOv2's block masks, drawn from a counter so that any rank can redraw its own."""
+"""Which patches are hidden from the student: DINOv2's block masks, drawn from a counter so that any rank can redraw its own."""
 
 import math
 
@@ -31,7 +31,7 @@ def draw_masks(side: int, views: int, *, share: float, ratio: tuple[float, float
 
 
 def block_mask(side: int, wanted: int, random: np.random.Generator) -> np.ndarray:
-    """Return a bool [side, side] mask of at most `wanted` patches made of rectangles; fewer where ten tries find no place."""
+    """Return a bool [side, side] mask of at most `wanted` patches made of rectangles; fewer if ten tries find no room."""
     mask = np.zeros((side, side), bool)
     largest = 0.5 * side // 1 * side  # DINOv2 computes its largest block in this order: 666 patches at side 37
     count = 0

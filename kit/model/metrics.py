@@ -1,4 +1,4 @@
-"""What a run writes about itself while it trains: metrics.jsonl, the progress line, TensorBoard where asked for."""
+"""The logs of a run: metrics.jsonl, the progress line, and TensorBoard if requested."""
 
 import json
 import resource
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Metrics:
-    """One JSON object a line in metrics.jsonl, each with its `step` (steps done); `event` lines tell what happened.
+    """One JSON object a line in metrics.jsonl, each with its `step` (steps done); `event` lines record events.
 
     On a resume the lines of steps after the checkpoint are taken out, and TensorBoard drops them: those steps are done again.
     """

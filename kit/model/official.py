@@ -1,7 +1,7 @@
-"""Weights that others made: DINOv2's published files in all their wrappings, for any number of channels.
+"""Published weights: DINOv2's files in all their formats, for any number of channels.
 
-A file may nest its tensors under `teacher`, `student`, `model` or `state_dict`, prefix them with `module.` or `backbone.`, hold
-heads beside the backbone, and name blocks `blocks.{chunk}.{index}`. It is read without running any code in it.
+A file may nest its tensors under `teacher`, `student`, `model` or `state_dict`, prefix them with `module.` or `backbone.`, also
+hold heads, and name blocks `blocks.{chunk}.{index}`. It is loaded without executing code.
 """
 
 import math

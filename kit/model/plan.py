@@ -1,4 +1,4 @@
-"""What a run will take, before it is started: steps, hours, memory, disk, and how many sessions of 12 hours."""
+"""Estimate a run before it starts: steps, hours, memory, disk, and sessions of 12 hours."""
 
 import math
 import os
@@ -63,7 +63,7 @@ def plan(
         machine: a name of MACHINES, from planning figures; here: from a short trial of the backbone on this machine.
         work: an open work folder to count the sites of; default: the 24 compound plates.
         gpu_memory: of a card, GB of 10**9 bytes, instead of the machine's own.
-        name: what the recipe was asked for by; default: its own name.
+        name: the recipe as given on the command line; default: its own name.
 
     Raises:
         UsageError: an unknown machine, or channels that `work` does not have.

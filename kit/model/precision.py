@@ -1,4 +1,4 @@
-"""Which dtype the networks compute in."""
+"""The dtype that the networks compute in."""
 
 import torch
 

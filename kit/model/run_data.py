@@ -1,7 +1,7 @@
 """What a run owns of the store: the plates it draws from, their sites as they are packed, and what was computed over them.
 
 It is resolved when the run starts and kept in WORK/runs/RUN/data.json and in every checkpoint. A resumed run reads it back and
-holds it against the store: what was added since changes nothing, what is gone or packed otherwise is refused. C channels.
+compares it with the store: additions change nothing, removed or repacked sites are refused. C channels.
 """
 
 import json
@@ -93,7 +93,7 @@ def _fingerprint(sites: pd.DataFrame, channels: tuple[str, ...]) -> dict[str, di
 
 
 def own(run: str, work: Work, config: RunConfig, record: dict | None) -> RunData:
-    """Return what a run owns: as it has recorded it, if that still stands in the store; resolved now, if it starts.
+    """Return what a run owns: its record, checked against the store; or resolved now, if the run is new.
 
     Args:
         record: of the run's newest checkpoint; None without any.

@@ -3,8 +3,8 @@
 B samples of this rank, P student passes, I masked passes, N patches, D embedding.
 
 With micro-batches the backbone first runs without gradients to collect every token; the losses then see the whole batch at
-once and give the gradient of each token; the backbone runs again, micro-batch by micro-batch, and carries those gradients
-back. So Sinkhorn, centring, KoLeo and batch normalisation are those of the whole batch, at the price of one more forward pass.
+once and give the gradient of each token; the backbone runs again, micro-batch by micro-batch, and propagates those
+gradients. So Sinkhorn, centring, KoLeo and batch normalisation see the whole batch, at the price of one more forward pass.
 """
 
 import contextlib

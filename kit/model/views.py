@@ -1,7 +1,7 @@
 """Draws every parameter of a view, then calls the kernels. B batch, C channels, P side of crop and view.
 
 Every draw is a function of the run's seed, the sample's id and the role of the view alone (a Philox counter), so a view can
-be made again anywhere, and how a batch is split changes nothing.
+be reproduced anywhere, and the split of a batch does not matter.
 """
 
 import functools

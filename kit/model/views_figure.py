@@ -1,4 +1,4 @@
-"""A picture of what the augmentations do: one site, each op alone and all together, per channel. C channels, P view side."""
+"""A picture of the augmentations: one site, each op alone and all combined, per channel. C channels, P view side."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -114,7 +114,7 @@ def _moved_grid(config: ViewsConfig, sample: torch.Tensor, side: int, seed: int)
 
 
 def _choose_site(work: Work, channels: tuple[str, ...]) -> tuple[str, str, int, tuple[str, ...]]:
-    """Return the first of the sites with most channels, of those that have the ones asked for, and the channels to draw."""
+    """Return the first site with the most channels among those that have the requested ones, and the channels to draw."""
     sites = work.sites_with(channels)
     if sites.empty:
         raise KitError(f"{work.path} holds no site with {'the channels ' + ', '.join(channels) if channels else 'any channel'}")

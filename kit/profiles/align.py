@@ -1,7 +1,7 @@
 """Cross-plate alignment: pull each well towards the mean of its position over all plates.
 
-Where every plate has one plate map, position is compound: this step then carries the label into features that hold
-none (pure noise scores far above chance after it). It is off unless asked for, and what it made says so.
+If all plates share one plate map, position determines the compound: this step then leaks the label into features that
+hold none (pure noise scores far above chance after it). It is off by default, and files made with it say so.
 """
 
 import numpy as np

@@ -1,4 +1,4 @@
-"""Put each plate on the footing of its own DMSO wells; scale rows. M wells, F features."""
+"""Normalise each plate by its own DMSO wells; scale rows to unit length. M wells, F features."""
 
 import numpy as np
 

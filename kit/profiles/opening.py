@@ -1,7 +1,7 @@
-"""Opening a backbone to embed with: a run's newest checkpoint, one checkpoint's file, weights that others published.
+"""Open a backbone to embed with: a run's newest checkpoint, one checkpoint file, or published weights.
 
-A baseline beside them: the run's architecture at its initial random weights. Each of them raises UsageError where `channels` are
-named and not the run's, or where the pixels of the store were scaled otherwise than those that the weights learnt from.
+Or a baseline: the run's architecture with its initial random weights. Each of them raises UsageError if `channels` are given
+that are not the run's, or if the store's pixels are scaled differently from those that the weights were trained on.
 """
 
 import hashlib
@@ -34,7 +34,7 @@ def open_run(work: "Work", run: str, channels: tuple[str, ...] = ()) -> Backbone
         UsageError: there is no such run.
         KitError: it has no whole checkpoint.
     """
-    run_config(work, run)  # a run that is not there is said to be so
+    run_config(work, run)  # a missing run is reported as such
     network, config, *statistics = load_backbone(work.run_folder(run))
     _check(work, run, config, channels)
     return _backbone(work, run, network, config, *statistics)
@@ -54,10 +54,10 @@ def open_checkpoint(work: "Work", run: str, file: Path, channels: tuple[str, ...
 def open_published(work: "Work", run: str, file: Path, channels: tuple[str, ...] = ()) -> Backbone:
     """Return the backbone of a DINOv2 file that others published, its patch filters spread over the run's channels.
 
-    A run that is not there is made, of `channels`. Pixels are normalised by mean and sd of the whole store.
+    A missing run is created, with `channels`. Pixels are normalised by mean and sd of the whole store.
 
     Raises:
-        KitError: there is no backbone in the file.
+        KitError: the file has no backbone.
     """
     config = published_config(work, run, file, channels)
     network = official_backbone(file, len(config.channels))
@@ -108,7 +108,7 @@ def _check(work: "Work", run: str, config: RunConfig, channels: tuple[str, ...])
 
 
 def check_store(made: StoreConfig, work: "Work") -> None:
-    """See that the store's pixels are scaled as those that a run learnt from.
+    """Check that the store's pixels are scaled like those that a run was trained on.
 
     Raises:
         UsageError: naming the first choice that differs.

@@ -1,6 +1,6 @@
-"""Where on the well the sites of a plate lie, and which of nine (or sixteen) slots each field number takes.
+"""The positions of a plate's sites in the well, and which of nine (or sixteen) slots each field number takes.
 
-The compound plates of CPJUMP1 have nine fields that are nine of the sixteen places of a 4 x 4 grid, or all sixteen.
+The compound plates of CPJUMP1 have nine of the sixteen positions of a 4 x 4 grid as fields, or all sixteen.
 Positions are stage offsets from the centre of the well, in micrometres, +y up.
 """
 
@@ -35,7 +35,7 @@ def field_positions(sites: pd.DataFrame) -> pd.DataFrame:
 
 
 def common_places(fields: pd.DataFrame) -> dict[str, dict[int, int]]:
-    """Return for every plate which field number lies at which of the nine common places: {plate: {site: slot 0-8}}.
+    """Return for every plate which field number is at which of the nine common positions: {plate: {site: slot 0-8}}.
 
     fields: what `field_positions` returns. The pitch is read from the positions of each plate, or else of the other
     plates, or else is the compound plates' own. A field at another place has no slot.
@@ -103,7 +103,7 @@ def _own_pitch(at_S2: np.ndarray) -> float | None:
 
 
 def _slots(numbers: list[int], steps_S2: np.ndarray) -> dict[int, int]:
-    """Return {field number: slot} of the fields that lie at a common place; positions are in grid steps."""
+    """Return {field number: slot} of the fields at a common position; positions are in grid steps."""
     away_S9 = np.abs(steps_S2[:, None, :] - np.array(NINE_PLACES)[None]).max(axis=2)
     found: dict[int, int] = {}
     for number, away_9 in zip(numbers, away_S9, strict=True):

@@ -1,4 +1,4 @@
-"""Runs -> one vector per well: the post-processing in its fixed order, each step recorded in the file it makes.
+"""Runs -> one profile per well: post-processing in a fixed order, each step recorded in the output file.
 
 Parts, runs, merge, normalize, whiten, align, l2. M wells, F features.
 """
@@ -151,7 +151,7 @@ def _read_facts(work: "Work", run: str) -> dict:
 
 
 def _part_columns(facts: dict, parts: Sequence[str], run: str) -> dict[str, list[str]]:
-    """Return the columns of each part wanted; a run with a single part (an intensity baseline) gives that for any."""
+    """Return the columns of each requested part; a run with a single part (an intensity baseline) gives that for any."""
     spans = facts["parts"]
     unknown = [part for part in parts if part not in ("cls", "patch")]
     if unknown:

@@ -25,10 +25,10 @@ def run_config(work: "Work", run: str) -> RunConfig:
 
 
 def existing_run(work: "Work", run: str) -> Path:
-    """Return the folder of a run that is there.
+    """Return the folder of an existing run.
 
     Raises:
-        UsageError: it is not; the message lists what is.
+        UsageError: it does not exist; the message lists those that do.
     """
     folder = work.run_folder(run)
     if not folder.is_dir():

@@ -1,4 +1,4 @@
-"""One process or many: what of the work is this process's, and where all of them wait for each other."""
+"""One process or many: this process's share of the work, and where all of them wait for each other."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -33,7 +33,7 @@ def join_share() -> Share:
     """Return this process's share: of all work alone, or of as many parts as torchrun started processes.
 
     Raises:
-        UsageError: torchrun's variables are set only in part, or for more processes than there are GPUs.
+        UsageError: torchrun's variables are set only in part, or for more processes than GPUs.
     """
     if not {"RANK", "WORLD_SIZE", "LOCAL_RANK"} & os.environ.keys():
         return ALONE

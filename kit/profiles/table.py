@@ -49,7 +49,7 @@ class Profiles:
 
     @property
     def uses_well_position(self) -> bool:
-        """Whether a step used where on its plate a well lies: such features can carry the label without any signal."""
+        """Whether a step used a well's position on its plate: such features can carry the label without any signal."""
         return any(step.get("uses_well_position", False) for step in self.steps)
 
     def text(self) -> str:
@@ -124,7 +124,7 @@ def open_parquet(path: Path) -> pq.ParquetFile:
     """Open a parquet file.
 
     Raises:
-        UsageError: it is not there. KitError: it is not parquet.
+        UsageError: it does not exist. KitError: it is not parquet.
     """
     try:
         return pq.ParquetFile(existing_file(path))

@@ -1,4 +1,4 @@
-"""Sites -> wells: each site takes one of nine places of its well, and nine vectors become one.
+"""Sites -> wells: each site takes one of nine slots of its well, and nine vectors become one.
 
 M wells, S sites of a well (9 or 16 slots), D features of a site.
 """

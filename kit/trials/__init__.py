@@ -1,1 +1,1 @@
-"""Trials on real pixels: does training say more of real cells than random weights and plain intensity do?"""
+"""Trials on real pixels: does training beat random weights and plain intensity on real cells?"""

@@ -1,4 +1,4 @@
-"""BBBC013: a real plate of two drugs' dose series, through the whole walk from its TIFFs to nearest neighbours.
+"""BBBC013: a real plate of two drugs' dose series, through the whole pipeline from its TIFFs to nearest neighbours.
 
     python -m kit.trials.bbbc013 FOLDER [--seeds 3] [--out DIR]
 

@@ -1,4 +1,4 @@
-"""Does the collapse alarm tell sick runs from healthy ones? Whole runs on made plates, two shipped recipes made small.
+"""Does the collapse alarm separate collapsed from healthy runs? Whole runs on made plates, two shipped recipes scaled down.
 
     python -m kit.trials.collapse [--out DIR] [--seeds 5]
 
@@ -80,7 +80,7 @@ class Result:
 
 
 def made_work(out: Path, seed: int) -> Work:
-    """Return the work folder of small made plates, made if it is not there yet."""
+    """Return the work folder of small made plates, created if missing."""
     plates = out / "plates"
     if not plates.is_dir():
         make_plates(plates, replace(PLATES, seed=seed))

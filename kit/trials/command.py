@@ -1,4 +1,4 @@
-"""The command line that the trials share."""
+"""The command line shared by the trials."""
 
 import argparse
 import os

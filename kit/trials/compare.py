@@ -1,7 +1,7 @@
-"""Recipes or switches side by side: same plates, same seeds, same budget, scored in the same way, beside what needs no training.
+"""Recipes or variants side by side: same plates, seeds, budget and scoring, next to baselines that need no training.
 
-Every feature set is scored under every post-processing of POST. A baseline is shown at its best of them, a trained network under
-the one named CHOSEN: whoever compares the other way round flatters the network.
+Every feature set is scored under every post-processing of POST. A baseline is shown under its best one, a trained network under
+CHOSEN: the other way round would flatter the network.
 """
 
 import hashlib
@@ -53,7 +53,7 @@ class Row:
 
 
 def parse_models(text: str, option: str = "--channels") -> Models:
-    """Return the channels of each network that `fluorescence+brightfield` stands for; `option` is where it was given."""
+    """Return the channels of each network in `fluorescence+brightfield`; `option` is where it was given."""
     return tuple(channel_names(part, option) for part in text.split("+"))
 
 
@@ -184,7 +184,7 @@ def _read_results(out: Path) -> dict[str, dict]:
     """Return what an earlier call kept in `out`.
 
     Raises:
-        UsageError: something else lies there.
+        UsageError: something else is there.
     """
     if not out.exists():
         return {}
@@ -213,7 +213,7 @@ def run_name(config: RunConfig) -> str:
 
 
 def permuted(profiles: Profiles, seed: int) -> Profiles:
-    """Return profiles whose vectors were dealt anew among the wells of each plate."""
+    """Return profiles whose vectors are permuted among the wells of each plate."""
     rng = np.random.default_rng(seed)
     order = np.arange(len(profiles.who))
     for rows in profiles.who.groupby(PLATE).indices.values():

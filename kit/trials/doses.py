@@ -82,7 +82,7 @@ def concordance(true_Q: np.ndarray, said_Q: np.ndarray) -> float:
 
 
 def shuffled(wells: pd.DataFrame, seed: int) -> pd.DataFrame:
-    """Return the wells with the labels of each row's controls dealt anew among them, and those of its doses likewise."""
+    """Return the wells with the labels of each row's controls permuted among them, and those of its doses too."""
     rng = np.random.default_rng(seed)
     place = np.arange(len(wells))
     for wells_ in wells.groupby([wells["row"], wells["control"] == 0]).indices.values():

@@ -1,4 +1,4 @@
-"""What every trial does with vectors: post-processing fitted on training rows alone, then nearest neighbours.
+"""The evaluation shared by the trials: post-processing fitted on training rows only, then nearest neighbours.
 
 N rows, F features, Q queries, T training rows.
 """
@@ -19,7 +19,7 @@ def post_process(features_NF: np.ndarray, how: str, *, train_N: np.ndarray, cont
     how: `none`; `centre`: minus the mean of the training rows; `scale`: that, divided by their standard deviation; `sphere`:
     centred, then times (covariance + ridge)^-1/2 of the training controls, as `kit profile --whiten`.
 
-    The centre is that of all training rows, not of the controls: the cosine then tells strong from weak along one axis.
+    The centre is that of all training rows, not of the controls: the cosine then separates strong from weak along one axis.
 
     Args:
         train_N, control_N: bool; rows that are both give the covariance.

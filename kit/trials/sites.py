@@ -3,9 +3,9 @@
     python -m kit.trials.sites FOLDER [--seeds 3] [--out DIR]
 
 FOLDER holds plate folders as the Cell Painting Gallery does. Every site with all eight channels is cut into 6 x 6 tiles. The
-networks train on the left half of the sites and see no label, not even which tiles are of one site; the upper and lower tiles
-of the right half look for each other. Every tile is scaled by itself (minimum and maximum when packed, mean and standard
-deviation as it enters the network), so that the brightness of a plate or an exposure tells nothing.
+networks train on the left half of the sites and see no label, not even which tiles share a site; the upper and lower tiles
+of the right half are matched to each other. Every tile is scaled by itself (minimum and maximum when packed, mean and standard
+deviation as it enters the network), so that the brightness of a plate or an exposure reveals nothing.
 """
 
 import json
@@ -32,7 +32,7 @@ from kit.trials.tiles import HELD_OUT, TRAIN, cut_tiles
 GRID = 6
 SETTINGS = (
     "crops.global_area=[0.25,0.35]",  # 90 to 106 px of a tile of 180 px, as they are: a nucleus is 30 px wide
-    "crops.second_site=false",  # local aggregation would tell the network which tiles are of one site
+    "crops.second_site=false",  # local aggregation would reveal which tiles are from one site
     "loss.local_aggregation=false",
     "loss.same_view_weight=1",
     "embed.side=182",  # the whole tile at the magnification of the crops
@@ -113,7 +113,7 @@ def confusion(features_NF: np.ndarray, how: str, tiles: pd.DataFrame) -> pd.Data
 
 
 def shuffled(tiles: pd.DataFrame, seed: int) -> pd.DataFrame:
-    """Return the tiles with sites dealt anew within each part and half."""
+    """Return the tiles with sites permuted within each part and half."""
     rng = np.random.default_rng(seed)
     site = tiles["site"].to_numpy().copy()
     for rows in tiles.groupby(["plate", "half"]).indices.values():

@@ -1,7 +1,7 @@
 """The cells of one made site, before optics and camera. N cells, H W pixels of a square site.
 
-A cell is an ellipse with a slightly irregular outline; where two overlap, a pixel belongs to the one whose elliptic
-distance is the smaller, and the border between them counts as an edge. Textures are random windows of band-passed noise.
+A cell is an ellipse with a slightly irregular outline; where two overlap, a pixel belongs to the one at the smaller
+elliptic distance, and the border between them counts as an edge. Textures are random windows of band-passed noise.
 """
 
 from dataclasses import dataclass
@@ -19,11 +19,11 @@ MARGIN = 12  # pixels around the site in which cells still have their centre
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Scene:
-    """What lies under the microscope, in units of a typical cell's signal."""
+    """The scene under the microscope, in units of a typical cell's signal."""
 
     stains: np.ndarray  # float32 [5, H, W]: Mito AGP RNA ER DNA
     thickness: np.ndarray  # float32 [H, W]: what brightfield sees
-    cells: int  # cells whose centre lies inside the site
+    cells: int  # cells whose centre is inside the site
 
 
 @lru_cache(maxsize=2)
@@ -70,7 +70,7 @@ def draw_scene(config: PhantomConfig, line: CellLine, traits: dict[str, float], 
 
 
 def _place_cells(config: PhantomConfig, line: CellLine, count: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Return centres, pixels; each is the loneliest of four candidates, so that few cells lie on top of each other."""
+    """Return centres, pixels; each is the most isolated of four candidates, so that few cells overlap."""
     span = config.side + 2 * MARGIN
     number = int(rng.poisson(line.cells * np.exp(count) * (span / 256) ** 2))
     candidates = rng.uniform(-MARGIN, config.side + MARGIN, (number, 4, 2))
@@ -88,7 +88,7 @@ def _place_cells(config: PhantomConfig, line: CellLine, count: float, rng: np.ra
 
 
 class _Cells:
-    """The outlines of a site's cells as maps: who owns a pixel, how far it is from the edge, where it lies in its cell."""
+    """The outlines of a site's cells as maps: the cell of each pixel, its distance from the edge, its position in the cell."""
 
     def __init__(
         self,

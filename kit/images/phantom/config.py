@@ -1,4 +1,4 @@
-"""Everything that decides what the made plates look like and how hard they are.
+"""The parameters of the made plates: their appearance and difficulty.
 
 Lengths are pixels of a made site, strengths are natural logarithms of a factor (+0.30 = x 1.35), spreads are standard
 deviations of such a logarithm, unless a comment says otherwise. The defaults were fixed before any training on them.
@@ -113,7 +113,7 @@ class PhantomConfig:
     blur_px: tuple[float, float] = (0.7, 1.2)  # standard deviation of the blur, uniform over plates, pixels
     gradient: float = 0.08  # standard deviation of the illumination's slope from centre to edge, per plate and channel
     vignette: float = 0.12  # share of the light missing in the corners
-    # Wells: what a plate-wise correction cannot remove, and so what keeps intensity from giving the compound away
+    # Wells: variation that plate-wise correction cannot remove, so that intensity does not reveal the compound
     well_gain: float = 0.25  # spread of the gain, per channel
     well_background: float = 0.30  # spread of the background, per channel
     well_stain: float = 0.20  # spread of the stain's strength, per channel

@@ -1,4 +1,4 @@
-"""A picture of the made plates: one site's channels in both cell lines, and what the compounds do. H W pixels."""
+"""A picture of the made plates: one site's channels in both cell lines, and the effects of the compounds. H W pixels."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The made plates' files, in the form of the microscope and of the public gallery: TIFF bytes, their XML, file names."""
+"""The made plates' files, as from the microscope and the Cell Painting Gallery: TIFF bytes, XML, file names."""
 
 import struct
 from dataclasses import dataclass
@@ -51,7 +51,7 @@ _DESCRIPTION = (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Plate:
-    """One made plate: its name, its cell line, where its fields lie, when it was imaged."""
+    """One made plate: its name, cell line, field positions and imaging time."""
 
     index: int
     barcode: str
@@ -108,7 +108,7 @@ def description_template(config: PhantomConfig, plate: Plate) -> str:
 
 
 def tiff_bytes(image: np.ndarray, *, description: str, time: datetime, pixel_um: float) -> bytes:
-    """Return one image as the microscope's TIFF: little-endian, LZW without predictor, one strip at offset 8, IFD behind it.
+    """Return one image as the microscope's TIFF: little-endian, LZW without predictor, one strip at offset 8, IFD after it.
 
     Args:
         image: counts, uint16 [H, W].

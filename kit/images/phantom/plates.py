@@ -1,4 +1,4 @@
-"""Made plates with known answers, in the very files that a microscope and the public gallery write."""
+"""Made plates with known answers, in the file formats of the microscope and the Cell Painting Gallery."""
 
 import multiprocessing
 import os
@@ -62,7 +62,7 @@ class PhantomSummary:
 def make_plates(out: Path, config: PhantomConfig | None = None, *, jobs: int | None = None) -> PhantomSummary:
     """Make all plates of `config` under `out`: images/, metadata/, load_data/, metadata_test.csv, answers.json.
 
-    Everything is built in a hidden folder beside `out` and renamed at the end; a killed run can be started again.
+    Everything is built in a hidden folder next to `out` and renamed at the end; a killed run can be started again.
     The bytes depend on the configuration alone, not on `jobs` (processes; default: one per CPU).
 
     Raises:

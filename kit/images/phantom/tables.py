@@ -1,4 +1,4 @@
-"""The made plates' tables, in the form of the official ones: plate maps, compound metadata, load_data, the challenge's IDs."""
+"""The made plates' tables, in the format of the official ones: plate maps, compound metadata, load_data, the challenge's IDs."""
 
 import csv
 import gzip
@@ -25,7 +25,7 @@ COMPOUND_COLUMNS = ("broad_sample", "InChIKey", "pert_iname", "pubchem_cid", "ge
 def layout(config: PhantomConfig) -> dict[str, str]:
     """Return well -> broad_sample ("" is DMSO) in order of the wells, the same on every plate.
 
-    DMSO wells lie one in each block of a grid over the 384 positions; compounds take random ones of the rest.
+    One DMSO well is placed in each block of a grid over the 384 positions; compounds take random other positions.
     """
     rng = made_plate(config.seed, "positions")
     names = [f"{chr(ord('A') + row)}{column:02d}" for row in range(16) for column in range(1, 25)]

@@ -1,1 +1,1 @@
-"""What a microscope or a table left: folders of TIFFs, positions, load_data."""
+"""The output of a microscope: folders of TIFFs, positions, load_data tables."""

@@ -88,14 +88,14 @@ Answer = bytes | FileNotFoundError | BadImage  # what reading a file gave
 class Reader:
     """Reads whole files, remote ones with many requests in flight and again when the connection fails."""
 
-    ahead: int = 16  # remote files asked for before they are needed, per stream
+    ahead: int = 16  # remote files to prefetch, per stream
     _pool: ThreadPoolExecutor | None = field(default=None, repr=False, compare=False)
 
     def __call__(self, file: ImageFile) -> bytes:
         """Return the file's bytes.
 
         Raises:
-            FileNotFoundError: it is not there.
+            FileNotFoundError: it does not exist.
             BadImage: it cannot be read, or has another size than its listing says.
             KitError: the server does not answer, or refuses.
         """
@@ -157,7 +157,7 @@ def _list_local(path: str) -> list[Entry]:
 
 @functools.lru_cache(maxsize=256)
 def list_url(url: str) -> list[Entry]:
-    """Return what lies under a URL, by name; asked once per process."""
+    """Return the entries under a URL, by name; listed once per process."""
     system, path, scheme = _system(url)
     try:
         found = _again(lambda: system.ls(path, detail=True), url)
@@ -216,7 +216,7 @@ def _tries() -> tenacity.Retrying:
 
 @functools.cache
 def _transient() -> tuple[type[Exception], ...]:
-    """What a bad connection or an ailing server raises, in the libraries that are there."""
+    """The errors of a bad connection or a failing server, in the installed libraries."""
     kinds: list[type[Exception]] = [OSError, TimeoutError, EOFError]
     for module, name in (
         ("botocore.exceptions", "BotoCoreError"),

@@ -1,4 +1,4 @@
-"""The sites of a well drawn in text: where each field lies, top row first."""
+"""A text drawing of a well's sites: the position of each field, top row first."""
 
 from collections.abc import Iterable
 

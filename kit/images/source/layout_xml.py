@@ -1,6 +1,6 @@
-"""Stage positions in the microscope's own XML: Index.idx.xml beside the images, and tag 65500 inside each TIFF.
+"""Stage positions in the microscope's XML: Index.idx.xml next to the images, and tag 65500 of each TIFF.
 
-Both write metres; fields are numbered from 1. Names are compared without their namespace, which changes with the software.
+Both are in metres; fields are numbered from 1. Names are compared without their namespace, which changes with the software.
 """
 
 import io

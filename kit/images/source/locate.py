@@ -1,4 +1,4 @@
-"""Find where the sites of a plate lie, asking every source in turn."""
+"""Find the positions of a plate's sites, trying every source in turn."""
 
 import functools
 from collections.abc import Callable, Iterator
@@ -22,7 +22,7 @@ from kit.images.source.positions import (
 from kit.images.source.source import Source
 from kit.images.source.tiff import BadImage, read_acquisition_xml
 
-_REMOTE_TAGS = 16  # images to fetch in search of a tag: behind a URL, each is a download
+_REMOTE_TAGS = 16  # images to fetch in search of a tag: at a URL, each is a download
 
 
 @dataclass
@@ -31,7 +31,7 @@ class Locator:
 
     source: Source
     reader: Reader
-    folders: list[Folder]  # where load_data may lie
+    folders: list[Folder]  # where to look for load_data
     metadata: Metadata | None
     layout: Path | None = None
 
@@ -39,7 +39,7 @@ class Locator:
         self._own: dict[str, Positions | None] = {}
 
     def locate(self, plate: Plate) -> Positions:
-        """Return the positions of the plate's sites; their source is "none" where nothing speaks of them."""
+        """Return the positions of the plate's sites; their source is "none" if no source has them."""
         sites = list(plate.images)
         found = self._own_positions(plate.barcode, plate)
         if found is None and self.layout is not None:

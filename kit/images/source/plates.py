@@ -1,4 +1,4 @@
-"""What exists: the plates in a folder, and the image files of each well, site and channel.
+"""Find the plates in a folder, and the image files of each well, site and channel.
 
 A plate is a folder `<barcode>__<start>-Measurement1/Images` as in the Cell Painting Gallery, or `<barcode>/Images`, of files
 rRRcCCfFFp01-chNsk1fk1fl1.tiff: row, column, field (site), plane, channel.

@@ -1,7 +1,7 @@
-"""Where sites lie in their well, in micrometres from its centre (x right, y up), and which source said so.
+"""Positions of sites in their well, in micrometres from its centre (x right, y up), and where they came from.
 
-Sources, first that speaks of the plate: load_data, Index.idx.xml, tag 65500 of any image of the plate, the --layout file,
-another plate of the same batch and plate map. Field numbers alone say nothing: layouts differ between plates.
+Sources, the first that covers the plate wins: load_data, Index.idx.xml, tag 65500 of any image of the plate, the --layout file,
+another plate of the same batch and plate map. Field numbers alone do not suffice: layouts differ between plates.
 """
 
 from collections import Counter
@@ -22,7 +22,7 @@ _SAME = 1.0  # um: stages repeat to well below this
 
 @dataclass(frozen=True)
 class Positions:
-    """Where the sites of one plate lie: per well and site where known, else per field number."""
+    """The site positions of one plate: per well and site if known, else per field number."""
 
     source: str = "none"
     sites: dict[tuple[str, int], Point] = field(default_factory=dict)
@@ -107,9 +107,9 @@ def from_layout_file(path: Path, barcode: str) -> Positions | None:
 
 
 def from_other_plates(sites: list[tuple[str, int]], others: dict[str, Callable[[], Positions | None]]) -> Positions | None:
-    """Return the layout of another plate that covers these sites' field numbers; `others` are alike in batch and plate map.
+    """Return the layout of another plate that covers these sites' field numbers; `others` share its batch and plate map.
 
-    A plate with as few fields as possible beyond ours is preferred: nine fields of a sixteen-field plate may lie elsewhere.
+    A plate with as few fields as possible beyond ours is preferred: nine fields of a sixteen-field plate may be elsewhere.
     Where the best ones disagree the layout of most of them is taken, and none without a majority.
     """
     needed = {site for _, site in sites}
@@ -130,7 +130,7 @@ def from_other_plates(sites: list[tuple[str, int]], others: dict[str, Callable[[
 
 
 def common_layout(sites: dict[tuple[str, int], Point]) -> dict[int, Point]:
-    """Return field -> position for the fields that lie at one place in all wells."""
+    """Return field -> position for the fields with the same position in all wells."""
     layout: dict[int, Point] = {}
     unlike = set()
     for (_, number), point in sorted(sites.items()):

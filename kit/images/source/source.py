@@ -69,7 +69,7 @@ def open_source(source: str | Path, reader: Reader) -> Source:
     """Open a folder, a URL or a load_data table.
 
     Raises:
-        UsageError: there is no such thing, or no plate in it.
+        UsageError: it does not exist, or has no plates.
         KitError: the table cannot be used.
     """
     text = str(source)

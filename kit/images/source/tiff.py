@@ -1,6 +1,6 @@
 """A TIFF's bytes to camera counts. The compiled reader takes what microscopes write; tifffile and imagecodecs the rest.
 
-Both give the same counts and both refuse a file that is short: a decoder that fills up with zeros would make a plausible image.
+Both give the same counts and both refuse truncated files: a decoder that pads with zeros would yield a plausible image.
 """
 
 import contextlib
@@ -24,11 +24,11 @@ _XML_TAG = 65500  # the acquisition XML of the microscope
 _MOST_XML = 1 << 24  # bytes
 DECODED, UNSUPPORTED, DAMAGED = range(3)  # verdicts of the compiled reader
 
-logging.getLogger("tifffile").addHandler(logging.NullHandler())  # what it has against a file stands in BadImage
+logging.getLogger("tifffile").addHandler(logging.NullHandler())  # its complaints are in BadImage
 
 
 class BadImage(KitError):
-    """One image cannot be used; the message says why. The plate can go on without it."""
+    """One image cannot be used; the message says why. The plate continues without it."""
 
 
 # What tifffile and imagecodecs raise on damaged bytes; tifffile's own error is a ValueError in newer versions only.
@@ -72,7 +72,7 @@ def read_tiff(data: bytes) -> TiffImage:
 
 
 def read_tiff_reference(data: bytes) -> TiffImage:
-    """The same by tifffile and imagecodecs: what the compiled reader leaves to them, and what tests hold it to."""
+    """The same with tifffile and imagecodecs: the fallback of the compiled reader, and its reference in tests."""
     with _damage_is_bad_image(), tifffile.TiffFile(io.BytesIO(data)) as file:
         page = file.pages.first
         _check_whole(page, len(data))
@@ -90,7 +90,7 @@ def decoder() -> tuple[str, str]:
 
 
 def read_acquisition_xml(file: BinaryIO) -> bytes | None:
-    """Return tag 65500 of an open TIFF, the microscope's acquisition XML, or None where there is none.
+    """Return tag 65500 of an open TIFF, the microscope's acquisition XML, or None if it has none.
 
     Only header, first page and the tag are read: a plate has tens of thousands of images, and mostly all of them or none has it.
     """
@@ -151,9 +151,9 @@ def _decode_strips(page: tifffile.TiffPage, data: bytes) -> np.ndarray:
 
 
 def _lzw(strip: bytes, needed: int) -> bytes:
-    """Decode a strip by imagecodecs; damage behind the last byte needed is no damage.
+    """Decode a strip by imagecodecs; damage after the last byte needed is ignored.
 
-    Told a size, imagecodecs stops there, and leaves what it could not decode as it was: two different fillings tell it apart.
+    Given a size, imagecodecs stops there and leaves undecoded bytes as they were: two different fillings reveal them.
     """
     try:
         return bytes(imagecodecs.lzw_decode(strip))

@@ -75,7 +75,7 @@ def find_codec(name: str | None) -> Codec:
 
 
 def pack(image_HW: np.ndarray, codec: Codec) -> bytes:
-    """Return an image as the store holds it: encoded, with the CRC-32C of the encoded bytes behind."""
+    """Return an image as the store holds it: encoded, followed by the CRC-32C of the encoded bytes."""
     return b"".join(pack_parts(image_HW, codec))
 
 

@@ -1,7 +1,7 @@
 """The container of one plate: WORK/plates/<barcode>.zarr, a Zarr v3 group with the array `pixels` [wells, fields, C, H, W].
 
-A shard is one well, a chunk one image, so a site's channels are read without touching its neighbours and a plate is some
-hundreds of files. The metadata is written here, plain JSON of the Zarr v3 specification; any Zarr v3 library opens it.
+A shard is one well, a chunk one image, so a site's channels are read without its neighbours and a plate has a few
+hundred files. The metadata is written here, plain JSON of the Zarr v3 specification; any Zarr v3 library opens it.
 """
 
 import json
@@ -86,7 +86,7 @@ class Container:
 
 
 def open_container(folder: Path) -> Container:
-    """Return the container that lies in `folder`.
+    """Return the container in `folder`.
 
     Raises:
         KitError: it has no readable metadata.

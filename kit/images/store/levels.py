@@ -1,4 +1,4 @@
-"""Counts to 8-bit levels by exact integers, and everything a table says of an image. H W pixels.
+"""Counts to 8-bit levels by exact integers, and every statistic of an image in the tables. H W pixels.
 
 Every number is an integer sum over the pixels, so the compiled path and numpy agree to the last bit.
 """
@@ -25,7 +25,7 @@ class ImageStats:
     sumsq: int
     sum8: int  # of the levels
     sumsq8: int
-    low: int  # count at percentile 0.5: hot and dead pixels lie outside
+    low: int  # count at percentile 0.5: hot and dead pixels are outside
     high: int  # count at percentile 99.5
     saturated: int  # pixels at the largest value of the file's type
     focus: float  # share of the structure that is finer than two pixels; see `focus_of`
@@ -102,7 +102,7 @@ def lag_sums(counts_HW: np.ndarray) -> tuple[int, ...]:
 def focus_of(lags: tuple[int, ...], height: int, width: int) -> float:
     """Return (c1 - c2) / c1 of the autocovariances 1 and 2 pixels apart: how fast structure falls off; near 0 when blurred.
 
-    Camera noise is independent from pixel to pixel, so it adds to neither. 0 where there is no structure at all.
+    Camera noise is independent from pixel to pixel, so it adds to neither. 0 without any structure.
     """
     rows, covariances = -(-height // LAG_ROWS), []
     for lag, (products, left, right) in enumerate(zip(lags[::3], lags[1::3], lags[2::3], strict=True)):

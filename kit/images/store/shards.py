@@ -1,7 +1,7 @@
 """One well of a plate as one file: a shard of the Zarr v3 sharding codec, written image by image and renamed when whole.
 
-A shard is its chunks one behind the other, then per chunk (offset, length) as little-endian uint64 and the CRC-32C of this index.
-A missing chunk has all bits set. Chunks are (field, channel), row-major.
+A shard is its chunks one after the other, then per chunk (offset, length) as little-endian uint64 and the CRC-32C of this index.
+For a missing chunk all bits of both are set. Chunks are (field, channel), row-major.
 """
 
 import contextlib
@@ -59,11 +59,11 @@ class Shard:
         self._end = os.fstat(self._file.fileno()).st_size - self._index.nbytes - _CRC_BYTES
 
     def has(self, chunk: int) -> bool:
-        """Return whether the chunk is there."""
+        """Return whether the chunk exists."""
         return self._index[chunk, 0] != _MISSING
 
     def read(self, chunk: int) -> bytes:
-        """Return the packed bytes of a chunk that is there.
+        """Return the packed bytes of an existing chunk.
 
         Raises:
             KitError: the file ends before it does.

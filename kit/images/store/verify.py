@@ -1,4 +1,4 @@
-"""--verify: read every stored image again and hold it to its two checksums, of the encoded bytes and of the pixels."""
+"""--verify: read every stored image back and check its two checksums, of the encoded bytes and of the pixels."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor

@@ -3,7 +3,7 @@
 WORK/store.toml                 how pixels were scaled and encoded, one choice for the whole store
 WORK/plates/<barcode>.zarr      pixels; see container.py
 WORK/plates/<barcode>.parquet   one row per site; written last, so its presence means that the plate is complete
-WORK/runs/RUN/                  what was made of them
+WORK/runs/RUN/                  a training run and its features
 """
 
 import contextlib
@@ -106,7 +106,7 @@ class Work:
 
     @functools.cached_property
     def sites(self) -> pd.DataFrame:
-        """One row per site: where it lies, its channels, counts and quality, and the metadata of its well."""
+        """One row per site: its position, channels, counts and quality, and the metadata of its well."""
         tables = [read_table(self._table_path(plate)) for plate in self.plates]
         if not tables:
             return pd.DataFrame(columns=["Metadata_Plate", "Metadata_Well", "Metadata_Site", "channels"])

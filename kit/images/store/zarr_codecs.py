@@ -1,6 +1,6 @@
-"""JPEG-LS and JPEG XL for zarr-python: import this module, and it opens stores of those codecs.
+"""JPEG-LS and JPEG XL for zarr-python: import this module to open stores with these codecs.
 
-The names are those of imagecodecs' own Zarr codecs, which newer versions of imagecodecs bring along.
+The names are those of imagecodecs' own Zarr codecs, which newer versions of imagecodecs include.
 """
 
 from abc import abstractmethod
