@@ -48,7 +48,7 @@ def share(rows: list[Row], rest: str) -> float | None:
 
 
 def to_text(found: dict, bandwidth: float | None) -> str:
-    """Return one table; ratios are times over ours, so above 1 kit is the faster one."""
+    """Return one table; ratios are times over ours, so above 1 kit is faster."""
     ours = found["rows"][0]["ms"]
     error = "" if found["largest_error"] is None else f", largest error {found['largest_error']:.1e}"
     lines = [f"{found['task']} on {found['device']}{error}"]

@@ -11,7 +11,7 @@ from kit.kernels.philox import philox, require_seed, split_words
 def random_words(sample_B: Tensor, count: int, *, seed: int, stream: int) -> Tensor:
     """Return int64 [B, count, 4], each a uniform 32-bit word.
 
-    A view draws its parameters here, a few words a sample. There is no CUDA twin: on a GPU it is Triton, else PyTorch, where it
+    A view draws its parameters here, a few words a sample. There is no CUDA version: a GPU uses Triton, else PyTorch, where it
     costs a few hundred small operations. The noise of the pixels does not come from here: every kernel makes its own words.
 
     Args:

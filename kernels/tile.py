@@ -81,7 +81,7 @@ def tile_reference(
     side: int,
     out_BCPP: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """The same in plain PyTorch: it runs where nothing is compiled, and the tests hold the twins to it."""
+    """The same in plain PyTorch: the fallback without extensions, and the reference in tests."""
     channels = sites_SCHW.shape[1]
     if out_BCPP is None:
         out_BCPP = torch.empty(len(site_B), channels, side, side, dtype=torch.uint8, device=sites_SCHW.device)

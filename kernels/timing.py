@@ -21,7 +21,7 @@ class Contestant:
 
 @dataclass(frozen=True)
 class Task:
-    """One table: ours first, then the reference, then the rivals."""
+    """One table: ours first, then the reference, then the alternatives."""
 
     title: str
     device: str
@@ -29,14 +29,14 @@ class Task:
     bytes_moved: int  # that any implementation must read and write
     contestants: tuple[Contestant, ...]
     error: Callable[[], float] | None = None  # largest difference of ours from the reference
-    part_of: str = ""  # the contestant that is no rival but the rest of the work: our share of both is printed
+    part_of: str = ""  # the contestant that is the rest of the work, not an alternative: our share of both is printed
 
 
 @dataclass(frozen=True)
 class Row:
     """What was measured, best of several, milliseconds; None: not measured.
 
-    `cpu_ms` is what all threads of this process used together: on a busy machine it says more than the clock on the wall.
+    `cpu_ms` sums all threads of this process: on a busy machine it is more reliable than wall-clock time.
     """
 
     name: str

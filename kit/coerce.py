@@ -29,7 +29,7 @@ def build(cls: type, table: Mapping[str, Any], where: str) -> Any:
         where: the source of the values, in front of the errors.
 
     Raises:
-        UsageError: naming every unknown key, wrong type and value out of range; then what does not go together.
+        UsageError: naming every unknown key, wrong type and value out of range; then values that contradict each other.
     """
     from pydantic import ValidationError
 
@@ -48,7 +48,7 @@ def _adapter(cls: type[Any]) -> "TypeAdapter[Any]":
 
 
 def _table(cls: type[Any]) -> Any:
-    """Return what pydantic is to take for a dataclass: a table of its fields and no others."""
+    """Return the pydantic type of a dataclass: a table of its fields and no others."""
     from pydantic import AfterValidator, ConfigDict, create_model
 
     fields: dict[str, Any] = {key: (_value(hint), None) for key, hint in typing.get_type_hints(cls, include_extras=True).items()}
@@ -61,7 +61,7 @@ def _table(cls: type[Any]) -> Any:
 
 
 def _value(hint: Any) -> Any:
-    """Return what pydantic is to take for a field: its type, strict but for lists, and its range."""
+    """Return the pydantic type of a field: strict except for lists, with its range."""
     from pydantic import AfterValidator, InstanceOf, Strict
 
     if dataclasses.is_dataclass(hint):
@@ -76,7 +76,7 @@ def _value(hint: Any) -> Any:
 
 
 def _said(cls: type, mistake: Mapping[str, Any]) -> str:
-    """Return one of pydantic's errors in our words."""
+    """Return one of pydantic's errors in kit's wording."""
     kind, value = mistake["type"], mistake["input"]
     path = [part for part in mistake["loc"] if isinstance(part, str)]  # numbers are places in a list
     key = ".".join(path)

@@ -13,7 +13,7 @@ PACKAGES = ("torch", "triton", "numpy", "pandas", "zarr", "tifffile", "imagecode
 
 
 def examine() -> dict:
-    """Return a nested dict of plain values, ready for JSON. Nothing here needs torch to be importable."""
+    """Return a nested dict of plain values, ready for JSON. It works without torch."""
     return {
         "kit": __version__,
         "python": sys.version.split()[0],

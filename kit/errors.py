@@ -10,4 +10,4 @@ class UsageError(KitError):
 
 
 class StoppedCleanly(Exception):
-    """Stopped by SIGTERM or a time limit, everything saved; the same command continues: exit code 75."""
+    """Stopped cleanly by SIGTERM or a time limit; the same command continues: exit code 75."""

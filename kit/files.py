@@ -73,7 +73,7 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def errors_name(path: Path) -> Iterator[None]:
-    """Let an OSError of writing name `path` where it names the temporary file, or no file as those of a full disk do."""
+    """Make an OSError of writing name `path` instead of the temporary file, or of no file, as on a full disk."""
     try:
         yield
     except OSError as error:

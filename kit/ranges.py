@@ -43,7 +43,7 @@ def one_of(*words: str) -> Need:
 
 
 def check_ranges(config: typing.Any, table: str = "") -> None:
-    """See that every field of a configuration dataclass is in its range.
+    """Check that every field of a configuration dataclass is in its range.
 
     Raises:
         UsageError: naming every field of `table` that is not.

@@ -123,7 +123,7 @@ def race(batches: Iterator[object]) -> tuple[float, float]:
 
 
 def cpu_seconds() -> float:
-    """Return the CPU time of this process and of the workers it has now: it says more than the clock on a busy machine."""
+    """Return the CPU time of this process and its current workers: more reliable than wall-clock time on a busy machine."""
     total = time.process_time()
     for child in multiprocessing.active_children():
         fields = Path(f"/proc/{child.pid}/stat").read_text().rpartition(")")[2].split()

@@ -27,7 +27,7 @@ class Row:
 
 
 def real_sites(folder: Path | None) -> list[list[np.ndarray]]:
-    """Return the counts of the full sites of the folder, uint16 [1080, 1080] per channel; none where there is no folder."""
+    """Return the counts of the full sites of the folder, uint16 [1080, 1080] per channel; empty without a folder."""
     default = Path(os.environ.get("KIT_REAL_DATA", Path(__file__).parents[3] / "shared" / "data")) / "cpjump1_images"
     files: dict[str, list[Path]] = {}
     for path in sorted((folder or default).glob("*/Images/*.tiff")):
@@ -36,7 +36,7 @@ def real_sites(folder: Path | None) -> list[list[np.ndarray]]:
 
 
 def made_sites() -> list[list[np.ndarray]]:
-    """Return two sites of smooth structure and camera noise, where no real ones are at hand."""
+    """Return two sites of smooth structure and camera noise, used when no real ones are available."""
     rng = np.random.default_rng(0)
     y, x = np.mgrid[:_SIDE, :_SIDE]
     scene = 400 + 3000 * (np.sin(x / 17) * np.sin(y / 23) > 0.6)

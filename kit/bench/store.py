@@ -177,7 +177,7 @@ def _tensorstore(folder: Path, stored: float) -> Iterator[Rival]:
 
 
 def cpu_ms(action: Callable[[], object], repeats: int = 4) -> float:
-    """Return the least CPU milliseconds of this process, all its threads, that some runs took."""
+    """Return the fewest CPU milliseconds of this process, over all threads, that one of the runs took."""
     times = []
     for _ in range(repeats):
         started = time.process_time()

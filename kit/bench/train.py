@@ -33,7 +33,7 @@ SECONDS = 8.0  # of measuring a contender, at least three steps
 
 @dataclass(frozen=True)
 class Row:
-    """One contender's result."""
+    """The result of one contestant."""
 
     name: str
     images_per_s: float
@@ -147,7 +147,7 @@ def our_step(learner: Learner, views: dict[str, Tensor], step: int, clock: Clock
 
 
 def measure(name: str, config: RunConfig, device: torch.device, step: Callable, peak: float) -> Row:
-    """Return one contender's speed over whole steps, views included, after a step to warm up."""
+    """Return one contestant's speed over whole steps, views included, after a warm-up step."""
     learner = new_learner(config, device)
     first = step(learner, new_views(config, learner), 0, Clock())
     clock, count, start = Clock(exact=True), 0, time.perf_counter()

@@ -23,7 +23,7 @@ class Checked:
     columns: int
 
     def text(self) -> str:
-        """Return one line for a person."""
+        """Return one line of text."""
         size = f"{count(self.rows, 'row')} x {count(self.columns, 'feature')}"
         return f"{self.path}: {size}; every ID once, in order, every value finite"
 
@@ -35,7 +35,7 @@ def check(submission: Path, ids: Path, **columns: str | None) -> Checked:
         ids: the challenge's metadata_test.csv; `columns`: id_column, plate_column, well_column of it, see `read_ids`.
 
     Raises:
-        UsageError: a file is not there, or the submission is gzipped.
+        UsageError: a file does not exist, or the submission is gzipped.
         KitError: naming the first ID, row or column that is wrong.
     """
     return check_against(plain_csv(submission), read_ids(Path(ids), **columns)["ID"].tolist(), called=str(submission))

@@ -37,11 +37,11 @@ def read_csv(path: Path, is_text: Callable[[str], bool], number: type[pl.DataTyp
 
 
 def text_file(path: Path, called: str | None = None) -> None:
-    """See that a file starts like a CSV.
+    """Check that a file starts like a CSV.
 
     Raises:
-        KitError: it holds a zero byte, as UTF-16 and most binary files do, or has other signs than commas between its columns.
-            A packed file is looked into by its reader.
+        KitError: it holds a zero byte, as UTF-16 and most binary files do, or its columns are not separated by commas.
+            A compressed file is checked by its reader.
     """
     with path.open("rb") as file:
         start = file.read(_START)

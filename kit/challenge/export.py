@@ -22,7 +22,7 @@ def export(
     plate_column: str | None = None,
     well_column: str | None = None,
 ) -> Checked:
-    """Write the submission and its manifest; it is read again and checked before it takes its name.
+    """Write the submission and its manifest; it is read back and checked before it is renamed.
 
     Args:
         profiles: a file or folder of features with a row per well (any that kit score reads).

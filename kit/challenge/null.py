@@ -29,7 +29,7 @@ def align_beside_noise(
 ) -> dict[str, dict[str, Any]]:
     """Return the scores of profiles and of noise in their place, at each `--align`: {"features, align off": score ...}.
 
-    `profiles` are not aligned yet. Where position is compound the noise rises with the features: what it gains is leak.
+    `profiles` are not aligned yet. Where position determines the compound, noise gains with the features: that gain is leakage.
     """
     rows = {}
     for a in aligns:

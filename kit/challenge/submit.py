@@ -26,7 +26,7 @@ _MEGABYTE = 1 << 20
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Plan:
-    """What would be uploaded, where to, and what a person should know first."""
+    """What would be uploaded, where to, and what the user should know first."""
 
     submission: Path
     message: str
@@ -51,7 +51,7 @@ class Uploaded:
     public_score: str | None = None
 
     def text(self) -> str:
-        """Return a few lines for a person."""
+        """Return a few lines of text."""
         lines = [f"Kaggle: {self.answer}", f"record: {self.record}"]
         if self.status:
             lines.append(f"status: {self.status}, public score: {self.public_score or 'none'}")
@@ -59,7 +59,7 @@ class Uploaded:
 
 
 def prepare(submission: Path, message: str, *, competition: str | None = None) -> Plan:
-    """Look at a submission before it goes out; nothing is sent.
+    """Inspect a submission before the upload; nothing is sent.
 
     Raises:
         UsageError: no such file, or it is gzipped, or no message.
@@ -143,7 +143,7 @@ def _write_run_toml(record: Path, plan: Plan, answer: str, found: dict[str, str 
 
 
 def _without_null(value: Any) -> Any:
-    """Drop what TOML cannot say."""
+    """Drop what TOML cannot express."""
     if isinstance(value, dict):
         return {key: _without_null(item) for key, item in value.items() if item is not None}
     return [_without_null(item) for item in value if item is not None] if isinstance(value, list) else value

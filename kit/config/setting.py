@@ -14,5 +14,5 @@ def setting(default: T, meaning: str) -> T:
 
 
 def refuse(table: str, key: str, value: object, need: str) -> UsageError:
-    """A value that does not go with another one."""
+    """Return the error of a value that contradicts another one."""
     return UsageError(f"{table}.{key} = {value}: need {need}")

@@ -43,7 +43,7 @@ class Metadata:
         return self.why_unlabelled(plate) == ""
 
     def why_unlabelled(self, plate: str) -> str:
-        """Return what is missing for the plate's labels, in words; empty where nothing is."""
+        """Return what is missing for the plate's labels, in words; empty if nothing is."""
         if not self.is_known(plate):
             return "not in experiment-metadata.tsv"
         plate_map = self._rows[plate]["Metadata_Plate_Map_Name"]
@@ -120,7 +120,7 @@ def _one_row_each(plates: pd.DataFrame, path: Path) -> pd.DataFrame:
 
 
 def _check_barcodes(folder: Path, plates: pd.DataFrame) -> None:
-    """Hold barcode_platemap.csv against experiment-metadata.tsv where both name a plate."""
+    """Check barcode_platemap.csv against experiment-metadata.tsv for plates in both."""
     path = _find(folder, "barcode_platemap.csv")
     if path is None:
         return

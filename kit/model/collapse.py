@@ -13,7 +13,7 @@ from kit.model.dino import Targets
 
 
 class Signs(NamedTuple):
-    """How alive the targets and features of one step are."""
+    """How diverse the targets and features of one step are."""
 
     entropy: float  # mean entropy of the teacher's class targets over ln K: 1 is uniform
     used: float  # different strongest prototypes among the targets, over the most there could be
@@ -63,11 +63,11 @@ class Alarm:
         return list(self._said.values())
 
     def state(self) -> dict:
-        """Return what it remembers as plain values."""
+        """Return its state as plain values."""
         return {"bad": dict(self._bad), "alive": sorted(self._alive), "said": dict(self._said)}
 
     def restore(self, state: dict) -> None:
-        """Remember what `state` gave."""
+        """Restore what `state` returned."""
         self._bad |= state["bad"]
         self._alive, self._said = set(state["alive"]), dict(state["said"])
 

@@ -67,7 +67,7 @@ def step_flops(config: RunConfig, channels: int) -> Work:
 
 
 def masked_rows(config: RunConfig) -> float:
-    """Return the masked patches of a step that are to be expected."""
+    """Return the expected number of masked patches of a step."""
     table = arrange(config.loss, config.crops.local_crops)
     patches = (config.crops.global_side // config.model.patch) ** 2
     return len(table.ibot) * config.train.batch * config.loss.mask_share * sum(config.loss.mask_ratio) / 2 * patches
@@ -75,7 +75,7 @@ def masked_rows(config: RunConfig) -> float:
 
 @functools.cache  # by every value of the backbone: the ways to fit into memory ask for the same block again
 def saved_bytes(model: ModelConfig, half: bool) -> float:
-    """Return the bytes that one block keeps for its way back, per token: counted on a small block, not guessed."""
+    """Return the bytes per token that one block keeps for the backward pass: measured on a small block."""
     counts = []
     with torch.random.fork_rng(devices=[]):
         block = Block(model)
@@ -121,7 +121,7 @@ class Memory:
 
 
 def step_memory(config: RunConfig, channels: int, *, world: int = 1, half: bool = True) -> Memory:
-    """Return the memory that a step takes on each of `world` processes; what the allocator wastes is not in it.
+    """Return the memory that a step takes on each of `world` processes; without the allocator's overhead.
 
     Args:
         half: mixed precision (bf16 or fp16).

@@ -104,7 +104,7 @@ def join_group(*, patient: bool = False) -> Group:
 
     Args:
         patient: the processes only wait for each other, as long as it takes; otherwise they exchange tensors at every step, and
-            one that is not heard of for torch's default time is lost.
+            one that is silent for torch's default timeout counts as lost.
 
     Raises:
         UsageError: torchrun's variables are set only in part, or for more processes than this machine has GPUs.

@@ -108,7 +108,7 @@ def spread_channels(weight_DCPP: Tensor, channels: int) -> Tensor:
 
 
 def put_weights(network: Vit, tensors: dict[str, Tensor], source: Path) -> None:
-    """Give a network foreign weights: channels spread, the position embedding resized to the network's own grid.
+    """Load published weights into a network: channels spread, the position embedding resized to the network's own grid.
 
     Raises:
         KitError: the weights belong to a network of another shape; names the first tensor that does not fit.

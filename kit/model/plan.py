@@ -190,7 +190,7 @@ def total_memory(device: torch.device) -> float:
 
 
 def measured_rate(config: RunConfig, device: torch.device) -> float:
-    """Return the FLOP/s of one view forwards and backwards through the backbone on this machine, the second time round."""
+    """Return the FLOP/s of one view forwards and backwards through the backbone on this machine, timed on the second pass."""
     channels, side = len(config.channels), config.crops.global_side
     network = seeded_vit(config.model, channels, 0).to(device)
     x = torch.zeros(1, channels, side, side, device=device)

@@ -51,7 +51,7 @@ class RunData:
         return {(plate, well, int(site)): text for plate, well, (site, text) in pairs}
 
     def validation(self) -> Validation | None:
-        """Return the sites that the online k-NN looks at; None where it looks at none."""
+        """Return the sites of the online k-NN; None without any."""
         return None if self.knn is None else Validation.of(self.knn)
 
 
@@ -129,7 +129,7 @@ def _adopt(run: str, data: RunData, work: Work, config: RunConfig, record: dict)
 
 
 def what_changed(data: RunData, work: Work, config: RunConfig) -> str:
-    """Return in one line how the store differs from what a run owns; nothing where all of it stands."""
+    """Return in one line how the store differs from what a run owns; empty if it does not."""
     gone = [plate for plate in data.plates if plate not in work.plates]
     if gone:
         return f"plate {gone[0]}, which it trains on, is no longer in {work.path}"

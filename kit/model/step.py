@@ -204,7 +204,7 @@ def _backwards(
 
 
 def _carry_back(learner: Learner, views: Mapping[str, Tensor], draws: Draws, whole: StepTokens, parts: list[slice]) -> None:
-    """Run the student again, one micro-batch at a time, and send the gradients of its tokens back through it."""
+    """Run the student again, one micro-batch at a time, and backpropagate the gradients of its tokens."""
     start = 0
     for part in parts:
         tokens = _student_tokens(learner, views, draws, part)

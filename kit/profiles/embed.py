@@ -38,7 +38,7 @@ class Embedded:
     skipped: list[str] = field(default_factory=list)
 
     def text(self) -> str:
-        """Return a line for a person, and one with the sites that were skipped."""
+        """Return a summary line, and one with the skipped sites if there are any."""
         parts = ", ".join(f"{name} {stop - start}" for name, (start, stop) in self.parts.items())
         line = f"{self.run}: {count(self.sites, 'site')} of {count(self.plates, 'plate')}, features {parts}"
         line += f" ({count(self.kept, 'plate')} already embedded)" if self.kept else ""

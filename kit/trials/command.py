@@ -45,7 +45,7 @@ def finish(action: Callable[[], str]) -> None:
 
 
 def say(line: str) -> None:
-    """Tell how far the trial is."""
+    """Report the trial's progress."""
     sys.stderr.write(line + "\n")
 
 

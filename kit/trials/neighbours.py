@@ -49,5 +49,5 @@ def neighbours(features_NF: np.ndarray, query_N: np.ndarray, train_N: np.ndarray
 
 
 def balanced_accuracy(true_Q: np.ndarray, said_Q: np.ndarray) -> float:
-    """Return the mean over classes of the share of a class that was named rightly."""
+    """Return the mean over classes of the share of a class that was named correctly."""
     return float(np.mean([np.mean(said_Q[true_Q == label] == label) for label in np.unique(true_Q)]))

@@ -13,7 +13,7 @@ LOCAL = "local"  # small crops of the sample's site, any number of them
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """What sets a group apart."""
+    """The properties of a group."""
 
     stream: int  # of random numbers of its boxes, and its first crop's id within a sample; local crops take one each
     role: str  # of its views: first, second or local; each draws its own numbers, and DINOv2's style treats them differently

@@ -66,7 +66,7 @@ class CropBatch:
 
 @dataclass(frozen=True)
 class _Part:
-    """Samples `rows` of this rank's share of a batch, on their way through one host buffer."""
+    """Samples `rows` of this rank's share of a batch, which pass through one host buffer."""
 
     step: int
     draw: Draw
@@ -152,7 +152,7 @@ class Crops:
         return len(self._bad)
 
     def close(self) -> None:
-        """End all threads and free the buffers; an epoch that is still open gives nothing more."""
+        """End all threads and free the buffers; an epoch in progress yields nothing more."""
         if self._running:
             stop, driver = self._running
             stop.set()
@@ -207,7 +207,7 @@ class Crops:
                 yield _Part(step, draw, rows, buffer, reads)
 
     def _fill(self, sites_VCHW: np.ndarray, draw: Draw, slot: int) -> tuple[int, int]:
-        """Read one sample and return the rows of its two sites; what cannot be read is replaced if crops.on_bad says so."""
+        """Read one sample and return the rows of its two sites; unreadable sites are replaced if crops.on_bad = skip."""
         first, second = int(draw.first_B[slot]), int(draw.second_B[slot])
         taken = self._read_one(sites_VCHW[0], [first, *draw.spare[slot]])
         if self._sites_each == 1:

@@ -8,7 +8,7 @@ import torch
 class Ring:
     """Host buffers, uint8 [R, V, C, H, W] each. For a GPU they are pinned, and copies run on their own stream.
 
-    On a CPU the sites are used where they lie. The caller fills buffer i between `wait(i)` and `upload(i)`, and issues all
+    On a CPU the sites are used in place. The caller fills buffer i between `wait(i)` and `upload(i)`, and issues all
     work on the sites within `on_stream()`.
     """
 
@@ -21,7 +21,7 @@ class Ring:
         self._copied = [torch.cuda.Event() for _ in range(count)] if gpu else []
 
     def wait(self, i: int) -> torch.Tensor:
-        """Return buffer i once nothing reads it any more."""
+        """Return buffer i once it is no longer in use."""
         if self._copied:
             self._copied[i].synchronize()  # of the last upload; at once where there was none
         return self.buffers[i]
@@ -37,7 +37,7 @@ class Ring:
         return staged
 
     def free(self) -> None:
-        """Let the buffers go; nothing can be read or uploaded any more."""
+        """Free the buffers; nothing can be read or uploaded after it."""
         self.buffers, self._staging, self._copied = [], None, []
 
     def on_stream(self) -> contextlib.AbstractContextManager:
@@ -45,7 +45,7 @@ class Ring:
         return torch.cuda.stream(self._stream)  # nothing happens for None
 
     def mark(self) -> torch.cuda.Event | None:
-        """Return an event that is over when all work so far on the stream is; None on a CPU."""
+        """Return an event that completes with all work so far on the stream; None on a CPU."""
         return None if self._stream is None else self._stream.record_event()
 
     def hand_over(self, done: torch.cuda.Event | None, tensors: list[torch.Tensor]) -> None:

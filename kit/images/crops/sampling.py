@@ -31,7 +31,7 @@ class Draw:
 
 
 class Sampling:
-    """Deals the sites of `sites` out to batches. Sites have one row each, with WHO columns and `group`."""
+    """Distributes the sites of `sites` over batches. Sites have one row each, with WHO columns and `group`."""
 
     def __init__(self, sites: pd.DataFrame, config: CropsConfig, *, batch: int, seed: int):
         self.sites = sites.sort_values(WHO, kind="stable", ignore_index=True)
@@ -87,7 +87,7 @@ class Sampling:
 
     @functools.lru_cache(maxsize=2)  # noqa: B019
     def _site_order(self, epoch: int) -> np.ndarray:
-        """Return [W, S]: each well's sites, as offsets, in the epoch's order; places a well does not have come last."""
+        """Return [W, S]: each well's sites, as offsets, in the epoch's order; sites that a well lacks come last."""
         most = self.sites_W.max()
         keys_WS = random_words(len(self.sites_W) * most, self.seed, Stream.SITE_ORDER, epoch).reshape(-1, most) >> np.uint64(1)
         keys_WS[np.arange(most) >= self.sites_W[:, None]] = np.iinfo(np.uint64).max

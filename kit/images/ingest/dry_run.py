@@ -35,7 +35,7 @@ class PlannedPlate:
     seconds: float  # of one thread
 
     def text(self) -> str:
-        """Return some lines for people."""
+        """Return some lines of text."""
         plate, container = self.work.plate, self.work.container
         per_well = sorted({sum(1 for well, _ in plate.images if well == name) for name in plate.wells})
         sites = f"{' or '.join(map(str, per_well))} site{'' if per_well == [1] else 's'} a well"
@@ -89,7 +89,7 @@ class DryRun:
 
 
 def dry_run(plan: IngestPlan) -> DryRun:
-    """Say what the ingest of a plan would do, from the listing of every plate and a sample of its images.
+    """Return what the ingest of a plan would do, from the listing of every plate and a sample of its images.
 
     Raises:
         UsageError, KitError: what the ingest itself would raise before it packs.

@@ -8,7 +8,7 @@ from kit.images.store.tables import read_record, read_table, write_table
 
 
 def relabel(path: Path, metadata: Metadata | None, *, write: bool = True) -> bool:
-    """Give a complete plate's table the labels of `metadata` where it has others or none; return whether it changed.
+    """Update the labels of a complete plate's table from `metadata`; return whether it changed.
 
     The table is written whole, so a kill leaves the old one or the new one. Without metadata, or where they do not know the
     plate's wells, it stays as it is.

@@ -36,7 +36,7 @@ def only_one(work: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def disk_errors(work: Path) -> Iterator[None]:
-    """Turn what the operating system has against writing the store into one line."""
+    """Turn the operating system's errors when writing the store into one line."""
     try:
         yield
     except OSError as error:
@@ -46,7 +46,7 @@ def disk_errors(work: Path) -> Iterator[None]:
 
 
 def settle(work: Path, settings: StoreConfig) -> None:
-    """Record the settings in a new store; hold an older one to its own, as `check_agreement`."""
+    """Record the settings in a new store; check those of an existing one, as `check_agreement`."""
     if not check_agreement(work, settings):
         write_settings(work, settings)
 

@@ -16,7 +16,7 @@ from kit.progress import progress
 
 @dataclass
 class Packed:
-    """What became of the plates."""
+    """The outcome of all plates."""
 
     plates: list[PlateReport] = field(default_factory=list)  # complete now
     failed: list[str] = field(default_factory=list)  # "<plate>: <reason>"
@@ -24,7 +24,7 @@ class Packed:
 
 
 def pack_plates(barcodes: list[str], plan: IngestPlan, inputs: Inputs, runner: Runner) -> Packed:
-    """Pack plate after plate; the last wells of one and the first of the next are at work together.
+    """Pack plate after plate; the last wells of one and the first of the next run together.
 
     Raises:
         UsageError: the settings do not fit the images.
@@ -71,7 +71,7 @@ def _begin(barcode: str, plan: IngestPlan, inputs: Inputs, runner: Runner) -> Pl
 
 
 def _kept(plate: PlateWork, job: WellJob) -> list[Done[WellRecord]]:
-    """Return the well as an earlier ingest committed it; nothing where it is still to do."""
+    """Return the well as an earlier ingest committed it; empty if it is still to do."""
     record = committed(job)
     if record is None:
         return []
@@ -80,7 +80,7 @@ def _kept(plate: PlateWork, job: WellJob) -> list[Done[WellRecord]]:
 
 
 def _take(plate: PlateWork, record: WellRecord, packed: Packed, plan: IngestPlan, inputs: Inputs) -> None:
-    """Note what became of a well; complete the plate with its last one."""
+    """Record the outcome of a well; the last one completes the plate."""
     if plate.failed:
         return
     plate.take(record, plan.max_bad, plan.strict)
@@ -102,7 +102,7 @@ class _Bar:
         self._begun: list[int] = []  # images of each plate
 
     def expect(self, images: int, more: int) -> None:
-        """A plate of so many images begins, and `more` plates are to come."""
+        """A plate of this many images begins, and `more` plates follow."""
         self._begun.append(images)
         self.shown.total = round(sum(self._begun) * (1 + more / len(self._begun)))
 

@@ -23,7 +23,7 @@ class IngestPlan:
     """From where to where, how pixels are stored, and how the work is done.
 
     Raises:
-        UsageError: a value that cannot be, or a path that is not there; the message names its option of `kit ingest`.
+        UsageError: an invalid value or a missing path; the message names its option of `kit ingest`.
     """
 
     source: str | Path  # folder or URL of plate folders, one plate folder, or a load_data.csv(.gz)

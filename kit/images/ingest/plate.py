@@ -63,7 +63,7 @@ class PlateWork:
             yield WellJob(well, images, self.container, self.settings, self.shape, record, self.ranges, self.illumination)
 
     def take(self, record: WellRecord, bad_share: float, strict: bool) -> None:
-        """Note what became of a well.
+        """Record the outcome of a well.
 
         Raises:
             KitError: `strict`, and an image is bad.
@@ -96,7 +96,7 @@ class PlateWork:
 
 
 def begin_plate(plate: Plate, plan: IngestPlan, reader: Reader) -> PlateWork:
-    """Lay out the plate's container, or find it as an earlier ingest began it.
+    """Create the plate's container, or reopen the one of an earlier ingest.
 
     Raises:
         KitError: it was begun with other images, or none can be read.
@@ -111,7 +111,7 @@ def begin_plate(plate: Plate, plan: IngestPlan, reader: Reader) -> PlateWork:
 
 
 def plan_plate(plate: Plate, plan: IngestPlan, reader: Reader) -> PlateWork:
-    """Say what the plate's container will hold; nothing is written.
+    """Return what the plate's container will hold; nothing is written.
 
     Raises:
         UsageError: the images are smaller than the plan's size.

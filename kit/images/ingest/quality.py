@@ -12,7 +12,7 @@ BLURRED = 0.5  # of the plate's median focus
 
 
 def add_quality(table: pd.DataFrame, channels: tuple[str, ...], pixels: int) -> pd.DataFrame:
-    """Return a plate's sites table with three columns more.
+    """Return a plate's sites table with three more columns.
 
     saturated_share: share of the pixels at the largest value of the file's type, of the channel that has most.
     focus: the channel's focus (see `kit.images.store.levels.focus_of`) over the plate's median, of the channel that falls lowest.

@@ -141,7 +141,7 @@ def _sites(rows: pd.DataFrame) -> list[str]:
 
 @dataclass(frozen=True)
 class IngestReport:
-    """All of an ingest."""
+    """The report of a whole ingest."""
 
     work: Path
     plates: list[PlateReport] = field(default_factory=list)  # by barcode

@@ -19,8 +19,8 @@ def ingest(plan: IngestPlan) -> IngestReport:
 
     Raises:
         UsageError: nothing to do, or settings that differ from the store's.
-        KitError: the disk is full, another ingest is at work, or (strict) an image is bad; the same call goes on where it
-            stopped. A plate with too many bad images is in the report's `failed`, and the others are packed.
+        KitError: the disk is full, another ingest is running, or (strict) an image is bad; the same call continues where
+            it stopped. A plate with too many bad images is in the report's `failed`, and the others are packed.
     """
     inputs = open_inputs(plan)
     with disk_errors(plan.work), only_one(plan.work), workers_of(plan, inputs.reader) as workers:
@@ -40,7 +40,7 @@ def ingest(plan: IngestPlan) -> IngestReport:
 
 
 def workers_of(plan: IngestPlan, reader: Reader) -> Threads | Cluster:
-    """Return who packs the wells.
+    """Return the runner that packs the wells.
 
     Raises:
         UsageError: no scheduler answers under the address of a cluster.
@@ -49,7 +49,7 @@ def workers_of(plan: IngestPlan, reader: Reader) -> Threads | Cluster:
 
 
 def verified(report: IngestReport, barcodes: list[str], jobs: int) -> IngestReport:
-    """Read the plates again and hold them to their checksums; return the report with what was found."""
+    """Read the plates back and check their checksums; return the report with the result."""
     store = open_work(report.work)
     found = check_store(store, [barcode for barcode in barcodes if barcode in store.plates], jobs)
     failed = [f"{damage}; delete the plate's files in {report.work / 'plates'} and ingest it again" for damage in found.damaged]

@@ -21,7 +21,7 @@ Work = Callable[[WellJob, Reader, Event | None], T]
 
 @dataclass(frozen=True)
 class Done(Generic[T]):
-    """A well that was worked on, and what came of it."""
+    """A well that was worked on, and its outcome."""
 
     plate: PlateWork
     job: WellJob
@@ -35,17 +35,17 @@ class Queue(ABC, Generic[T]):
         self._pending: dict[Hashable, tuple[PlateWork, WellJob]] = {}
 
     def put(self, plate: PlateWork, job: WellJob) -> list[Done[T]]:
-        """Hand in a well. While the queue is full, wait; return what is done by then."""
+        """Submit a well. Wait while the queue is full; return what is done by then."""
         self._pending[self._submit(job)] = (plate, job)
         return self._wait() if len(self._pending) >= 2 * self._workers() else []
 
     def drain(self) -> Iterator[Done[T]]:
-        """Yield the rest as it is done."""
+        """Yield the remaining results as they finish."""
         while self._pending:
             yield from self._wait()
 
     def run(self, plate: PlateWork) -> Iterator[Done[T]]:
-        """Hand in every well of a plate and yield what is done."""
+        """Submit every well of a plate and yield what is done."""
         for job in plate.jobs():
             yield from self.put(plate, job)
         yield from self.drain()
@@ -59,7 +59,7 @@ class Queue(ABC, Generic[T]):
 
     @abstractmethod
     def _workers(self) -> int:
-        """Return how many wells can be at work at once."""
+        """Return how many wells can run at once."""
 
     @abstractmethod
     def _wait(self) -> list[Done[T]]:
@@ -67,7 +67,7 @@ class Queue(ABC, Generic[T]):
 
 
 class Runner(Protocol):
-    """What takes wells."""
+    """Anything that packs wells."""
 
     def queue(self, work: Work[T]) -> Queue[T]:
         """Return a new queue for this kind of work."""
@@ -116,8 +116,8 @@ class _ThreadQueue(Queue[T]):
 class Cluster:
     """The workers of a Dask cluster that see SOURCE and the work folder under the same paths.
 
-    A worker that dies takes its wells with it only for a while: Dask gives them to another. A well's shard appears whole or
-    not at all, so a well done twice is the same bytes twice.
+    If a worker dies, Dask gives its wells to another. A well's shard appears whole or
+    not at all, and packing a well twice gives the same bytes.
     """
 
     def __init__(self, address: str, reader: Reader):

@@ -32,7 +32,7 @@ class WellStopped(Exception):
 
 @dataclass(frozen=True)
 class WellJob:
-    """All that is needed to pack one well, on any machine that sees the files."""
+    """Everything needed to pack one well, on any machine that can access the files."""
 
     well: str
     images: dict[tuple[int, str], ImageFile]  # (site, channel) -> file
@@ -102,7 +102,7 @@ def count_well(job: WellJob, reader: Reader, stop: Event | None = None) -> dict[
 
 
 def committed(job: WellJob) -> WellRecord | None:
-    """Return the record of a well that an earlier ingest committed, or None where it is still to do."""
+    """Return the record of a well that an earlier ingest committed, or None if it is still to do."""
     shard = job.container.shard(job.well)
     if not (shard.is_file() and job.record_path.is_file()):
         return None
@@ -114,7 +114,7 @@ def committed(job: WellJob) -> WellRecord | None:
 
 
 def _write_record(path: Path, record: WellRecord) -> None:
-    """Write the record whole, but leave it to the system when it reaches the disk: it can be made again from the images."""
+    """Write the record whole, but without a sync: it can be recreated from the images."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")
     with errors_name(path):

@@ -140,7 +140,7 @@ def _workers(jobs: int) -> Iterator:
 
 
 def _end_with_parent() -> None:
-    """End this worker when its parent is killed: it would otherwise wait for work for ever."""
+    """End this worker when its parent is killed: it would otherwise wait for work forever."""
     parent = multiprocessing.parent_process()
 
     def watch() -> None:
@@ -175,7 +175,7 @@ def draw_well(
     """Return field number -> (the eight channels, uint16 [8, H, W]; cells seen) of a well's sites.
 
     Args:
-        sites: field numbers; default: all that the well is not made to lack.
+        sites: field numbers; default: all that the well has.
     """
     index = list(_layout(config)).index(well)
     traits = well_traits(config, plate, well)

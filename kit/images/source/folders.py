@@ -188,11 +188,11 @@ def _read_url(file: ImageFile) -> bytes:
 
 
 class _WrongSize(OSError):
-    """The bytes that came are not as many as were listed."""
+    """The number of bytes received differs from the listing."""
 
 
 def _again(action: Callable[[], T], url: str) -> T:
-    """Do it, up to TRIES times with growing pauses; a missing key and a refusal are answers, not failures."""
+    """Try up to TRIES times with growing pauses; a missing key or denied access is an answer, not a failure."""
     try:
         return _tries()(action)
     except FileNotFoundError:

@@ -15,7 +15,7 @@ _SITE = ("Metadata_Site", "Metadata_FieldID")
 
 
 def find_load_data(folders: list[Folder], barcode: str) -> ImageFile | None:
-    """Return the first load_data file that may speak of the plate: in its own folder first, then one for many plates."""
+    """Return the first load_data file that may cover the plate: in its own folder first, then one for many plates."""
     for folder in folders:
         own = [folder / entry.name for entry in folder.entries() if entry.is_folder and entry.name.split("__")[0] == barcode]
         for place in (*own, folder / "load_data" / barcode, folder, folder / "load_data"):

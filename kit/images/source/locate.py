@@ -27,7 +27,7 @@ _REMOTE_TAGS = 16  # images to fetch in search of a tag: at a URL, each is a dow
 
 @dataclass
 class Locator:
-    """Knows the folders and plates that may hold positions; remembers what each plate's own sources said."""
+    """Knows the folders and plates that may hold positions; caches what each plate's own sources say."""
 
     source: Source
     reader: Reader

@@ -34,7 +34,7 @@ class Positions:
 
     @property
     def said(self) -> str:
-        """The source in a sentence."""
+        """The source as a phrase for messages."""
         if self.source == "none":
             return "no site positions"
         read_from = {"tag 65500": "the TIFF's microscope metadata", "layout file": "the --layout file"}

@@ -93,7 +93,7 @@ def choose_plates(there: Collection[str], named: tuple[str, ...]) -> list[str]:
     """Return the barcodes named, or all of them where none is.
 
     Raises:
-        UsageError: a named plate is not there; the message lists what is.
+        UsageError: a named plate does not exist; the message lists those that do.
     """
     missing = [barcode for barcode in named if barcode not in there]
     if missing:

@@ -40,7 +40,7 @@ _DAMAGE = (
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What a TIFF's SMin and SMaxSampleValue tags say of its counts; -1: the tag is not there."""
+    """What a TIFF's SMin and SMaxSampleValue tags say of its counts; -1: no such tag."""
 
     least: int = -1
     most: int = -1
@@ -134,7 +134,7 @@ def _is_plain(page: tifffile.TiffPage) -> bool:
 
 
 def _decode_strips(page: tifffile.TiffPage, data: bytes) -> np.ndarray:
-    """Decode strip by strip and hold every strip to its length: a decoder leaves a short one unfilled without a word."""
+    """Decode strip by strip and check every strip's length: decoders silently leave a short one unfilled."""
     height, width = page.imagelength, page.imagewidth
     row_bytes = width * page.bitspersample // 8
     rows = []

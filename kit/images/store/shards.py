@@ -21,7 +21,7 @@ _CRC_BYTES = 4
 
 
 class ShardWriter:
-    """Takes the packed images of one well in chunk order and keeps nothing but their places."""
+    """Writes the packed images of one well in chunk order; keeps only their offsets in memory."""
 
     def __init__(self, file: BinaryIO, chunks: int):
         self._file = file
@@ -44,7 +44,7 @@ class ShardWriter:
 
 @contextlib.contextmanager
 def write_shard(path: Path, chunks: int) -> Iterator[ShardWriter]:
-    """Yield a writer of the shard `path`, which takes its name at the end of the block, after `finish`, or not at all."""
+    """Yield a writer of the shard `path`, which is renamed at the end of the block, after `finish`, or never."""
     with whole_file(path) as part, part.open("wb") as file:
         yield ShardWriter(file, chunks)
 

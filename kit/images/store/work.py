@@ -87,7 +87,7 @@ class Work:
         return Work, (self.path, self.settings, self.plates)  # another process opens its own files
 
     def only(self, plates: Iterable[str]) -> "Work":
-        """Return the same store as if it held these plates alone.
+        """Return the same store limited to these plates.
 
         Raises:
             UsageError: it has no such plate.
