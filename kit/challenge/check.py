@@ -79,7 +79,8 @@ def _check_ids(found: list[str], wanted: list[str], called: str) -> None:
     strange = sorted(set(found) - set(wanted), key=found.index)
     if strange:
         raise KitError(
-            f"{called}: ID {strange[0]!r} is not in the ID table" + (f", nor {len(strange) - 1} more" if len(strange) > 1 else "")
+            f"{called}: ID {strange[0]!r} is not in the ID table"
+            + (f" (and {len(strange) - 1} more)" if len(strange) > 1 else "")
         )
     for row, (have, want) in enumerate(zip(found, wanted, strict=True)):
         if have != want:

@@ -31,7 +31,7 @@ class Term(NamedTuple):
 class Arrangement:
     """The student's passes over whole sites, and the pairs that DINO, iBOT, KoLeo and local crops take."""
 
-    student: tuple[Pass, ...]  # in the order in which they lie in a batch
+    student: tuple[Pass, ...]  # in batch order
     dino: tuple[Term, ...]
     ibot: tuple[Term, ...]
     koleo: tuple[Pass, ...]

@@ -80,7 +80,7 @@ def open_random(work: "Work", run: str, channels: tuple[str, ...] = ()) -> Backb
 def published_config(work: "Work", run: str, weights: Path, channels: tuple[str, ...]) -> RunConfig:
     """Return the configuration under which a published file's backbone embeds: the run's, or a new run's, with its network.
 
-    A run that is not there yet is made: it has a run.toml and no checkpoints.
+    A missing run is created: it has a run.toml and no checkpoints.
 
     Raises:
         UsageError: a new run without channels. KitError: no DINOv2 backbone in the file.

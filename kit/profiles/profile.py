@@ -81,7 +81,7 @@ def post_process(
 def merge_runs(work: "Work", runs: Sequence[str], *, parts: Sequence[str], sites: str, order: str, merge: str) -> Profiles:
     """Return one row per well of the plates embedded in every run, before any post-processing."""
     if not runs or len(set(runs)) != len(runs):
-        raise UsageError(f"--run {','.join(runs)}: name at least one run, each once")
+        raise UsageError(f"--run {','.join(runs)}: need at least one run, and each only once")
     if not parts or len(set(parts)) != len(parts):
         raise UsageError(f"--parts {','.join(parts)}: give cls, patch or both")
     merged = [_merge_run(work, run, parts, sites, order, merge) for run in runs]

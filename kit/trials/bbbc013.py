@@ -47,7 +47,7 @@ def read_wells(folder: Path) -> pd.DataFrame:
     """
     path = folder / "1049_Metadata.csv"
     if not path.is_file():
-        raise KitError(f"no file {path}: name the folder that holds it and images/")
+        raise KitError(f"no file {path}: give the folder with this file and images/")
     table = pd.read_csv(path, dtype={"Column": str})
     needed = ["ImageNumber", "Column", "Row", "SBS_Doses", "SBS_Controls"]
     missing = [name for name in needed if name not in table]

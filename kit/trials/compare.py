@@ -95,9 +95,9 @@ def compare(work: Work, recipes: Sequence[str], *, models: Models, out: Path, se
         work: packed plates with labels.
         recipes: names; each is a row, and with `switches` each switch is a further row of each recipe.
         models: channels of each network of a row.
-        out: JSON, written after every row: a row that stands in it with the same configuration is not trained again, and
+        out: JSON, written after every row: a row already in it with the same configuration is not trained again, and
             rows that train the same network share it.
-        settings: `key=value` laid over every row.
+        settings: `key=value` applied to every row.
         switches: one row each, see `make_rows`.
         seeds: seeds of weights, sampling and views.
         baselines: also random weights of the first row's networks, and intensity statistics of the 8-bit and the raw pixels.

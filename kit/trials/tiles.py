@@ -35,7 +35,7 @@ def places(side: int, grid: int) -> pd.DataFrame:
 def cut_tiles(work: Work, channels: tuple[str, ...], grid: int, folder: Path) -> pd.DataFrame:
     """Write the camera counts of every tile of every site that has the channels, and `folder`/load_data.csv.
 
-    Every tile is a well of its own, its row the site's and its column the tile's number in its part: nothing tells the
+    Every tile is its own well, its row the site's and its column the tile's number in its part: nothing tells the
     training which tiles are of one site.
 
     Returns:

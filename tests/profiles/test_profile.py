@@ -111,7 +111,7 @@ def test_what_cannot_be_made_is_one_line_and_leaves_no_file(work, tmp_path):
     out = tmp_path / "p.parquet"
     for runs, options, message in [
         (["nothing"], {}, "no run nothing in .*; available: bright, fluo"),
-        (["fluo", "fluo"], {}, "each once"),
+        (["fluo", "fluo"], {}, "each only once"),
         (["fluo"], {"parts": ["cls", "pixel"]}, "no part 'pixel'"),
         (["fluo"], {"align": 2.0}, "--align 2.0"),
     ]:

@@ -46,7 +46,7 @@ class IngestPlan:
     dask: str | None = None  # address of a Dask scheduler whose workers pack the wells; they see the same paths
     strict: bool = False  # a bad image ends the ingest
     max_bad: float = BAD_SHARE  # share of a plate's images that may be bad
-    verify: bool = False  # read the plates again afterwards and hold them to their checksums
+    verify: bool = False  # read the plates back afterwards and check their checksums
 
     def __post_init__(self) -> None:
         self._check_values()
