@@ -126,7 +126,7 @@ def test_an_unknown_competition_is_named(kaggle, submission, tmp_path):
     kaggle.start = 404
     message = fails(submission, tmp_path)
     assert "Not found" in message
-    assert "Is challenge the competition" in message
+    assert "Check that challenge is the right competition" in message
 
 
 def test_an_upload_that_breaks_off_is_a_failure(kaggle, submission, tmp_path):

@@ -166,7 +166,7 @@ def test_doubtful_tags_are_reported(source, tmp_path):
     report = ingest(IngestPlan(source, tmp_path / "w"))
     assert report.plates[0].doubts == [str(path)]
     name = path.relative_to(source)
-    assert f"  1 image with SMin/SMaxSampleValue that do not fit the pixels: {name}\n" in report.text()
+    assert f"  1 image with SMin/SMaxSampleValue that do not match the pixels: {name}\n" in report.text()
     assert open_work(tmp_path / "w").sites.loc[1, "DNA_min"] == image.min()
 
 
