@@ -1,10 +1,10 @@
-"""What a checkpoint holds, and how it is written, found again and read.
+"""What a checkpoint holds, and how it is written, found and read.
 
     checkpoints/step_00000740.safetensors   student.*, teacher.*, optimiser.*, centre.*: every tensor of the run
     checkpoints/step_00000740.json          the step, the place in the data, the scaler, the data's mean and sd and all that the
                                             run owns of the store, the alarm's state, the configuration, and the SHA-256 of the
                                             tensors and of itself; written last, so its presence = complete
-    checkpoints/best.json                   the step that the online k-NN liked best; never deleted
+    checkpoints/best.json                   the step with the best online k-NN score; never deleted
 
 Every random draw of a run is a function of (seed, step) or (seed, epoch, position), so these numbers are the whole state of
 the random generators.
@@ -66,7 +66,7 @@ def learner_tensors(learner: Learner) -> dict[str, Tensor]:
 
 
 def put_tensors(learner: Learner, tensors: dict[str, Tensor]) -> None:
-    """Give a learner the tensors of a checkpoint; every name and shape must fit."""
+    """Load the tensors of a checkpoint into a learner; every name and shape must match."""
     for prefix, network in (("student.", learner.student), ("teacher.", learner.teacher)):
         network.load_state_dict({name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)})
     device = learner.device
@@ -132,13 +132,13 @@ def read_checkpoint(record_path: Path) -> tuple[dict, dict[str, Tensor]]:
     except (ValueError, KeyError, AttributeError) as error:
         raise KitError(f"{record_path} is damaged: {error}") from error
     if seal != _digest(json.dumps(record, sort_keys=True).encode()):
-        raise KitError(f"{record_path} is damaged: its checksum does not fit")
+        raise KitError(f"{record_path} is damaged: checksum mismatch")
     tensors = record_path.with_suffix(".safetensors")
     if not tensors.is_file():
         raise KitError(f"{tensors} is missing")
     data = tensors.read_bytes()
     if _digest(data) != record["sha256_tensors"]:
-        raise KitError(f"{tensors} is damaged: its checksum does not fit")
+        raise KitError(f"{tensors} is damaged: checksum mismatch")
     if record["schema"] not in READABLE:
         raise KitError(
             f"{record_path} has schema {record['schema']}; this version of kit reads {' and '.join(map(str, READABLE))}"

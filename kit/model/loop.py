@@ -1,4 +1,4 @@
-"""One process's stay at a run: from the newest checkpoint to the end, or to the moment it is told to stop."""
+"""The training loop of one process: from the newest checkpoint to the end of the run, or until it is told to stop."""
 
 import json
 import logging
@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class TrainSummary:
-    """What a finished training did."""
+    """The result of a finished training."""
 
     run: str
     folder: Path
@@ -69,12 +69,12 @@ class Session:
         self.metrics: Metrics | None = None
 
     def restore(self, record: dict, tensors: dict[str, Tensor]) -> None:
-        """Go on from a checkpoint."""
+        """Continue from a checkpoint."""
         put_tensors(self.learner, tensors)
         self.learner.scaler.load_state_dict(record["scaler"])
         self.place = Place(**record["place"])
         self.earlier = self.place.minutes
-        if "alarm" in record:  # an older checkpoint has none: it starts anew
+        if "alarm" in record:  # an older checkpoint has none: the alarm starts afresh
             self.alarm.restore(record["alarm"])
             self.bad = record["bad"]
 
@@ -96,7 +96,7 @@ class Session:
         return self.earlier + (time.monotonic() - self.started) / 60
 
     def run(self, stopping: list[str], max_hours: float | None) -> TrainSummary:
-        """Train to the end; `stopping` is looked at after every step."""
+        """Train to the end; `stopping` is checked after every step."""
         if self.alarm.said and self.config.train.on_collapse == "stop" and self.place.step < self.steps:
             raise KitError("; ".join(self.alarm.said) + "; or continue anyway: train.on_collapse = warn")
         if self.first:
@@ -151,7 +151,7 @@ class Session:
             epoch, position = epoch + 1, 0
 
     def _count_bad(self, report: StepReport, batch: CropBatch) -> None:
-        """Note a step that was skipped because something was not finite; too many in a row stop the run."""
+        """Count a step skipped for a non-finite value; too many in a row stop the run."""
         who = ", ".join(f"{row[0]} {row[1]} site {row[2]}" for row in batch.who[:8])
         what = ", ".join(f"{name} {float(value):g}" for name, value in report.parts.items())
         log.warning("step %d is not finite and was skipped (%s)", self.place.step, what)
@@ -190,7 +190,7 @@ class Session:
         return line
 
     def _validate(self) -> bool:
-        """Every train.knn_epochs: k-NN over the validation wells and a figure of views; return whether it was the best so far."""
+        """Every train.knn_epochs: k-NN over the validation wells and a figure of views; return whether it is the best so far."""
         every = round(self.config.train.knn_epochs * self.crops.steps_per_epoch)
         if self.validation is None or self.metrics is None or (self.place.step % max(every, 1) and self.place.step < self.steps):
             return False

@@ -1,4 +1,4 @@
-"""Train a run. Everything a run is lies in WORK/runs/RUN; the step itself is in step.py, the loop in loop.py."""
+"""Train a run. Its files are in WORK/runs/RUN; step.py does one step, loop.py the loop around it."""
 
 import os
 import signal
@@ -79,7 +79,7 @@ def train(work: Work, run: str, config: RunConfig, *, resume: bool = False, max_
 
 @contextmanager
 def _plain_errors(config: RunConfig, device: torch.device, group: Group) -> Iterator[None]:
-    """Say in one line what torch says in many: memory that ran out, a compiler that failed."""
+    """Turn torch's long errors into one line: out of memory, no compiler."""
     try:
         yield
     except torch.OutOfMemoryError as error:
@@ -94,7 +94,7 @@ def _plain_errors(config: RunConfig, device: torch.device, group: Group) -> Iter
 
 
 def _check_folder(folder: Path, run: str, config: RunConfig, *, resume: bool) -> None:
-    """Check that a run folder that exists is this run, and may be continued."""
+    """Check that an existing run folder holds this run and may be resumed."""
     stored = folder / "run.toml"
     if not stored.is_file() and (folder / "features").is_dir():
         raise UsageError(f"{folder} holds the features of a baseline, not a run: choose another --run")
@@ -107,7 +107,7 @@ def _check_folder(folder: Path, run: str, config: RunConfig, *, resume: bool) ->
 
 
 def _make_folder(folder: Path, data: run_data.RunData, config: RunConfig, group: Group) -> None:
-    """Make the run folder with its files where there are none yet; no process passes before all have checked it.
+    """Create the run folder and its files if they do not exist; no process passes before all have checked it.
 
     Raises:
         KitError: this process has found other plates than the first.
@@ -127,7 +127,7 @@ def _make_folder(folder: Path, data: run_data.RunData, config: RunConfig, group:
 
 @contextmanager
 def _catch_sigterm() -> Iterator[list[str]]:
-    """Yield a list that a SIGTERM adds its name to."""
+    """Yield a list to which a SIGTERM appends its name."""
     stopping: list[str] = []
     try:
         before = signal.signal(signal.SIGTERM, lambda *_: stopping.append("SIGTERM"))

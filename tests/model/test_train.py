@@ -254,7 +254,7 @@ def test_a_changed_record_is_noticed(folder, tmp_path):
     record = folder / "runs" / "whole" / "checkpoints" / f"{LAST}.json"
     copy = tmp_path / record.name
     copy.write_text(record.read_text().replace('"epoch": 2', '"epoch": 1'))
-    with pytest.raises(KitError, match="checksum does not fit"):
+    with pytest.raises(KitError, match="checksum mismatch"):
         read_checkpoint(copy)
 
 
