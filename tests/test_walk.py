@@ -15,7 +15,7 @@ from tests.commands import SHORT, TINY, kit_child, kit_command, settings
 def walked(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("walk")
     plates, work = folder / "plates", folder / "work"
-    kit_child("phantom", plates, "--seed", 3, "--jobs", 1, *settings(TINY))
+    kit_child("phantom", plates, "--seed", 3, "--jobs", 1, *settings((*TINY, "side=72")))
     kit_command(
         "ingest", plates / "images", "--metadata", plates / "metadata", "--load-data", plates / "load_data", "--work", work
     )
@@ -37,7 +37,7 @@ def test_plates_and_sites(walked):
     assert set(work.wells["Metadata_Cell_type"]) == {"U2OS", "A549"}
     row = work.sites.iloc[0]
     pixels = work.read_site(row.Metadata_Plate, row.Metadata_Well, row.Metadata_Site)
-    assert pixels.shape == (8, 112, 112)
+    assert pixels.shape == (8, 72, 72)
     assert (pixels.min(axis=(1, 2)) == 0).all()
     assert (pixels.max(axis=(1, 2)) == 255).all()
 

@@ -23,7 +23,7 @@ from tests.commands import SHORT
 FOLDER = Path(__file__).parents[2] / "notebooks"
 NO_NETWORK = Path(__file__).parent / "no_network"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
-SMALL = "plates_per_line=2 wide_plates_per_line=0 compounds=3 dmso_wells=3 side=84"
+SMALL = "plates_per_line=2 wide_plates_per_line=0 compounds=3 dmso_wells=3 side=64"
 
 
 def run_notebook(name: str, folder: Path, **variables: object) -> nbformat.NotebookNode:
