@@ -85,7 +85,9 @@ def plan(
         lines.append(_pair(network, second, rate))
     lines.append(f"store    {store_text(work)}")
     lines.append(f"CSV      {csv_text(work, config.model, 1 if second is None else 2)}")
-    return "\n".join([*lines, "These hours exclude reading sites and making views."])
+    if rate is not None:
+        lines.append("These hours exclude reading sites and making views.")
+    return "\n".join(lines)
 
 
 def _network(config: RunConfig, work: "Work | None") -> _Network:
