@@ -130,9 +130,8 @@ def step_memory(config: RunConfig, channels: int, *, world: int = 1, half: bool 
     B = config.train.batch / world
     micro = B / config.train.micro_batches
     model, crops = config.model, config.crops
-    weights = parameter_count(model, loss, channels) * (
-        20 + 2 * half
-    )  # student, teacher, gradient, two moments; copies in half precision
+    per_parameter = 20 + 2 * half  # bytes: student, teacher, gradient, two moments; copies in half precision
+    weights = parameter_count(model, loss, channels) * per_parameter
     tokens = micro * len(table.student) * tokens_of(model, crops.global_side)
     tokens += micro * crops.local_crops * tokens_of(model, crops.local_side)
     kept = saved_bytes(model, half) * (1 - model.drop_path)
