@@ -27,6 +27,7 @@ OPS = {
     "elastic_warp": ("triton", "cuda", "cpp"),
     "view": ("triton", "cuda", "cpp"),
     "blur": ("triton", "cuda", "cpp"),
+    "band_moments": ("cpp",),
 }
 
 

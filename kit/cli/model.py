@@ -117,11 +117,11 @@ def plan(
 @click.option("--work", type=PATH, required=True)
 @click.option("--run", "runs", multiple=True, required=True)
 @click.option("--weights", type=PATH, help="A checkpoint other than the run's last, or a published DINOv2 file.")
-@click.option("--channels", help="As in kit train; needed with a published file when the run is new.")
+@click.option("--channels", help="As in kit train; needed with a published file or texture when the run is new.")
 @click.option(
     "--baseline",
-    type=click.Choice(["random", "intensity"]),
-    help="Embed by random weights or intensity statistics instead, as RUN-random or RUN-intensity.",
+    type=click.Choice(["random", "intensity", "texture"]),
+    help="Embed by random weights, or without a network by intensity or texture, as RUN-random, RUN-intensity or RUN-texture.",
 )
 def embed(work: Path, runs: tuple[str, ...], weights: Path | None, channels: str | None, baseline: str | None) -> None:
     """Turn each site into features with a trained backbone.

@@ -17,8 +17,10 @@ from tqdm import tqdm
 from kit.errors import KitError, UsageError
 from kit.files import existing_file, write_whole
 from kit.profiles.intensity import intensity
+from kit.profiles.runs import run_config
 from kit.profiles.share import Share, join_share
 from kit.profiles.table import PLATE, SITE, WELL, read_facts, write_table
+from kit.profiles.texture import texture
 from kit.progress import progress
 from kit.words import count, some
 
@@ -48,7 +50,7 @@ class Embedded:
 
 
 class Source(Protocol):
-    """What turns sites into vectors: a `Backbone`, or the statistics of a baseline (`Intensity`)."""
+    """What turns sites into vectors: a `Backbone`, or the statistics of a baseline (`Intensity`, `Texture`)."""
 
     @property
     def channels(self) -> tuple[str, ...]: ...
@@ -71,10 +73,11 @@ def embed(
             others published: then the run need not exist, and its patch filters are spread over `channels`.
         baseline: `random`: the run's architecture at its initial random weights, written as RUN-random; `intensity`: mean
             and standard deviation of each channel's 8-bit levels, written as RUN-intensity, and of the camera counts,
-            written as RUN-intensity-raw.
+            written as RUN-intensity-raw; `texture`: see `texture.Texture`, written as RUN-texture: with `channels` the run
+            need not exist.
 
     Raises:
-        UsageError: no such run or weights file, or weights and baseline together.
+        UsageError: no such run or weights file, channels that are not the run's, or weights and baseline together.
         KitError: no checkpoint, or no site with all channels.
     """
     if weights is not None and baseline is not None:
@@ -83,6 +86,8 @@ def embed(
     if baseline == "intensity":
         _write_run(work, f"{run}-intensity-raw", intensity(work, run, raw=True), share)
         return _write_run(work, f"{run}-intensity", intensity(work, run, raw=False), share)
+    if baseline == "texture":
+        return _write_run(work, f"{run}-texture", texture(work, run, _channels_of(work, run, channels)), share)
     name = f"{run}-random" if baseline == "random" else run
     return _write_run(work, name, _open(work, run, weights, baseline, channels), share)
 
@@ -98,6 +103,16 @@ def _open(work: "Work", run: str, weights: Path | None, baseline: str | None, ch
     if weights is None:
         return open_run(work, run, channels)
     return (open_checkpoint if is_checkpoint(weights) else open_published)(work, run, weights, channels)
+
+
+def _channels_of(work: "Work", run: str, channels: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the channels of a run, or those given for one that does not exist."""
+    if channels and not work.run_folder(run).is_dir():
+        return channels
+    of_run = run_config(work, run).channels
+    if channels and channels != of_run:
+        raise UsageError(f"--channels {','.join(channels)}: run {run} takes {','.join(of_run)}")
+    return of_run
 
 
 def _write_run(work: "Work", name: str, source: Source, share: Share) -> Embedded:

@@ -1,0 +1,135 @@
+"""The baseline by hand: texture of each channel and correlations of channels, from the 8-bit levels. It needs no training.
+
+N sites, C channels, L bands, D features of a site, H W pixels.
+"""
+
+import itertools
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from kit.errors import KitError
+from kit.profiles.table import PLATE, SITE, WELL
+
+if TYPE_CHECKING:
+    from kit.images.store.work import Work
+
+LEAST_SIDE = 10  # pixels on the shorter side of the coarsest band
+_STATISTICS = ("share", "skewness", "kurtosis")
+_ROWS = 64  # of a site that are correlated together: they fit the cache
+
+
+@dataclass(frozen=True, slots=True)
+class Texture:
+    """Texture of each of a run's channels.
+
+    Per channel and band (see `kernels.bands`; L bands, until the coarsest would have fewer than ten pixels a side): its share
+    of the energy of all bands, its skewness and its kurtosis. Per pair of channels: the Pearson correlation of their levels.
+    A channel of one value in a site gives 0 everywhere. No number depends on a channel's gain or offset.
+    """
+
+    work: "Work"
+    run: str
+    channels: tuple[str, ...]
+    levels: int
+
+    @property
+    def names(self) -> list[str]:
+        """What each feature is, D of them."""
+        bands = [f"{name} band {band} {of}" for name in self.channels for of in _STATISTICS for band in range(1, self.levels + 1)]
+        return bands + [f"{a} {b} correlation" for a, b in itertools.combinations(self.channels, 2)]
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What features.json says of these features."""
+        return {"baseline": "texture", "of_run": self.run, "channels": list(self.channels), "features": self.names}
+
+    @property
+    def parts(self) -> dict[str, list[int]]:
+        return {"cls": [0, len(self.names)]}
+
+    def embed_sites(self, plate: str, sites: pd.DataFrame, bar: tqdm) -> np.ndarray:
+        """Return the texture of the sites of one plate, float32 [N, D]."""
+        import torch
+
+        keys = zip(sites[PLATE], sites[WELL], sites[SITE], strict=True)
+        pool, rows = ThreadPoolExecutor(torch.get_num_threads()), []
+        try:
+            for row in pool.map(self._site, keys):
+                rows.append(row)
+                bar.update(1)
+        finally:
+            pool.shutdown(cancel_futures=True)  # a Ctrl-C ends it within a site
+        return np.stack(rows)
+
+    def _site(self, key: tuple[str, str, int]) -> np.ndarray:
+        return site_texture(self.work.read_site(*key, channels=self.channels), self.levels)
+
+
+def texture(work: "Work", run: str, channels: tuple[str, ...]) -> Texture:
+    """Return the texture statistics of the channels; errors as `Work.container`.
+
+    Raises:
+        KitError: the store's plates differ in the size of their sites, so that their bands would not be comparable.
+    """
+    from kit.kernels.bands import most_levels
+
+    shapes = {plate: work.container(plate).image_shape for plate in work.plates}
+    if len(set(shapes.values())) > 1:
+        plate, other = next(iter(shapes)), next(plate for plate in shapes if shapes[plate] != next(iter(shapes.values())))
+        raise KitError(
+            f"--baseline texture: sites of plate {plate} have {shapes[plate]} pixels, of plate {other} {shapes[other]}: "
+            "ingest them with one --size"
+        )
+    height, width = next(iter(shapes.values()))
+    return Texture(work, run, channels, max(most_levels(height, width, LEAST_SIDE), 1))
+
+
+def site_texture(site_CHW: np.ndarray, levels: int) -> np.ndarray:
+    """Return the features of one site, float32 [D]; see `Texture`.
+
+    Args:
+        site_CHW: uint8 levels.
+    """
+    import torch
+
+    from kit.kernels.bands import band_moments, level_pixels
+
+    _, height, width = site_CHW.shape
+    sums_CL4 = band_moments(torch.from_numpy(site_CHW), levels, threads=1).numpy()
+    pixels_L1 = np.array(level_pixels(height, width, levels), dtype=np.float64)[:, None]
+    variance_CL, skewness_CL, kurtosis_CL = _standardised(sums_CL4 / pixels_L1)
+    share_CL = _ratio(variance_CL, variance_CL.sum(axis=1, keepdims=True))
+    bands_C3L = np.stack([share_CL, skewness_CL, kurtosis_CL], axis=1)
+    pairs = np.triu_indices(len(site_CHW), 1)
+    return np.concatenate([bands_C3L.ravel(), correlations(site_CHW)[pairs]]).astype(np.float32)
+
+
+def correlations(site_CHW: np.ndarray) -> np.ndarray:
+    """Return the Pearson correlations of the channels' levels over the pixels of a site, float64 [C, C], from exact sums."""
+    channels, height, width = site_CHW.shape
+    sum_C, products_CC = np.zeros(channels), np.zeros((channels, channels))
+    for top in range(0, height, _ROWS):
+        levels_CP = site_CHW[:, top : top + _ROWS].reshape(channels, -1).astype(np.float64)
+        sum_C += levels_CP.sum(axis=1)
+        products_CC += levels_CP @ levels_CP.T  # below 2^53: whole numbers, exact in any order
+    covariance_CC = products_CC * (height * width) - np.outer(sum_C, sum_C)
+    sd_C = np.sqrt(np.diag(covariance_CC))
+    return _ratio(covariance_CC, np.outer(sd_C, sd_C))
+
+
+def _standardised(raw_CL4: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return variance, skewness and kurtosis (3 for a normal distribution) from raw moments."""
+    m1, m2, m3, m4 = np.moveaxis(raw_CL4, -1, 0)
+    variance = np.maximum(m2 - m1**2, 0)
+    third = m3 - 3 * m1 * m2 + 2 * m1**3
+    fourth = m4 - 4 * m1 * m3 + 6 * m1**2 * m2 - 3 * m1**4
+    return variance, _ratio(third, variance**1.5), _ratio(fourth, variance**2)
+
+
+def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
+    return np.divide(above, below, out=np.zeros(np.broadcast_shapes(above.shape, below.shape)), where=below > 0)
