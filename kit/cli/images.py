@@ -31,8 +31,11 @@ def phantom(out: Path, seed: int, settings: tuple[str, ...], jobs: int | None, p
 
 
 @click.command()
-@click.argument("source")
+@click.argument("source", required=False)
 @click.option("--metadata", type=PATH, help="Folder with the official metadata tables.")
+@click.option("--labels", type=PATH, help="Your own table of wells (.csv, .tsv): plate, well and any columns.")
+@click.option("--perturbation", metavar="COLUMN", help="The column of --labels with the treatments.")
+@click.option("--control", metavar="VALUE", help="The value of that column that marks the control wells.")
 @click.option("--work", type=PATH, required=True, help="Work folder; created if missing.")
 @click.option("--plates", help="Comma-separated barcodes; default: all plates found.")
 @click.option("--jobs", type=int, default=None, help="Number of threads; default: one per core.")
@@ -50,8 +53,11 @@ def phantom(out: Path, seed: int, settings: tuple[str, ...], jobs: int | None, p
 )
 @click.option("--illum", help="Folder with <plate>/<plate>_Illum<Channel>.npy; images are divided by them first.")
 @click.option("--dask", metavar="ADDRESS", help="Address of a Dask scheduler whose workers pack the plates.")
-def ingest(source: str, work: Path, plates: str | None, bits: str, dry_run: bool, **options: Any) -> None:
-    """Pack plates of microscope TIFFs into a work folder."""
+def ingest(source: str | None, work: Path, plates: str | None, bits: str, dry_run: bool, **options: Any) -> None:
+    """Pack plates of microscope TIFFs into a work folder.
+
+    Without SOURCE, --labels or --metadata label the plates that are packed; no image is read.
+    """
     from kit.images.ingest.dry_run import dry_run as rehearse
     from kit.images.ingest.plan import IngestPlan
     from kit.images.ingest.run import ingest as run

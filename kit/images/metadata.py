@@ -52,6 +52,12 @@ class Metadata:
                 return f"{name} is missing"
         return ""
 
+    @property
+    def columns(self) -> list[str]:
+        """The columns that a labelled well has, without plate and well."""
+        of_plates = [column for column in map(str, self.plates) if column != "Metadata_Plate"]
+        return list(dict.fromkeys([*LABEL_COLUMNS, *of_plates]))
+
     def batch(self, plate: str) -> str:
         """Return the plate's batch; empty where the plate is unknown."""
         return self._rows[plate]["Metadata_Batch"] if self.is_known(plate) else ""

@@ -105,6 +105,7 @@ def merge_runs(work: "Work", runs: Sequence[str], *, parts: Sequence[str], sites
         who=wells.merge(work.wells.filter(like="Metadata_"), on=[PLATE, WELL], how="left", validate="one_to_one"),
         names=tuple(name for run in merged for name in run.names),
         steps=steps,
+        labels=work.labels,
     )
 
 

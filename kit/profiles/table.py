@@ -4,7 +4,7 @@ M wells, F features.
 """
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,20 +27,22 @@ class Profiles:
     """One row per well.
 
     features_MF: float32. who: M rows of `Metadata_` columns, Metadata_Plate and Metadata_Well among them.
-    names: F column names. steps: what was done, in order, one dict each with the key `step`.
+    names: F column names. steps: what was done, in order, one dict each with the key `step`. labels: `perturbation`, the
+    column of `who` with the classes, and `control`, the value of it that is the control; empty where no work folder says.
     """
 
     features_MF: np.ndarray
     who: pd.DataFrame
     names: tuple[str, ...]
     steps: tuple[dict, ...] = ()
+    labels: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         assert self.features_MF.shape == (len(self.who), len(self.names))
 
     @property
     def is_control_M(self) -> np.ndarray:
-        """Bool: the DMSO wells, those whose Metadata_broad_sample is empty on a plate that has labels."""
+        """Bool: the control wells; a well without a label is none. Without Metadata_is_control, an empty broad_sample is DMSO."""
         if "Metadata_is_control" in self.who:
             return self.who["Metadata_is_control"].astype("boolean").fillna(False).to_numpy(dtype=bool)
         if "Metadata_broad_sample" in self.who:
@@ -77,6 +79,7 @@ def file_facts(profiles: Profiles) -> dict:
         "schema": 1,
         "rows": "wells",
         "uses_well_position": profiles.uses_well_position,
+        "labels": profiles.labels,
         "steps": list(profiles.steps),
     }
 
@@ -117,6 +120,7 @@ def read_profiles(path: Path) -> Profiles:
         who=who.replace_schema_metadata(None).to_pandas(),
         names=names,
         steps=tuple(facts.get("steps", ())),
+        labels=facts.get("labels", {}),
     )
 
 

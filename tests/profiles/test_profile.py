@@ -28,7 +28,8 @@ def work(tmp_path):
     wells = wells.assign(
         Metadata_broad_sample=[{"B01": ""}.get(well, f"BRD-{well}") for well in wells["Metadata_Well"]], n_sites=9
     )
-    made = SimpleNamespace(path=tmp_path, sites=sites, wells=wells, run_folder=lambda run: tmp_path / "runs" / run)
+    labels = {"perturbation": "Metadata_broad_sample", "control": "DMSO"}
+    made = SimpleNamespace(path=tmp_path, sites=sites, wells=wells, labels=labels, run_folder=lambda run: tmp_path / "runs" / run)
     for seed, run in enumerate(("fluo", "bright")):
         write_run(made, run, seed)
     return made
@@ -71,6 +72,7 @@ def test_the_file_gives_back_what_was_made(work, tmp_path):
     assert read.features_MF.dtype == np.float32
     assert read.names == made.names
     pd.testing.assert_frame_equal(read.who, made.who)
+    assert read.labels == read_facts(tmp_path / "p.parquet")["labels"] == work.labels
     assert list(read.steps) == json.loads(json.dumps(made.steps))
     assert [step["step"] for step in read.steps] == ["parts", "runs", "merge", "normalize", "align", "l2"]
     assert read_facts(tmp_path / "p.parquet")["uses_well_position"] is True

@@ -4,11 +4,13 @@ import time
 from dataclasses import dataclass, field
 
 from kit.errors import KitError, UsageError
-from kit.images.ingest.inputs import Inputs, open_inputs
+from kit.images.ingest.inputs import Inputs, open_inputs, strangers
+from kit.images.ingest.labels import label_notes
 from kit.images.ingest.lock import check_agreement
 from kit.images.ingest.plan import IngestPlan
 from kit.images.ingest.plate import PlateWork, check_begun, plan_plate
-from kit.images.ingest.report import megabytes
+from kit.images.ingest.report import IngestReport, megabytes
+from kit.images.ingest.run import label_packed
 from kit.images.ingest.scan import Scan, scan_plates
 from kit.images.ingest.well import scaled
 from kit.images.source.folders import Reader
@@ -29,7 +31,8 @@ class PlannedPlate:
     positions: Positions
     unlabelled: str
     complete: bool  # packed already
-    relabel: bool  # and its labels would be brought up to date
+    relabel: str  # and it would get the labels of these options
+    label_notes: list[str]
     bytes_in: int
     bytes_out: int
     seconds: float  # of one thread
@@ -47,9 +50,10 @@ class PlannedPlate:
             f"  {megabytes(self.bytes_in)} in, about {megabytes(self.bytes_out)} out",
         ]
         if self.complete:
-            lines.append("  already packed" + ("; its table would get the labels of --metadata" if self.relabel else ""))
+            lines.append("  already packed" + (f"; its table would get the labels of {self.relabel}" if self.relabel else ""))
         if self.unlabelled:
             lines.append(f"  without labels: {self.unlabelled}")
+        lines += [f"  {note}" for note in self.label_notes]
         missing = [f"{well} site {site}" for well, site in plate.missing_sites()]
         lacking = [f"{well} site {site} {channel}" for well, site, channel in plate.missing_channels()]
         lines += [
@@ -73,6 +77,7 @@ class DryRun:
     plates: list[PlannedPlate] = field(default_factory=list)
     passed_over: list[str] = field(default_factory=list)  # complete, and its images cannot be read any more
     failed: list[str] = field(default_factory=list)
+    strangers: list[str] = field(default_factory=list)  # plates that have labels and are not there
 
     def text(self) -> str:
         """Return the plan for people."""
@@ -81,6 +86,7 @@ class DryRun:
         seconds = sum(plate.seconds for plate in open_plates) / self.jobs
         lines = [plate.text() for plate in self.plates]
         lines += [f"{barcode}: already packed" for barcode in self.passed_over] + self.failed
+        lines += [f"plates in --labels that are not here: {some(self.strangers)}"] if self.strangers else []
         lines.append(
             f"{count(len(open_plates), 'plate')} to pack: {megabytes(total_in)} in, about {megabytes(total_out)} out, "
             f"about {_duration(seconds)} with {count(self.jobs, 'thread')}; nothing was written"
@@ -88,16 +94,18 @@ class DryRun:
         return "\n".join(lines)
 
 
-def dry_run(plan: IngestPlan) -> DryRun:
+def dry_run(plan: IngestPlan) -> DryRun | IngestReport:
     """Return what the ingest of a plan would do, from the listing of every plate and a sample of its images.
 
     Raises:
         UsageError, KitError: what the ingest itself would raise before it packs.
     """
+    if plan.source is None:
+        return label_packed(plan, write=False)
     inputs = open_inputs(plan)
     check_agreement(plan.work, plan.settings)
-    complete = scan_plates(plan.folder, inputs.barcodes, inputs.metadata, write=False)
-    dry = DryRun(plan.jobs, failed=list(complete.failed))
+    complete = scan_plates(plan.folder, inputs.barcodes, inputs.labels, write=False)
+    dry = DryRun(plan.jobs, failed=list(complete.failed), strangers=strangers(inputs.labels, inputs.source.plates))
     for barcode in inputs.barcodes:
         if barcode not in complete.already and barcode not in complete.waiting:
             continue
@@ -117,16 +125,18 @@ def _planned(barcode: str, plan: IngestPlan, inputs: Inputs, complete: Scan) -> 
     work = plan_plate(inputs.source.plate(barcode), plan, inputs.reader)
     if barcode in complete.waiting:
         check_begun(work.container)
-        unlabelled = inputs.metadata.why_unlabelled(barcode) if inputs.metadata else "no --metadata"
+        unlabelled = inputs.labels.why_unlabelled(barcode)
+        notes = label_notes(inputs.labels.of_wells(barcode, work.plate.wells), barcode, inputs.labels)
     else:
-        unlabelled = complete.unlabelled.get(barcode, "")
+        unlabelled, notes = complete.unlabelled.get(barcode, ""), complete.relabelled.get(barcode, [])
     bytes_in, bytes_out, seconds = _estimate(work, inputs.reader)
     return PlannedPlate(
         work,
         inputs.locator.locate(work.plate),
         unlabelled,
         complete=barcode in complete.already,
-        relabel=barcode in complete.relabelled,
+        relabel=inputs.labels.options if barcode in complete.relabelled else "",
+        label_notes=notes,
         bytes_in=bytes_in,
         bytes_out=bytes_out,
         seconds=seconds * (2 if plan.scale == "plate-percentile" else 1),  # passes over the plate

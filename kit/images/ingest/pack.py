@@ -88,7 +88,7 @@ def _take(plate: PlateWork, record: WellRecord, packed: Packed, plan: IngestPlan
         packed.failed.append(f"{plate.plate.barcode}: {plate.failed}")
     elif plate.is_done():
         try:
-            packed.plates.append(plate.complete(inputs.metadata, inputs.source.folder.path))
+            packed.plates.append(plate.complete(inputs.labels, inputs.source.folder.path))
         except KitError as error:
             packed.failed.append(str(error))
 

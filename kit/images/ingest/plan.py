@@ -1,7 +1,7 @@
 """The request of an ingest: one frozen plan, checked on construction."""
 
 import os
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, dataclass, field, fields
 from pathlib import Path
 
 from kit.config import StoreConfig
@@ -10,6 +10,7 @@ from kit.files import existing_file, existing_folder
 from kit.images.source.folders import is_url
 from kit.images.store.codecs import DEFAULT, find_codec
 
+_OF_LABELS = ("source", "work", "plates", "metadata", "labels", "perturbation", "control", "jobs")  # need no image
 BAD_SHARE = 0.1  # of a plate's images: with more of them bad the plate is not trusted
 
 
@@ -26,12 +27,15 @@ class IngestPlan:
         UsageError: an invalid value or a missing path; the message names its option of `kit ingest`.
     """
 
-    source: str | Path  # folder or URL of plate folders, one plate folder, or a load_data.csv(.gz)
+    source: str | Path | None  # folder or URL of plate folders, one plate folder, or a load_data.csv(.gz); None: only label
     work: Path  # the work folder; made if absent
     _: KW_ONLY
     plates: tuple[str, ...] = ()  # barcodes; none named: all that are found
 
-    metadata: Path | None = None  # folder of the official tables; None: no labels
+    metadata: Path | None = None  # folder of the official tables
+    labels: Path | None = None  # a lab's own table of labels: see kit.images.labels_file
+    perturbation: str | None = None  # the column of it whose values are the treatments
+    control: str | None = None  # the value of that column that is the control
     load_data: str | Path | None = None  # folder or URL of <plate>/load_data.csv(.gz) with the positions
     layout: Path | None = None  # CSV of field, x_um, y_um for plates without positions of their own
     illum: Path | None = None  # folder of <plate>/<plate>_Illum<Channel>.npy, to divide by before scaling
@@ -50,8 +54,9 @@ class IngestPlan:
 
     def __post_init__(self) -> None:
         self._check_values()
+        self._check_labels()
         self._check_paths()
-        for name in ("work", "metadata", "layout", "illum"):
+        for name in ("work", "metadata", "labels", "layout", "illum"):
             if (path := getattr(self, name)) is not None:
                 object.__setattr__(self, name, Path(path))
 
@@ -77,6 +82,23 @@ class IngestPlan:
         if not 0 <= self.max_bad <= 1:
             raise UsageError(f"--max-bad {self.max_bad}: need a share, 0 to 1")
         _ = self.settings  # a StoreConfig checks itself
+
+    def _check_labels(self) -> None:
+        for name in ("perturbation", "control"):
+            if (value := getattr(self, name)) is None:
+                continue
+            if self.labels is None:
+                raise UsageError(f"--{name} {value}: also give --labels FILE, the table that has it")
+            if not value.strip():
+                raise UsageError(f"--{name} is empty: a well without a label is unknown, never a control")
+        if self.source is not None:
+            return
+        if self.labels is None and self.metadata is None:
+            raise UsageError("give SOURCE, the plates to pack; or --labels or --metadata, to label the plates that are packed")
+        for option in fields(self):
+            if option.name not in _OF_LABELS and getattr(self, option.name) != option.default:
+                name = option.name.replace("_", "-")
+                raise UsageError(f"--{name} needs SOURCE; without it, packed plates are labelled and no image is read")
 
     def _check_paths(self) -> None:
         if Path(self.work).exists() and not Path(self.work).is_dir():

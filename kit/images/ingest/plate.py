@@ -13,9 +13,9 @@ from kit.images.ingest.plan import IngestPlan
 from kit.images.ingest.prepare import find_illumination, read_illumination, shrunken_shape
 from kit.images.ingest.quality import add_quality
 from kit.images.ingest.report import PlateReport
-from kit.images.ingest.sites_table import add_metadata, level_sums, sites_table
+from kit.images.ingest.sites_table import add_labels, level_sums, sites_table
 from kit.images.ingest.well import WellJob, WellRecord, probe
-from kit.images.metadata import Metadata
+from kit.images.labels import Labels
 from kit.images.source.folders import Reader
 from kit.images.source.plates import Plate
 from kit.images.source.positions import Positions
@@ -80,15 +80,15 @@ class PlateWork:
         """Return whether every well is committed."""
         return len(self.records) == len(self.container.wells)
 
-    def complete(self, metadata: Metadata | None, source: str) -> PlateReport:
+    def complete(self, labels: Labels, source: str) -> PlateReport:
         """Write the plate's table, which makes it part of the store; the report names files from `source` on."""
         barcode, records = self.plate.barcode, [self.records[well] for well in self.container.wells]
         table = sites_table(barcode, records, self.container.channels, self.positions)
         if table.empty:
             raise KitError(f"{barcode}: none of its {count(self.images, 'image')} could be read")
         table = add_quality(table, self.container.channels, self.container.height * self.container.width)
-        table = add_metadata(table, barcode, metadata)
-        report = PlateReport.of(self.plate, self.positions, records, table, metadata, kept=self.kept, source=source)
+        table = add_labels(table, barcode, labels)
+        report = PlateReport.of(self.plate, self.positions, records, table, labels, kept=self.kept, source=source)
         record = {"plate": barcode, "levels": level_sums(records), "illumination": sorted(self.illumination), **report.record()}
         write_table(self.folder / f"{barcode}.parquet", table, record)
         shutil.rmtree(self.progress_folder)

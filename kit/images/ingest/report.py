@@ -6,9 +6,10 @@ from pathlib import Path
 import pandas as pd
 
 from kit.config import CHANNELS
+from kit.images.ingest.labels import label_notes
 from kit.images.ingest.quality import BLURRED
 from kit.images.ingest.well import WellRecord
-from kit.images.metadata import Metadata
+from kit.images.labels import Labels
 from kit.images.source.plates import Plate
 from kit.images.source.positions import Positions
 from kit.words import count, some
@@ -29,6 +30,8 @@ class PlateReport:
     position_source: str
     positions: str  # the same in a sentence
     unlabelled: str  # why, where it is
+    labels: dict[str, str]  # their source, perturbation and control
+    label_notes: list[str]
     missing_wells: list[str]
     missing_sites: list[str]
     missing_channels: list[str]
@@ -52,14 +55,12 @@ class PlateReport:
         positions: Positions,
         records: list[WellRecord],
         table: pd.DataFrame,
-        metadata: Metadata | None,
+        labels: Labels,
         kept: int,
         source: str,
     ) -> "PlateReport":
         """Summarise a plate from its listing, its records and its table."""
         channels = [channel for channel in plate.channels if f"{channel}_levels" in table]
-        unlabelled = metadata.why_unlabelled(plate.barcode) if metadata else "no --metadata"
-        expected = set(metadata.wells(plate.barcode)["Metadata_Well"]) if metadata and not unlabelled else set()
         images = [image for record in records for image in record.images]
         return cls(
             barcode=plate.barcode,
@@ -70,8 +71,10 @@ class PlateReport:
             channels=plate.channels,
             position_source=positions.source,
             positions=positions.said,
-            unlabelled=unlabelled,
-            missing_wells=sorted(expected - set(plate.wells)),
+            unlabelled=labels.why_unlabelled(plate.barcode),
+            labels=labels.record(plate.barcode),
+            label_notes=label_notes(table, plate.barcode, labels),
+            missing_wells=sorted(set(labels.listed(plate.barcode)) - set(plate.wells)),
             missing_sites=[f"{well} site {site}" for well, site in plate.missing_sites()],
             missing_channels=[f"{well} site {site} {channel}" for well, site, channel in plate.missing_channels()],
             bad=[bad for record in records for bad in record.bad],
@@ -90,7 +93,8 @@ class PlateReport:
 
     def record(self) -> dict:
         """Return what is kept of it in the plate's table file."""
-        return {key: getattr(self, key) for key in ("position_source", "unlabelled", "bad", "doubts", "bytes_in", "bytes_out")}
+        kept = ("position_source", "unlabelled", "labels", "bad", "doubts", "bytes_in", "bytes_out")
+        return {key: getattr(self, key) for key in kept}
 
     def text(self) -> str:
         """Return some lines for people."""
@@ -103,6 +107,7 @@ class PlateReport:
             lines.append(f"  of these, {count(self.kept, 'image')} had been packed by an earlier run")
         if self.unlabelled:
             lines.append(f"  without labels: {self.unlabelled}")
+        lines += [f"  {note}" for note in self.label_notes]
         lacking = [name for name in CHANNELS if name not in self.channels]
         if len(lacking) < len(CHANNELS) and lacking:
             lines.append(f"  incomplete: no images of {', '.join(lacking)}")
@@ -146,12 +151,14 @@ class IngestReport:
     work: Path
     plates: list[PlateReport] = field(default_factory=list)  # by barcode
     already: list[str] = field(default_factory=list)  # complete before
-    relabelled: list[str] = field(default_factory=list)  # of these, given other labels now
+    relabelled: dict[str, list[str]] = field(default_factory=dict)  # of these, given other labels now: notes on them
     unlabelled: list[str] = field(default_factory=list)  # of these, still without labels
+    strangers: list[str] = field(default_factory=list)  # plates that have labels and are not there
     failed: list[str] = field(default_factory=list)  # "<plate>: <reason>"
     verified: int = 0  # images that --verify read again
     damaged: list[str] = field(default_factory=list)  # of these
     seconds: float = 0.0
+    dry: bool = False  # what it would be: nothing was written
 
     def text(self) -> str:
         """Return the report for people."""
@@ -159,12 +166,16 @@ class IngestReport:
         if self.already:
             lines.append(f"already packed: {', '.join(self.already)}")
         if self.relabelled:
-            lines.append(f"labels updated, pixels unchanged: {', '.join(self.relabelled)}")
+            done = "labels to be updated" if self.dry else "labels updated, pixels unchanged"
+            lines.append(f"{done}: {', '.join(self.relabelled)}")
+            lines += [f"  {barcode}: {note}" for barcode, notes in self.relabelled.items() for note in notes]
         if self.unlabelled:
             lines.append(
-                f"without labels: {', '.join(self.unlabelled)}; run the command again with a --metadata that has "
-                "them: this updates the tables and repacks nothing"
+                f"without labels: {', '.join(self.unlabelled)}; add them with kit ingest --work {self.work} --labels FILE, or "
+                "--metadata DIR: this updates the tables and reads no image"
             )
+        if self.strangers:
+            lines.append(f"plates in --labels that are not here: {some(self.strangers)}")
         lines += [f"{failure}; not packed" for failure in self.failed]
         if self.verified:
             lines.append(f"verified: {count(self.verified, 'image')} read again, {len(self.damaged)} damaged")
@@ -173,7 +184,7 @@ class IngestReport:
             lines.append(
                 f"{count(images, 'image')} in {self.seconds:.1f} s ({images / max(self.seconds, 1e-9):.0f} images/s, {mb:.0f} MB)"
             )
-        return "\n".join(lines)
+        return "\n".join([*lines, "nothing was written"] if self.dry else lines)
 
 
 def megabytes(size: int) -> str:

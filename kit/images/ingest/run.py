@@ -1,8 +1,9 @@
 """kit ingest: plates of TIFFs become a packed store. A whole well is the unit of work, of committing and of resuming."""
 
+import contextlib
 from dataclasses import replace
 
-from kit.images.ingest.inputs import open_inputs
+from kit.images.ingest.inputs import check_labels, open_inputs, plan_labels, strangers
 from kit.images.ingest.lock import disk_errors, only_one, settle
 from kit.images.ingest.pack import pack_plates
 from kit.images.ingest.plan import IngestPlan
@@ -10,22 +11,25 @@ from kit.images.ingest.report import IngestReport
 from kit.images.ingest.runners import Cluster, Threads
 from kit.images.ingest.scan import scan_plates
 from kit.images.source.folders import Reader
+from kit.images.source.source import choose_plates
 from kit.images.store.verify import verify as check_store
 from kit.images.store.work import open_work
 
 
 def ingest(plan: IngestPlan) -> IngestReport:
-    """Pack the plan's plates into its work folder; existing wells are kept.
+    """Pack the plan's plates into its work folder; existing wells are kept. Without a source, label those that are packed.
 
     Raises:
         UsageError: nothing to do, or settings that differ from the store's.
         KitError: the disk is full, another ingest is running, or (strict) an image is bad; the same call continues where
             it stopped. A plate with too many bad images is in the report's `failed`, and the others are packed.
     """
+    if plan.source is None:
+        return label_packed(plan)
     inputs = open_inputs(plan)
     with disk_errors(plan.work), only_one(plan.work), workers_of(plan, inputs.reader) as workers:
         settle(plan.work, plan.settings)
-        complete = scan_plates(plan.folder, inputs.barcodes, inputs.metadata)
+        complete = scan_plates(plan.folder, inputs.barcodes, inputs.labels)
         packed = pack_plates(complete.waiting, plan, inputs, workers)
         report = IngestReport(
             plan.work,
@@ -33,10 +37,33 @@ def ingest(plan: IngestPlan) -> IngestReport:
             already=complete.already,
             relabelled=complete.relabelled,
             unlabelled=list(complete.unlabelled),
+            strangers=strangers(inputs.labels, inputs.source.plates),
             failed=complete.failed + packed.failed,
             seconds=packed.seconds,
         )
         return verified(report, inputs.barcodes, plan.jobs) if plan.verify else report
+
+
+def label_packed(plan: IngestPlan, *, write: bool = True) -> IngestReport:
+    """Bring the labels of the packed plates up to date, from the tables alone: the images may be gone.
+
+    Raises:
+        UsageError: there is no store, or no such plate in it. KitError: as `ingest`.
+    """
+    packed, labels = open_work(plan.work).plates, plan_labels(plan)
+    barcodes = choose_plates(packed, tuple(plan.plates))
+    check_labels(barcodes, labels, named=bool(plan.plates))
+    with only_one(plan.work) if write else contextlib.nullcontext(), disk_errors(plan.work):
+        scan = scan_plates(plan.folder, barcodes, labels, write=write)
+    return IngestReport(
+        plan.work,
+        already=scan.already,
+        relabelled=scan.relabelled,
+        unlabelled=list(scan.unlabelled),
+        strangers=strangers(labels, packed),
+        failed=scan.failed,
+        dry=not write,
+    )
 
 
 def workers_of(plan: IngestPlan, reader: Reader) -> Threads | Cluster:

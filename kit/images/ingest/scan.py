@@ -6,7 +6,7 @@ from pathlib import Path
 
 from kit.errors import KitError
 from kit.images.ingest.labels import relabel, why_unlabelled
-from kit.images.metadata import Metadata
+from kit.images.labels import Labels
 
 
 @dataclass(frozen=True)
@@ -15,12 +15,12 @@ class Scan:
 
     waiting: list[str] = field(default_factory=list)  # to be packed
     already: list[str] = field(default_factory=list)  # complete
-    relabelled: list[str] = field(default_factory=list)  # of these, given other labels now
+    relabelled: dict[str, list[str]] = field(default_factory=dict)  # of these, given other labels now: notes on them
     unlabelled: dict[str, str] = field(default_factory=dict)  # of these, still without labels: why
     failed: list[str] = field(default_factory=list)  # what is wrong with the tables of others
 
 
-def scan_plates(folder: Path, barcodes: list[str], metadata: Metadata | None, *, write: bool = True) -> Scan:
+def scan_plates(folder: Path, barcodes: list[str], labels: Labels, *, write: bool = True) -> Scan:
     """Pass over the plates that are complete in `folder`, and bring their labels up to date.
 
     Args:
@@ -35,14 +35,14 @@ def scan_plates(folder: Path, barcodes: list[str], metadata: Metadata | None, *,
         if write:
             _tidy(folder, barcode)
         try:
-            relabelled = relabel(table, metadata, write=write)
-            unlabelled = "" if relabelled else why_unlabelled(table)
+            notes = relabel(table, labels, write=write)
+            unlabelled = why_unlabelled(table) if notes is None else ""
         except KitError as error:
             scan.failed.append(str(error))
             continue
         scan.already.append(barcode)
-        if relabelled:
-            scan.relabelled.append(barcode)
+        if notes is not None:
+            scan.relabelled[barcode] = notes
         if unlabelled:
             scan.unlabelled[barcode] = unlabelled
     return scan

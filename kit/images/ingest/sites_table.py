@@ -4,11 +4,12 @@ import numpy as np
 import pandas as pd
 
 from kit.images.ingest.well import WellRecord
-from kit.images.metadata import Metadata
+from kit.images.labels import Labels
 from kit.images.names import well_position
 from kit.images.source.positions import Positions
 
 _COUNTS = ("least", "most", "black", "white", "low", "high", "saturated", "sum8", "sumsq8", "crc")
+_WHO = ("Metadata_Plate", "Metadata_Well", "Metadata_Site")
 _NAMES = {"least": "min", "most": "max"}
 
 
@@ -42,18 +43,15 @@ def sites_table(plate: str, records: list[WellRecord], channels: tuple[str, ...]
     return table.astype({column: "Int64" if table[column].isna().any() else "int64" for column in whole})
 
 
-def add_metadata(table: pd.DataFrame, plate: str, metadata: Metadata | None) -> pd.DataFrame:
-    """Return the table with the metadata columns of its wells, in place of those it had."""
-    kept = [
-        c for c in map(str, table) if not c.startswith("Metadata_") or c in ("Metadata_Plate", "Metadata_Well", "Metadata_Site")
-    ]
-    table = table[kept]
-    if metadata is None or not metadata.is_known(plate):
-        return table
-    if not metadata.is_labelled(plate):
-        of_plate = {key: value for key, value in metadata.of_plate(plate).items() if key != "Metadata_Plate"}
-        return pd.concat([table, pd.DataFrame(of_plate, index=table.index)], axis=1)
-    return table.merge(metadata.wells(plate).drop(columns="Metadata_Plate"), on="Metadata_Well", how="left")
+def add_labels(table: pd.DataFrame, plate: str, labels: Labels) -> pd.DataFrame:
+    """Return the table with the labels of its wells, in place of those it had."""
+    wells = list(dict.fromkeys(table["Metadata_Well"]))
+    return table.drop(columns=label_columns(table)).merge(labels.of_wells(plate, wells), on="Metadata_Well", how="left")
+
+
+def label_columns(table: pd.DataFrame) -> list[str]:
+    """Return the columns of a sites table that hold labels."""
+    return [column for column in map(str, table) if column.startswith("Metadata_") and column not in _WHO]
 
 
 def level_sums(records: list[WellRecord]) -> dict[str, dict[str, int]]:

@@ -17,10 +17,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import tomli_w
+from pandas.api.types import is_numeric_dtype
 
 from kit.config import StoreConfig
 from kit.errors import KitError, UsageError
 from kit.files import write_whole
+from kit.images.labels import common_labels, recorded_labels
 from kit.images.names import normalise_well, order_channels
 from kit.images.store.codecs import find_codec, unpack_into
 from kit.images.store.container import Container, open_container
@@ -113,7 +115,23 @@ class Work:
         sites = pd.concat(tables, ignore_index=True)
         if "Metadata_is_control" in sites:  # a plate without labels has no control we know of
             sites["Metadata_is_control"] = sites["Metadata_is_control"].eq(True)
+            texts = [name for name in map(str, sites) if name.startswith("Metadata_") and not is_numeric_dtype(sites[name])]
+            sites[texts] = sites[texts].fillna("")  # unknown
         return sites
+
+    @functools.cached_property
+    def labels(self) -> dict[str, str]:
+        """`perturbation`: the column of `wells` whose values are the classes; `control`: the value of it that is the control.
+
+        Raises:
+            KitError: two plates are labelled by different columns.
+        """
+        return common_labels({plate: recorded_labels(self._plate_record(plate)) for plate in self.plates})
+
+    @property
+    def perturbation(self) -> str:
+        """The column of `wells` whose values are the classes; errors as `labels`."""
+        return self.labels["perturbation"]
 
     def sites_with(self, channels: Iterable[str]) -> pd.DataFrame:
         """Return the rows of `sites` that have all the channels, with the index they have there; every row for no channel."""

@@ -221,7 +221,8 @@ def test_labels_are_required_where_asked_for(made):
     assert "without labels: not in experiment-metadata.tsv" in report.text()
     opened = open_work(work)
     assert opened.wells["Metadata_is_control"].dtype == bool
-    assert pd.isna(opened.wells.set_index("Metadata_Plate").loc["BR09", "Metadata_broad_sample"])  # "" would be DMSO
+    assert opened.wells.set_index("Metadata_Plate").loc["BR09", "Metadata_broad_sample"] == ""
+    assert not opened.wells.set_index("Metadata_Plate").loc["BR09", "Metadata_is_control"]  # unknown is not DMSO
     for folder in list(source.iterdir()):
         if not folder.name.startswith("BR09"):
             shutil.rmtree(folder)
@@ -232,9 +233,9 @@ def test_labels_are_required_where_asked_for(made):
 def test_labels_that_come_later_pack_nothing_again(made, monkeypatch):
     source, work, metadata = made
     text = ingest(IngestPlan(source, work)).text()
-    assert "without labels: no --metadata" in text
+    assert "without labels: no --metadata or --labels" in text
     text = ingest(IngestPlan(source, work)).text()
-    assert "already packed: BR01, BR02\nwithout labels: BR01, BR02; run the command again with a --metadata" in text
+    assert "already packed: BR01, BR02\nwithout labels: BR01, BR02; add them with kit ingest --work" in text
     before = snapshot(work)
     assert "its table would get the labels" in dry_run(IngestPlan(source, work, metadata=metadata)).text()
     assert snapshot(work) == before
