@@ -146,6 +146,13 @@ def embed(work: Path, runs: tuple[str, ...], weights: Path | None, channels: str
 @click.option("--normalize", type=click.Choice(["none", "centre", "mad"]), default="none", show_default=True)
 @click.option("--whiten", type=click.Choice(["none", "sphere", "tvn"]), default="none", show_default=True)
 @click.option(
+    "--controls",
+    type=click.Choice(["labelled", "all"]),
+    default="labelled",
+    show_default=True,
+    help="The wells that --normalize and --whiten are fitted on; all: every well, for plates without controls.",
+)
+@click.option(
     "--align",
     type=float,
     default=None,

@@ -1,42 +1,43 @@
-"""Normalise each plate by its own DMSO wells; scale rows to unit length. M wells, F features."""
+"""Normalise each plate by its own control wells; scale rows to unit length. M wells, F features."""
 
 import numpy as np
 
 from kit.errors import KitError
+from kit.profiles.controls import choose_controls
 from kit.profiles.table import PLATE, Profiles
 
 MAD_TO_SD = 1.4826  # of a normal distribution
 _TINY = 1e-6  # of the plate's median MAD: a feature below it does not vary over the controls
 
 
-def normalise(profiles: Profiles, how: str) -> Profiles:
-    """Shift (and scale) every plate's features by its own DMSO wells.
+def normalise(profiles: Profiles, how: str, *, controls: str = "labelled") -> Profiles:
+    """Shift (and scale) every plate's features by its own control wells.
 
-    how: `none`; `centre`: minus the mean of the plate's DMSO wells; `mad`: minus their median, divided by 1.4826 times
-    their median absolute deviation. A feature that does not vary over a plate's DMSO wells is divided by the plate's
-    median deviation instead.
+    how: `none`; `centre`: minus the mean of the plate's control wells; `mad`: minus their median, divided by 1.4826 times
+    their median absolute deviation. A feature that does not vary over a plate's control wells is divided by the plate's
+    median deviation instead. controls: see `controls.choose_controls`.
 
     Raises:
-        KitError: a plate has no DMSO well, or just one for `mad`.
+        KitError: a plate has no control well, or just one for `mad`.
     """
     if how == "none":
         return profiles
     assert how in ("centre", "mad"), how
     out_MF = np.empty_like(profiles.features_MF)
-    control_M = profiles.is_control_M
+    chosen = choose_controls(profiles, controls)
     plates = profiles.who[PLATE].to_numpy()
     for plate in np.unique(plates):
         here_M = plates == plate
-        controls = profiles.features_MF[here_M & control_M].astype(np.float64)
+        rows_NF = profiles.features_MF[here_M & chosen.wells_M].astype(np.float64)
         need = 2 if how == "mad" else 1
-        if len(controls) < need:
+        if len(rows_NF) < need:
             raise KitError(
-                f"plate {plate} has {len(controls)} DMSO wells and --normalize {how} needs {need}: "
-                "drop the plate or use --normalize none"
+                f"plate {plate} has {len(rows_NF)} {chosen.name} and --normalize {how} needs {need}: "
+                f"{chosen.way_out}drop the plate or use --normalize none"
             )
-        shift_F, scale_F = _mean(controls) if how == "centre" else _median_and_mad(controls)
+        shift_F, scale_F = _mean(rows_NF) if how == "centre" else _median_and_mad(rows_NF)
         out_MF[here_M] = (profiles.features_MF[here_M] - shift_F) / scale_F
-    return profiles.after(out_MF, step="normalize", how=how, per="plate, on its DMSO wells")
+    return profiles.after(out_MF, step="normalize", how=how, per=f"plate, on its {chosen.name}", **chosen.step)
 
 
 def l2_normalise(profiles: Profiles) -> Profiles:

@@ -38,6 +38,7 @@ def profile(
     merge: str = "concat",
     normalize: str = "none",
     whiten: str = "none",
+    controls: str = "labelled",
     align: float | None = None,
     l2: bool = False,
 ) -> Profiles:
@@ -47,15 +48,18 @@ def profile(
         runs: names whose features were embedded; their columns are concatenated in this order.
         parts: of every run's site vector, in this order; a part a run lacks is an error unless it has only one.
         sites, order: see `wells.place_sites`. merge: `concat`: nine blocks; `mean`: their mean.
-        normalize: see `normalise.normalise`. whiten: see `whiten.whiten`. align: see `align.align`; None is off.
+        normalize: see `normalise.normalise`. whiten: see `whiten.whiten`. controls: the wells these two are fitted on, see
+            `controls.choose_controls`. align: see `align.align`; None is off.
 
     Raises:
         KitError: a run without features, sites that cannot be placed, plates without the controls a step needs.
     """
     if Path(out).suffix != ".parquet":
         raise UsageError(f"--out {out}: profiles are written as .parquet; kit export makes the CSV")
+    if controls == "all" and normalize == whiten == "none":
+        raise UsageError("--controls all says which wells --normalize and --whiten are fitted on: give one of them")
     merged = merge_runs(work, runs, parts=parts, sites=sites, order=order, merge=merge)
-    profiles = post_process(merged, normalize=normalize, whiten=whiten, align=align, l2=l2)
+    profiles = post_process(merged, normalize=normalize, whiten=whiten, controls=controls, align=align, l2=l2)
     write_profiles(profiles, out)
     return profiles
 
@@ -68,11 +72,17 @@ class Steps(TypedDict, total=False):
 
 
 def post_process(
-    profiles: Profiles, *, normalize: str = "none", whiten: str = "none", align: float | None = None, l2: bool = False
+    profiles: Profiles,
+    *,
+    normalize: str = "none",
+    whiten: str = "none",
+    controls: str = "labelled",
+    align: float | None = None,
+    l2: bool = False,
 ) -> Profiles:
     """Return the profiles after the steps that follow merging, in their fixed order."""
-    profiles = normalise(profiles, normalize)
-    profiles = whiten_on_controls(profiles, whiten)
+    profiles = normalise(profiles, normalize, controls=controls)
+    profiles = whiten_on_controls(profiles, whiten, controls=controls)
     if align is not None:
         profiles = align_plates(profiles, align)
     return l2_normalise(profiles) if l2 else profiles

@@ -59,6 +59,8 @@ class Profiles:
         plates = self.who[PLATE].nunique()
         filled = sum(sum(step.get("slots_filled", {}).values()) for step in self.steps)
         notes = f"; {count(filled, 'missing site')} filled with the mean of the well" if filled else ""
+        if any(step.get("controls") == "all" for step in self.steps):
+            notes += "; centred or whitened on all wells, not on controls"
         if self.uses_well_position:
             notes += "; uses the well position: the label can leak, see the README"
         return f"{count(len(self.who), 'well')} of {count(plates, 'plate')} x {count(len(self.names), 'feature')}{notes}"

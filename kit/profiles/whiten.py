@@ -1,4 +1,4 @@
-"""Whitening fitted on the DMSO wells of all plates pooled. M wells, N DMSO wells, F features, R rank (at most N - 1).
+"""Whitening fitted on the control wells of all plates pooled. M wells, N control wells, F features, R rank (at most N - 1).
 
 With many features and few controls the F x F covariance is never formed: its R eigenvectors come from the N x N Gram of
 the controls, and a matrix function f of (covariance + ridge) is f(ridge) I plus a correction of rank R.
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from kit.errors import KitError
+from kit.profiles.controls import Controls, choose_controls
 from kit.profiles.table import PLATE, Profiles
 
 RIDGE = 0.1  # of the mean eigenvalue of the controls' covariance (its trace over F)
@@ -49,50 +50,55 @@ def covariance(rows_NF: np.ndarray) -> Covariance:
     return Covariance(rows_NF.T @ (rotation_NR[:, keep_R] / np.sqrt((N - 1) * variance_R)), variance_R)
 
 
-def whiten(profiles: Profiles, how: str, *, ridge: float = RIDGE) -> Profiles:
-    """Remove the variation of the DMSO wells.
+def whiten(profiles: Profiles, how: str, *, ridge: float = RIDGE, controls: str = "labelled") -> Profiles:
+    """Remove the variation of the control wells.
 
-    how: `none`; `sphere`: minus the mean of all DMSO wells, then times (covariance + ridge)^-1/2, not rotated (ZCA);
-    `tvn`: the same, then each plate minus the mean of its DMSO wells and its covariance on them turned into the pooled
+    how: `none`; `sphere`: minus the mean of all control wells, then times (covariance + ridge)^-1/2, not rotated (ZCA);
+    `tvn`: the same, then each plate minus the mean of its control wells and its covariance on them turned into the pooled
     one (CORAL). `ridge` is in units of the mean eigenvalue.
+    controls: see `controls.choose_controls`.
 
     Sources: sphering, Cell-DINO, section on post-processing; typical variation normalisation, Ando et al. 2017
     (doi:10.1101/161422).
 
     Raises:
-        KitError: fewer than two DMSO wells, or DMSO wells that do not vary.
+        KitError: fewer than two control wells, or control wells that do not vary.
     """
     if how == "none":
         return profiles
     assert how in ("sphere", "tvn"), how
-    control_M = profiles.is_control_M
+    chosen = choose_controls(profiles, controls)
+    control_M, name = chosen.wells_M, chosen.name
     if control_M.sum() < 2:
         raise KitError(
-            f"--whiten {how} needs at least two DMSO wells, and these profiles have {control_M.sum()}: use --whiten none"
+            f"--whiten {how} needs at least two {name}, and these profiles have {control_M.sum()}: "
+            f"{chosen.way_out}{'or' if chosen.way_out else 'use'} --whiten none"
         )
     mean_F = profiles.features_MF[control_M].mean(axis=0, dtype=np.float64)
     centred_MF = profiles.features_MF - mean_F.astype(np.float32)
     pooled = covariance(centred_MF[control_M])
     if not len(pooled.variance_R):
-        raise KitError(f"--whiten {how}: the {control_M.sum()} DMSO wells are identical: no covariance to whiten by")
+        raise KitError(f"--whiten {how}: the {control_M.sum()} {name} are identical: no covariance to whiten by")
     floor = ridge * pooled.variance_R.sum() / profiles.features_MF.shape[1]
     white_MF = pooled.apply(lambda variance: (variance + floor) ** -0.5, centred_MF)
-    facts = {"fitted_on": f"{control_M.sum()} DMSO wells of all plates", "ridge_of_mean_eigenvalue": ridge}
+    facts = {"fitted_on": f"{control_M.sum()} {name} of all plates", "ridge_of_mean_eigenvalue": ridge, **chosen.step}
     if how == "tvn":
-        white_MF = _match_plates(white_MF, control_M, profiles.who[PLATE].to_numpy())
+        white_MF = _match_plates(white_MF, chosen, profiles.who[PLATE].to_numpy())
         facts["coral_ridge"] = CORAL_RIDGE
     return profiles.after(white_MF, step="whiten", how=how, **facts)
 
 
-def _match_plates(white_MF: np.ndarray, control_M: np.ndarray, plates: np.ndarray) -> np.ndarray:
-    """Give every plate's DMSO wells the mean 0 and the covariance of all DMSO wells (CORAL, Sun et al. 2016)."""
+def _match_plates(white_MF: np.ndarray, chosen: Controls, plates: np.ndarray) -> np.ndarray:
+    """Give every plate's control wells the mean 0 and the covariance of all control wells (CORAL, Sun et al. 2016)."""
+    control_M = chosen.wells_M
     pooled = covariance(white_MF[control_M])
     out_MF = np.empty_like(white_MF)
     for plate in np.unique(plates):
         here_M = plates == plate
         if (here_M & control_M).sum() < 2:
             raise KitError(
-                f"plate {plate} has fewer than two DMSO wells and --whiten tvn needs them: drop the plate or use sphere"
+                f"plate {plate} has fewer than two {chosen.name} and --whiten tvn needs them: "
+                f"{chosen.way_out}drop the plate or use sphere"
             )
         centred = white_MF[here_M] - white_MF[here_M & control_M].mean(axis=0)
         own = covariance(centred[control_M[here_M]])

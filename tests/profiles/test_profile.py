@@ -116,6 +116,7 @@ def test_what_cannot_be_made_is_one_line_and_leaves_no_file(work, tmp_path):
         (["fluo", "fluo"], {}, "each only once"),
         (["fluo"], {"parts": ["cls", "pixel"]}, "no part 'pixel'"),
         (["fluo"], {"align": 2.0}, "--align 2.0"),
+        (["fluo"], {"controls": "all"}, "--controls all says which wells --normalize and --whiten are fitted on"),
     ]:
         with pytest.raises((KitError, UsageError), match=message) as error:
             profile(work, runs, out, **options)
