@@ -1,4 +1,4 @@
-"""Online k-NN: are wells of one compound neighbours across plates? The only check that reveals every kind of failure.
+"""Online k-NN: are wells of one perturbation neighbours across plates? The only check that reveals every kind of failure.
 
 M wells, D embedding. It reads labels, so it only measures: it never trains and chooses nothing but
 which checkpoint to keep.
@@ -20,7 +20,7 @@ from kit.neighbours import gram, nearest, vote
 from kit.streams import Stream, generator
 
 WELL = ["Metadata_Plate", "Metadata_Well"]
-LABEL = "Metadata_broad_sample"
+LABEL = "label"  # the values of the labels' perturbation column
 SITES = 4  # of a well, at most
 NEIGHBOURS = 5
 _LEAST_NORM = 1e-12  # a shorter row has no direction but that of rounding
@@ -28,14 +28,14 @@ _LEAST_NORM = 1e-12  # a shorter row has no direction but that of rounding
 
 @dataclass(frozen=True)
 class Validation:
-    """The wells to look at: one row a site, with its well and compound."""
+    """The wells to look at: one row a site, with its well and label."""
 
     sites: pd.DataFrame
-    chance: float  # one over the number of compounds
+    chance: float  # one over the number of labels
 
     @classmethod
     def of(cls, rows: list[list]) -> "Validation":
-        """Return the validation of these sites; a row is plate, well, site, compound."""
+        """Return the validation of these sites; a row is plate, well, site, label."""
         sites = pd.DataFrame(rows, columns=[*WELL, "Metadata_Site", LABEL])
         return cls(sites, 1 / sites[LABEL].nunique())
 
@@ -49,13 +49,16 @@ class Validation:
 
 
 def choose_wells(work: Work, config: RunConfig) -> Validation | None:
-    """Return up to `train.knn_wells` compound wells a plate, compounds that are on most plates first; None without any pair.
+    """Return up to `train.knn_wells` treated wells a plate, treatments that are on most plates first; None without any pair.
 
-    The choice depends on the seed alone. Wells without a compound (DMSO, unlabelled plates) are left out.
+    The choice depends on the seed alone. Controls and wells without a label are left out.
     """
-    if LABEL not in work.wells:
+    wells = work.wells
+    if work.perturbation not in wells:
         return None
-    wells = work.wells[[*WELL, LABEL]].copy()
+    if "Metadata_is_control" in wells:
+        wells = wells[~wells["Metadata_is_control"]]
+    wells = wells[[*WELL, work.perturbation]].rename(columns={work.perturbation: LABEL})
     wells = wells[wells[LABEL].fillna("").astype(str) != ""]
     spread = wells.groupby(LABEL)["Metadata_Plate"].nunique()
     wells = wells[wells[LABEL].map(spread) > 1]
@@ -96,9 +99,9 @@ def embed_wells(
 
 
 def neighbour_accuracy(features_MD: np.ndarray, plate_M: np.ndarray, label_M: np.ndarray, k: int = NEIGHBOURS) -> float:
-    """Return the share of wells whose `k` nearest wells on other plates mostly carry their compound.
+    """Return the share of wells whose `k` nearest wells on other plates mostly carry their label.
 
-    Features are centred per plate; cosine; the label with most votes wins, of equals the one nearest. Wells whose compound is
+    Features are centred per plate; cosine; the label with most votes wins, of equals the one nearest. Wells whose label is
     on no other plate do not count; NaN where none does.
     """
     centred_MD = features_MD.copy()

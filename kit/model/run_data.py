@@ -37,7 +37,7 @@ class RunData:
     sd: list[float]
     store: dict  # how the plates were packed: store.toml
     lines: dict[str, str]  # plate -> cell line, where crops.balance deals by it
-    knn: list[list] | None  # plate, well, site and compound of the sites the online k-NN looks at
+    knn: list[list] | None  # plate, well, site and label of the sites the online k-NN looks at
     pixels: dict[str, dict[str, str]]  # plate -> well -> "site:fingerprint ..." of the sites that are drawn
 
     def fingerprints(self) -> dict[Site, str]:

@@ -231,7 +231,8 @@ def _score(work: Work, runs: list[str]) -> dict:
 
 
 def _classes(work: Work) -> int:
-    return work.wells.loc[~work.wells["Metadata_is_control"], "Metadata_broad_sample"].nunique()
+    labels = work.wells.loc[~work.wells["Metadata_is_control"], "Metadata_broad_sample"]
+    return labels[labels != ""].nunique()
 
 
 def _batches(work: Work) -> str:

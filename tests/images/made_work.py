@@ -59,10 +59,10 @@ def make_plate(path: Path, plate: str, fields: dict[str, tuple[int, ...]], sites
     write_table(path / "plates" / f"{plate}.parquet", table, {"plate": plate, "levels": level_sums(records)})
 
 
-def change_table(path: Path, plate: str, change) -> None:
-    """Give a plate's table the one that `change` makes of it, the record beside it as it was."""
+def change_table(path: Path, plate: str, change, **record) -> None:
+    """Give a plate's table the one that `change` makes of it, the record beside it as it was, or with other values."""
     file = path / "plates" / f"{plate}.parquet"
-    write_table(file, change(read_table(file)), read_record(file))
+    write_table(file, change(read_table(file)), {**read_record(file), **record})
 
 
 def label(path: Path, *plates: str) -> None:

@@ -6,7 +6,7 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from kit.images.store.work import open_work
 from kit.model.knn import choose_wells, neighbour_accuracy
-from tests.images.made_work import label, make_work
+from tests.images.made_work import change_table, label, make_work
 from tests.model.tiny import tiny_config
 
 
@@ -88,10 +88,28 @@ def test_the_choice_of_wells(tmp_path):
     chosen = choose_wells(work, config)
     wells = chosen.wells
     assert wells.groupby("Metadata_Plate").size().tolist() == [5, 5]
-    first, second = (set(part["Metadata_broad_sample"]) for _, part in wells.groupby("Metadata_Plate"))
+    first, second = (set(part["label"]) for _, part in wells.groupby("Metadata_Plate"))
     assert first == second
     assert "" not in first
     assert chosen.chance == 1 / 5
     assert chosen.sites.groupby(["Metadata_Plate", "Metadata_Well"]).size().eq(4).all()
     assert choose_wells(work, config).sites.equals(chosen.sites)
     assert choose_wells(work.only(["P1"]), config) is None
+
+
+def test_labels_of_a_lab_are_followed(tmp_path):
+    """The recorded perturbation names the wells; its controls and wells without a label are left out."""
+    make_work(tmp_path, wells=4)
+    genes = {"A01": "NTC", "A02": "TP53", "A03": "KRAS", "A04": ""}
+    for plate in ("P1", "P2"):
+        change_table(
+            tmp_path,
+            plate,
+            lambda table: table.assign(
+                Metadata_gene=table["Metadata_Well"].map(genes), Metadata_is_control=table["Metadata_Well"] == "A01"
+            ),
+            labels={"source": "lab.csv", "perturbation": "Metadata_gene", "control": "NTC"},
+        )
+    chosen = choose_wells(open_work(tmp_path), tiny_config(train={"knn_wells": 5}))
+    assert sorted(set(chosen.wells["label"])) == ["KRAS", "TP53"]
+    assert len(chosen.wells) == 4

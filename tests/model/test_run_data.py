@@ -15,7 +15,7 @@ from safetensors.torch import load
 import kit.model.loop
 from kit.errors import KitError, StoppedCleanly
 from kit.images.ingest.labels import relabel
-from kit.images.metadata import read_metadata
+from kit.images.labels import read_labels
 from kit.images.store.work import open_work, write_settings
 from kit.model import checkpoint, run_data
 from kit.model.distributed import Group
@@ -209,10 +209,10 @@ def test_labels_added_later_change_nothing_and_the_knn_keeps_its_wells(store, tm
     wells = {f"A{well:02d}": f"OTHER-{well % 3}" for well in range(1, 13)}
     make_work(tmp_path / "bare")
     stop(tmp_path / "bare", "bare")
-    metadata = read_metadata(write_metadata(tmp_path / "metadata", {"P1": "U2OS", "P2": "U2OS"}, wells))
+    labels = read_labels(write_metadata(tmp_path / "metadata", {"P1": "U2OS", "P2": "U2OS"}, wells))
     for plate in ("P1", "P2"):
         for work in (store, tmp_path / "bare"):
-            assert relabel(work / "plates" / f"{plate}.parquet", metadata)
+            assert relabel(work / "plates" / f"{plate}.parquet", labels) is not None
     run(store, "stopped")
     assert_same_run(store, "whole", "stopped")
     run(tmp_path / "bare", "bare")

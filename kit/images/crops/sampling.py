@@ -16,8 +16,10 @@ from kit.config import CropsConfig
 from kit.errors import KitError, UsageError
 from kit.images.store.work import Work
 from kit.streams import Stream, random_words, shuffled
+from kit.words import some
 
 WHO = ["Metadata_Plate", "Metadata_Well", "Metadata_Site"]
+CELL_LINE = "Metadata_Cell_type"  # also where the labels are a lab's own
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,8 @@ def sites_to_draw(work: Work, config: CropsConfig, channels: tuple[str, ...]) ->
     """Return WHO and `group` (the unit of crops.balance) of every stored site that has all the channels.
 
     Raises:
-        KitError: no site has the channels; no plate is complete; crops.balance = cell_lines without metadata.
+        KitError: no site has the channels; no plate is complete; crops.balance = cell_lines without cell lines, or with two on
+            a plate.
     """
     if not work.plates:
         raise KitError(f"{work.path} holds no complete plate: run kit ingest again")
@@ -123,10 +126,26 @@ def sites_to_draw(work: Work, config: CropsConfig, channels: tuple[str, ...]) ->
     if sites.empty:
         raise KitError(f"no site in {work.path} has all of the channels {','.join(channels)}")
     if config.balance == "cell_lines":
-        if "Metadata_Cell_type" not in work.wells:
-            raise KitError(f"crops.balance = cell_lines, but {work.path} was ingested without metadata: it has no cell lines")
-        lines = work.wells.drop_duplicates("Metadata_Plate").set_index("Metadata_Plate")["Metadata_Cell_type"]
-        sites["group"] = sites["Metadata_Plate"].map(lines).fillna("").astype(str)
+        sites["group"] = sites["Metadata_Plate"].map(_cell_lines(work)).fillna("").astype(str)
     else:
         sites["group"] = sites["Metadata_Plate"] if config.balance == "plates" else ""
     return sites
+
+
+def _cell_lines(work: Work) -> dict[str, str]:
+    """Return plate -> cell line, of the plates whose labels say it."""
+    wells = work.wells
+    if CELL_LINE not in wells:
+        there = [column.removeprefix("Metadata_") for column in map(str, wells) if column.startswith("Metadata_")][2:]
+        raise KitError(
+            f"crops.balance = cell_lines needs a column Cell_type among the labels of {work.path}, which have "
+            f"{some(there) or 'no column'}: give the column of cell lines that name in --labels, or set crops.balance = plates"
+        )
+    lines = wells.loc[wells[CELL_LINE].fillna("") != "", ["Metadata_Plate", CELL_LINE]].drop_duplicates()
+    mixed = lines["Metadata_Plate"][lines["Metadata_Plate"].duplicated()]
+    if len(mixed):
+        here = " and ".join(lines[CELL_LINE][lines["Metadata_Plate"] == mixed.iloc[0]])
+        raise KitError(
+            f"crops.balance = cell_lines deals whole plates, and plate {mixed.iloc[0]} holds {here}: use wells or plates"
+        )
+    return dict(zip(lines["Metadata_Plate"], lines[CELL_LINE], strict=True))

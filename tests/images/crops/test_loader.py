@@ -196,6 +196,10 @@ def test_too_few_wells_for_the_batch(work, tmp_path):
 def test_a_store_without_plates_or_cell_lines_says_so(work, tmp_path, monkeypatch):
     with pytest.raises(KitError, match="holds no complete plate"):
         loader(make_work(tmp_path, plates=()))
-    monkeypatch.setattr(work, "wells", work.wells.drop(columns="Metadata_Cell_type"))
-    with pytest.raises(KitError, match="has no cell lines"):
+    wells = work.wells
+    monkeypatch.setattr(work, "wells", wells.rename(columns={"Metadata_Cell_type": "Metadata_cells"}))
+    with pytest.raises(KitError, match=r"needs a column Cell_type among the labels of .*, which have cells: give the column"):
+        loader(work, CropsConfig(balance="cell_lines"))
+    monkeypatch.setattr(work, "wells", wells.assign(Metadata_Cell_type=["", "U2OS", "HeLa"] + ["HeLa"] * (len(wells) - 3)))
+    with pytest.raises(KitError, match="deals whole plates, and plate P1 holds U2OS and HeLa: use wells or plates"):
         loader(work, CropsConfig(balance="cell_lines"))
