@@ -41,6 +41,10 @@ def phantom(out: Path, seed: int, settings: tuple[str, ...], jobs: int | None, p
 @click.option("--jobs", type=int, default=None, help="Number of threads; default: one per core.")
 @click.option("--load-data", help="Folder or URL with <plate>/load_data.csv(.gz).")
 @click.option("--layout", type=PATH, help="CSV with the stage position of each field.")
+@click.option(
+    "--channel-names", help="Names of the channels, e.g. ch1=DNA,ch2=Actin; cpjump1: ch1 to ch8 are Mito to Brightfield."
+)
+@click.option("--groups", help='Groups of channels, e.g. "fluorescence=DNA,Actin brightfield=BF".')
 @click.option("--scale", type=click.Choice(["image", "plate-percentile"]), default="image", show_default=True)
 @click.option("--bits", type=click.Choice(["8", "16"]), default="8", show_default=True)
 @click.option("--size", type=int, default=None, help="Downsample sites by area averaging; pixels of the longer side.")
@@ -53,16 +57,24 @@ def phantom(out: Path, seed: int, settings: tuple[str, ...], jobs: int | None, p
 )
 @click.option("--illum", help="Folder with <plate>/<plate>_Illum<Channel>.npy; images are divided by them first.")
 @click.option("--dask", metavar="ADDRESS", help="Address of a Dask scheduler whose workers pack the plates.")
-def ingest(source: str | None, work: Path, plates: str | None, bits: str, dry_run: bool, **options: Any) -> None:
+def ingest(
+    source: str | None, work: Path, plates: str | None, channel_names: str | None, groups: str | None, bits: str,
+    dry_run: bool, **options: Any,
+) -> None:  # fmt: skip
     """Pack plates of microscope TIFFs into a work folder.
 
-    Without SOURCE, --labels or --metadata label the plates that are packed; no image is read.
+    Without SOURCE, --labels or --metadata label the plates that are packed, and --groups groups their channels; no image is
+    read.
     """
     from kit.images.ingest.dry_run import dry_run as rehearse
+    from kit.images.ingest.groups import parse_groups
+    from kit.images.ingest.naming import parse_names
     from kit.images.ingest.plan import IngestPlan
     from kit.images.ingest.run import ingest as run
 
     given = {name: value for name, value in options.items() if value is not None}
+    given |= {} if channel_names is None else {"channel_names": parse_names(channel_names)}
+    given |= {} if groups is None else {"groups": parse_groups(groups)}
     plan = IngestPlan(source, work, plates=words(plates, "--plates"), bits=int(bits), **given)
     report = rehearse(plan) if dry_run else run(plan)
     click.echo(report.text())

@@ -7,6 +7,7 @@ from kit.config import CHANNELS
 from kit.errors import KitError
 
 _WELL = re.compile(r"\s*([A-Za-z]{1,2})0*([1-9]\d?)\s*")
+_CHANNEL = re.compile(r"ch(\d+)")
 _ROWS = 48  # a 1536-well plate has 32, a 3456-well plate 48
 
 
@@ -48,16 +49,17 @@ def well_position(well: str) -> tuple[int, int]:
     return _row_number(letters), int(well[len(letters) :])
 
 
-def channel_name(number: int) -> str:
-    """Return the name of the channel that a file calls chN: ch1 is Mito ... ch8 Brightfield; others keep "chN"."""
-    return CHANNELS[number - 1] if 1 <= number <= len(CHANNELS) else f"ch{number}"
-
-
 def order_channels(names: Iterable[str]) -> tuple[str, ...]:
-    """Return the names in kit's order: the eight known channels first, the others as they came."""
+    """Return the names in kit's order: CPJUMP1's eight channels first, then others as they came, then ch1, ch2 ... by number."""
     names = list(dict.fromkeys(names))
     known = [name for name in CHANNELS if name in names]
-    return (*known, *(name for name in names if name not in CHANNELS))
+    others = [name for name in names if name not in CHANNELS]
+    return (*known, *sorted(others, key=_number))  # a stable sort: without a number they stay as they came
+
+
+def _number(channel: str) -> int:
+    match = _CHANNEL.fullmatch(channel)
+    return int(match[1]) if match else 0
 
 
 def _row_letters(row: int) -> str:

@@ -1,12 +1,13 @@
 """--dry-run: what an ingest would find and make, and how long it would take. Nothing is written."""
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from kit.errors import KitError, UsageError
 from kit.images.ingest.inputs import Inputs, open_inputs, strangers
 from kit.images.ingest.labels import label_notes
 from kit.images.ingest.lock import check_agreement
+from kit.images.ingest.naming import Naming, how_to_name
 from kit.images.ingest.plan import IngestPlan
 from kit.images.ingest.plate import PlateWork, check_begun, plan_plate
 from kit.images.ingest.report import IngestReport, megabytes
@@ -18,6 +19,7 @@ from kit.images.source.grid import draw_grid
 from kit.images.source.positions import Positions
 from kit.images.source.tiff import BadImage
 from kit.images.store.codecs import pack
+from kit.images.store.container import open_container
 from kit.words import count, some
 
 _SAMPLE = 24  # images per plate that are read, scaled and encoded to estimate bytes and time
@@ -33,6 +35,7 @@ class PlannedPlate:
     complete: bool  # packed already
     relabel: str  # and it would get the labels of these options
     label_notes: list[str]
+    regroup: bool  # and its channels would be put into other groups
     bytes_in: int
     bytes_out: int
     seconds: float  # of one thread
@@ -49,8 +52,12 @@ class PlannedPlate:
             f"{self.work.shape[0]} x {self.work.shape[1]} pixels{stored}",
             f"  {megabytes(self.bytes_in)} in, about {megabytes(self.bytes_out)} out",
         ]
+        lines += [f"  channels: {self.work.naming.text()}", f"  groups: {self.work.grouped}"]
         if self.complete:
-            lines.append("  already packed" + (f"; its table would get the labels of {self.relabel}" if self.relabel else ""))
+            changes = (f"; its table would get the labels of {self.relabel}" if self.relabel else "") + (
+                "; its channels would get these groups" if self.regroup else ""
+            )
+            lines.append(f"  already packed{changes}")
         if self.unlabelled:
             lines.append(f"  without labels: {self.unlabelled}")
         lines += [f"  {note}" for note in self.label_notes]
@@ -87,6 +94,9 @@ class DryRun:
         lines = [plate.text() for plate in self.plates]
         lines += [f"{barcode}: already packed" for barcode in self.passed_over] + self.failed
         lines += [f"plates in --labels that are not here: {some(self.strangers)}"] if self.strangers else []
+        unnamed = next((plate.work for plate in open_plates if plate.work.naming.unnamed), None)
+        if unnamed is not None:
+            lines.append(f"warning: {how_to_name(unnamed.plate.barcode, unnamed.naming)}")
         lines.append(
             f"{count(len(open_plates), 'plate')} to pack: {megabytes(total_in)} in, about {megabytes(total_out)} out, "
             f"about {_duration(seconds)} with {count(self.jobs, 'thread')}; nothing was written"
@@ -104,7 +114,7 @@ def dry_run(plan: IngestPlan) -> DryRun | IngestReport:
         return label_packed(plan, write=False)
     inputs = open_inputs(plan)
     check_agreement(plan.work, plan.settings)
-    complete = scan_plates(plan.folder, inputs.barcodes, inputs.labels, write=False)
+    complete = scan_plates(plan.folder, inputs.barcodes, inputs.labels, inputs.groups, write=False)
     dry = DryRun(plan.jobs, failed=list(complete.failed), strangers=strangers(inputs.labels, inputs.source.plates))
     for barcode in inputs.barcodes:
         if barcode not in complete.already and barcode not in complete.waiting:
@@ -122,13 +132,16 @@ def dry_run(plan: IngestPlan) -> DryRun | IngestReport:
 
 
 def _planned(barcode: str, plan: IngestPlan, inputs: Inputs, complete: Scan) -> PlannedPlate:
-    work = plan_plate(inputs.source.plate(barcode), plan, inputs.reader)
+    work = plan_plate(barcode, plan, inputs)
     if barcode in complete.waiting:
         check_begun(work.container)
         unlabelled = inputs.labels.why_unlabelled(barcode)
         notes = label_notes(inputs.labels.of_wells(barcode, work.plate.wells), barcode, inputs.labels)
     else:
         unlabelled, notes = complete.unlabelled.get(barcode, ""), complete.relabelled.get(barcode, [])
+    if barcode in complete.already:
+        channels = open_container(work.container.folder).channels
+        work = replace(work, naming=Naming({name: name for name in channels}, "as packed"), grouped=inputs.groups.text(channels))
     bytes_in, bytes_out, seconds = _estimate(work, inputs.reader)
     return PlannedPlate(
         work,
@@ -137,6 +150,7 @@ def _planned(barcode: str, plan: IngestPlan, inputs: Inputs, complete: Scan) -> 
         complete=barcode in complete.already,
         relabel=inputs.labels.options if barcode in complete.relabelled else "",
         label_notes=notes,
+        regroup=barcode in complete.regrouped,
         bytes_in=bytes_in,
         bytes_out=bytes_out,
         seconds=seconds * (2 if plan.scale == "plate-percentile" else 1),  # passes over the plate

@@ -1,15 +1,19 @@
 """The inputs of an ingest: its plan's source, tables and positions, opened and checked."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from kit.config.channels import by_channel
 from kit.errors import KitError
+from kit.images.ingest.groups import Grouping, grouping, no_channel
+from kit.images.ingest.naming import Names, Naming, check_packed, name_channels
 from kit.images.ingest.plan import IngestPlan
 from kit.images.labels import Labels, read_labels
 from kit.images.source.folders import Folder, Reader
 from kit.images.source.locate import Locator
-from kit.images.source.source import Source, choose_plates, open_source
+from kit.images.source.plates import Plate
+from kit.images.source.source import FolderSource, Source, choose_plates, open_source
 from kit.words import nearest, some
 
 _REQUESTS_AHEAD = 64  # remote files to prefetch, over all wells in progress
@@ -24,6 +28,17 @@ class Inputs:
     labels: Labels
     locator: Locator
     reader: Reader
+    names: Names | None  # --channel-names
+    groups: Grouping
+
+    def plate(self, barcode: str) -> tuple[Plate, Naming]:
+        """Return a plate's files with the channels under the names of the store, and what these are.
+
+        Raises:
+            KitError: it has no images, or its channels cannot be named.
+        """
+        official, numbered = self.labels.official, isinstance(self.source, FolderSource)
+        return name_channels(self.source.plate(barcode), self.names, official, numbered=numbered)
 
 
 def open_inputs(plan: IngestPlan) -> Inputs:
@@ -41,7 +56,11 @@ def open_inputs(plan: IngestPlan) -> Inputs:
     check_labels(barcodes, labels, named=bool(plan.plates))
     folders: list[str | Path | None] = [plan.load_data, source.folder.path, plan.metadata]
     places = [Folder(str(folder)) for folder in folders if folder is not None]
-    return Inputs(source, barcodes, labels, Locator(source, reader, places, labels.official, plan.layout), reader)
+    locator = Locator(source, reader, places, labels.official, plan.layout)
+    groups = grouping(plan.folder, plan.groups, barcodes)
+    inputs = Inputs(source, barcodes, labels, locator, reader, plan.channel_names, groups)
+    check_channels(inputs, plan)
+    return inputs
 
 
 def plan_labels(plan: IngestPlan) -> Labels:
@@ -71,3 +90,27 @@ def check_labels(barcodes: list[str], labels: Labels, *, named: bool) -> None:
 def strangers(labels: Labels, there: Collection[str]) -> list[str]:
     """Return the plates of --labels that are not there."""
     return [plate for plate in labels.file.plates if plate not in there] if labels.file else []
+
+
+def check_channels(inputs: Inputs, plan: IngestPlan) -> None:
+    """Check that some plate has each channel of --channel-names and --groups; plates are listed until all are found.
+
+    Raises:
+        UsageError: naming the channel, or a packed plate that has other names.
+    """
+    own = set(plan.channel_names) if isinstance(plan.channel_names, Mapping) else set()
+    names = set(by_channel(inputs.groups.asked)) - set(inputs.groups.there)
+    seen: dict[str, str] = {}  # name in the source -> name in the store
+    for barcode in inputs.barcodes:
+        if (plan.folder / f"{barcode}.parquet").is_file():
+            check_packed(barcode, plan.folder, plan.channel_names)
+        elif own or names:
+            try:
+                naming = inputs.plate(barcode)[1]
+            except KitError:
+                continue  # reported when it is packed
+            seen |= naming.names
+            own, names = own - seen.keys(), names - set(seen.values())
+    if own and seen:
+        raise no_channel("--channel-names", own, seen)
+    inputs.groups.check([*seen.values(), *inputs.groups.there])

@@ -1,10 +1,12 @@
 """Pack the remaining plates: open each, submit its wells, record the outcomes, and complete the plate."""
 
+import logging
 import time
 from dataclasses import dataclass, field
 
 from kit.errors import KitError, UsageError
 from kit.images.ingest.inputs import Inputs
+from kit.images.ingest.naming import how_to_name
 from kit.images.ingest.plan import IngestPlan
 from kit.images.ingest.plate import PlateWork, begin_plate
 from kit.images.ingest.ranges import plate_ranges, store_ranges, stored_ranges
@@ -12,6 +14,8 @@ from kit.images.ingest.report import PlateReport
 from kit.images.ingest.runners import Done, Runner
 from kit.images.ingest.well import WellJob, WellRecord, committed, count_well, pack_well
 from kit.progress import progress
+
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -30,7 +34,7 @@ def pack_plates(barcodes: list[str], plan: IngestPlan, inputs: Inputs, runner: R
         UsageError: the settings do not fit the images.
         KitError: `plan.strict`, and an image is bad. A plate that fails is listed in `failed` and does not stop the others.
     """
-    packed, bar, wells = Packed(), _Bar(len(barcodes)), runner.queue(pack_well)
+    packed, bar, wells, warned = Packed(), _Bar(len(barcodes)), runner.queue(pack_well), False
 
     def take(done: Done[WellRecord]) -> None:
         _take(done.plate, done.result, packed, plan, inputs)
@@ -45,6 +49,9 @@ def pack_plates(barcodes: list[str], plan: IngestPlan, inputs: Inputs, runner: R
             except KitError as error:
                 packed.failed.append(f"{barcode}: {error}")
                 continue
+            if plate.naming.unnamed and not warned:
+                log.warning("%s", how_to_name(barcode, plate.naming))
+                warned = True
             bar.expect(plate.images, more=len(barcodes) - number)
             for job in plate.jobs():
                 if plate.failed:
@@ -58,7 +65,7 @@ def pack_plates(barcodes: list[str], plan: IngestPlan, inputs: Inputs, runner: R
 
 
 def _begin(barcode: str, plan: IngestPlan, inputs: Inputs, runner: Runner) -> PlateWork:
-    plate = begin_plate(inputs.source.plate(barcode), plan, inputs.reader)
+    plate = begin_plate(barcode, plan, inputs)
     plate.positions = inputs.locator.locate(plate.plate)
     if plan.scale == "plate-percentile":
         path = plate.progress_folder / "ranges.json"

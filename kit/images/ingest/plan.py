@@ -1,16 +1,19 @@
 """The request of an ingest: one frozen plan, checked on construction."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field, fields
 from pathlib import Path
 
 from kit.config import StoreConfig
 from kit.errors import UsageError
 from kit.files import existing_file, existing_folder
+from kit.images.ingest.groups import check_groups
+from kit.images.ingest.naming import Names, check_names
 from kit.images.source.folders import is_url
 from kit.images.store.codecs import DEFAULT, find_codec
 
-_OF_LABELS = ("source", "work", "plates", "metadata", "labels", "perturbation", "control", "jobs")  # need no image
+_OF_LABELS = ("source", "work", "plates", "metadata", "labels", "perturbation", "control", "groups", "jobs")  # need no image
 BAD_SHARE = 0.1  # of a plate's images: with more of them bad the plate is not trusted
 
 
@@ -39,6 +42,9 @@ class IngestPlan:
     load_data: str | Path | None = None  # folder or URL of <plate>/load_data.csv(.gz) with the positions
     layout: Path | None = None  # CSV of field, x_um, y_um for plates without positions of their own
     illum: Path | None = None  # folder of <plate>/<plate>_Illum<Channel>.npy, to divide by before scaling
+
+    channel_names: Names | None = None  # name in the source -> name in the store, or "cpjump1"; None: see naming.py
+    groups: Mapping[str, tuple[str, ...]] | None = None  # group -> channels; None: those of the store, else by CPJUMP1's names
 
     # One choice for the whole store: see StoreConfig.
     scale: str = "image"
@@ -82,6 +88,9 @@ class IngestPlan:
         if not 0 <= self.max_bad <= 1:
             raise UsageError(f"--max-bad {self.max_bad}: need a share, 0 to 1")
         _ = self.settings  # a StoreConfig checks itself
+        if self.channel_names is not None:
+            check_names(self.channel_names)
+        check_groups(self.groups or {})
 
     def _check_labels(self) -> None:
         for name in ("perturbation", "control"):
@@ -93,12 +102,14 @@ class IngestPlan:
                 raise UsageError(f"--{name} is empty: a well without a label is unknown, never a control")
         if self.source is not None:
             return
-        if self.labels is None and self.metadata is None:
-            raise UsageError("give SOURCE, the plates to pack; or --labels or --metadata, to label the plates that are packed")
+        if self.labels is None and self.metadata is None and self.groups is None:
+            raise UsageError(
+                "give SOURCE, the plates to pack; or --labels or --metadata, to label the plates that are packed, or --groups"
+            )
         for option in fields(self):
             if option.name not in _OF_LABELS and getattr(self, option.name) != option.default:
                 name = option.name.replace("_", "-")
-                raise UsageError(f"--{name} needs SOURCE; without it, packed plates are labelled and no image is read")
+                raise UsageError(f"--{name} needs SOURCE; without it, packed plates are labelled or grouped and no image is read")
 
     def _check_paths(self) -> None:
         if Path(self.work).exists() and not Path(self.work).is_dir():

@@ -9,6 +9,8 @@ import numpy as np
 
 from kit.config import StoreConfig
 from kit.errors import KitError
+from kit.images.ingest.inputs import Inputs
+from kit.images.ingest.naming import Naming
 from kit.images.ingest.plan import IngestPlan
 from kit.images.ingest.prepare import find_illumination, read_illumination, shrunken_shape
 from kit.images.ingest.quality import add_quality
@@ -16,7 +18,6 @@ from kit.images.ingest.report import PlateReport
 from kit.images.ingest.sites_table import add_labels, level_sums, sites_table
 from kit.images.ingest.well import WellJob, WellRecord, probe
 from kit.images.labels import Labels
-from kit.images.source.folders import Reader
 from kit.images.source.plates import Plate
 from kit.images.source.positions import Positions
 from kit.images.store.codecs import find_codec
@@ -37,6 +38,8 @@ class PlateWork:
     container: Container
     shape: tuple[int, int]  # of the images as they come
     illumination: dict[str, Path]
+    naming: Naming
+    grouped: str  # its groups in words
     positions: Positions = field(default_factory=Positions)
     ranges: dict[str, tuple[int, int]] = field(default_factory=dict)
     records: dict[str, WellRecord] = field(default_factory=dict)
@@ -86,52 +89,65 @@ class PlateWork:
         table = sites_table(barcode, records, self.container.channels, self.positions)
         if table.empty:
             raise KitError(f"{barcode}: none of its {count(self.images, 'image')} could be read")
-        table = add_quality(table, self.container.channels, self.container.height * self.container.width)
+        table = add_quality(table, self.container.groups, self.container.height * self.container.width)
         table = add_labels(table, barcode, labels)
-        report = PlateReport.of(self.plate, self.positions, records, table, labels, kept=self.kept, source=source)
+        channels = "" if self.naming.official else f"{self.naming.text()}; groups: {self.grouped}"
+        report = PlateReport.of(
+            self.plate, self.positions, records, table, labels, kept=self.kept, source=source, channels_said=channels
+        )
         record = {"plate": barcode, "levels": level_sums(records), "illumination": sorted(self.illumination), **report.record()}
         write_table(self.folder / f"{barcode}.parquet", table, record)
         shutil.rmtree(self.progress_folder)
         return report
 
 
-def begin_plate(plate: Plate, plan: IngestPlan, reader: Reader) -> PlateWork:
+def begin_plate(barcode: str, plan: IngestPlan, inputs: Inputs) -> PlateWork:
     """Create the plate's container, or reopen the one of an earlier ingest.
 
     Raises:
-        KitError: it was begun with other images, or none can be read.
+        KitError: it was begun with other images or channel names, or no image can be read.
     """
-    work = plan_plate(plate, plan, reader)
+    work = plan_plate(barcode, plan, inputs)
     check_begun(work.container)
     for place in (work.container.folder, work.progress_folder):
         for part in place.rglob(".*.part"):
             part.unlink()  # of a killed ingest; the store's lock says that none is at work
-    work.container.write({"plate": plate.barcode, "made_by": MADE_BY})
+    work.container.write({"plate": barcode, "made_by": MADE_BY})
     return work
 
 
-def plan_plate(plate: Plate, plan: IngestPlan, reader: Reader) -> PlateWork:
+def plan_plate(barcode: str, plan: IngestPlan, inputs: Inputs) -> PlateWork:
     """Return what the plate's container will hold; nothing is written.
 
     Raises:
         UsageError: the images are smaller than the plan's size.
-        KitError: no image can be read, or an illumination function cannot be used.
+        KitError: no image can be read, its channels cannot be named, or an illumination function cannot be used.
     """
-    shape = probe(plate.files(), reader)
+    plate, naming = inputs.plate(barcode)
+    shape = probe(plate.files(), inputs.reader)
     dtype = np.dtype(np.uint8 if plan.bits == 8 else np.uint16)
-    path, size, codec = plan.folder / f"{plate.barcode}.zarr", shrunken_shape(*shape, plan.size), find_codec(plan.codec)
-    container = Container(path, plate.wells, plate.fields, plate.channels, *size, dtype=dtype, codec=codec)
-    illumination = find_illumination(plan.illum, plate.barcode, plate.channels) if plan.illum else {}
+    path, size, codec = plan.folder / f"{barcode}.zarr", shrunken_shape(*shape, plan.size), find_codec(plan.codec)
+    groups = inputs.groups.of(plate.channels)
+    container = Container(path, plate.wells, plate.fields, plate.channels, *size, dtype=dtype, codec=codec, groups=groups)
+    illumination = find_illumination(plan.illum, barcode, plate.channels) if plan.illum else {}
     for path in illumination.values():
         read_illumination(path, shape)  # a function that cannot be used is known before the first image
-    return PlateWork(plate, plan.folder, plan.settings, container, shape, illumination)
+    return PlateWork(
+        plate, plan.folder, plan.settings, container, shape, illumination, naming, inputs.groups.text(plate.channels)
+    )
 
 
 def check_begun(container: Container) -> None:
-    """Check that a plate begun by an earlier ingest continues with the same images.
+    """Check that a plate begun by an earlier ingest continues with the same images under the same names.
 
     Raises:
         KitError: it does not.
     """
-    if (container.folder / "pixels" / "zarr.json").is_file() and open_container(container.folder) != container:
+    if not (container.folder / "pixels" / "zarr.json").is_file():
+        return
+    begun = open_container(container.folder)
+    if len(begun.channels) == len(container.channels) and begun.channels != container.channels:
+        names = f"the channel names {', '.join(begun.channels)}, not {', '.join(container.channels)}"
+        raise KitError(f"packing began with {names}: give the same --channel-names, or delete {begun.folder} to start over")
+    if begun != container:
         raise KitError(f"packing began with other images; delete {container.folder} to start over")

@@ -27,6 +27,7 @@ class PlateReport:
     images: int
     kept: int  # images that an earlier ingest had packed
     channels: tuple[str, ...]
+    channels_said: str  # their names and groups and where these come from; empty for CPJUMP1's plates
     position_source: str
     positions: str  # the same in a sentence
     unlabelled: str  # why, where it is
@@ -58,6 +59,7 @@ class PlateReport:
         labels: Labels,
         kept: int,
         source: str,
+        channels_said: str,
     ) -> "PlateReport":
         """Summarise a plate from its listing, its records and its table."""
         channels = [channel for channel in plate.channels if f"{channel}_levels" in table]
@@ -69,6 +71,7 @@ class PlateReport:
             images=len(images),
             kept=kept,
             channels=plate.channels,
+            channels_said=channels_said,
             position_source=positions.source,
             positions=positions.said,
             unlabelled=labels.why_unlabelled(plate.barcode),
@@ -108,8 +111,10 @@ class PlateReport:
         if self.unlabelled:
             lines.append(f"  without labels: {self.unlabelled}")
         lines += [f"  {note}" for note in self.label_notes]
+        if self.channels_said:
+            lines.append(f"  channels: {self.channels_said}")
         lacking = [name for name in CHANNELS if name not in self.channels]
-        if len(lacking) < len(CHANNELS) and lacking:
+        if lacking and not self.channels_said:
             lines.append(f"  incomplete: no images of {', '.join(lacking)}")
         for what, items in (
             ("well* of the plate map without images", self.missing_wells),
@@ -152,6 +157,7 @@ class IngestReport:
     plates: list[PlateReport] = field(default_factory=list)  # by barcode
     already: list[str] = field(default_factory=list)  # complete before
     relabelled: dict[str, list[str]] = field(default_factory=dict)  # of these, given other labels now: notes on them
+    regrouped: list[str] = field(default_factory=list)  # of these, their channels put into other groups
     unlabelled: list[str] = field(default_factory=list)  # of these, still without labels
     strangers: list[str] = field(default_factory=list)  # plates that have labels and are not there
     failed: list[str] = field(default_factory=list)  # "<plate>: <reason>"
@@ -169,6 +175,9 @@ class IngestReport:
             done = "labels to be updated" if self.dry else "labels updated, pixels unchanged"
             lines.append(f"{done}: {', '.join(self.relabelled)}")
             lines += [f"  {barcode}: {note}" for barcode, notes in self.relabelled.items() for note in notes]
+        if self.regrouped:
+            done = "groups of channels to be updated" if self.dry else "groups of channels updated, pixels unchanged"
+            lines.append(f"{done}: {', '.join(self.regrouped)}")
         if self.unlabelled:
             lines.append(
                 f"without labels: {', '.join(self.unlabelled)}; add them with kit ingest --work {self.work} --labels FILE, or "

@@ -3,6 +3,7 @@
 import contextlib
 from dataclasses import replace
 
+from kit.images.ingest.groups import grouping
 from kit.images.ingest.inputs import check_labels, open_inputs, plan_labels, strangers
 from kit.images.ingest.lock import disk_errors, only_one, settle
 from kit.images.ingest.pack import pack_plates
@@ -29,13 +30,14 @@ def ingest(plan: IngestPlan) -> IngestReport:
     inputs = open_inputs(plan)
     with disk_errors(plan.work), only_one(plan.work), workers_of(plan, inputs.reader) as workers:
         settle(plan.work, plan.settings)
-        complete = scan_plates(plan.folder, inputs.barcodes, inputs.labels)
+        complete = scan_plates(plan.folder, inputs.barcodes, inputs.labels, inputs.groups)
         packed = pack_plates(complete.waiting, plan, inputs, workers)
         report = IngestReport(
             plan.work,
             plates=sorted(packed.plates, key=lambda plate: plate.barcode),
             already=complete.already,
             relabelled=complete.relabelled,
+            regrouped=complete.regrouped,
             unlabelled=list(complete.unlabelled),
             strangers=strangers(inputs.labels, inputs.source.plates),
             failed=complete.failed + packed.failed,
@@ -45,7 +47,7 @@ def ingest(plan: IngestPlan) -> IngestReport:
 
 
 def label_packed(plan: IngestPlan, *, write: bool = True) -> IngestReport:
-    """Bring the labels of the packed plates up to date, from the tables alone: the images may be gone.
+    """Bring labels and groups of the packed plates up to date, from tables and options alone: the images may be gone.
 
     Raises:
         UsageError: there is no store, or no such plate in it. KitError: as `ingest`.
@@ -53,12 +55,15 @@ def label_packed(plan: IngestPlan, *, write: bool = True) -> IngestReport:
     packed, labels = open_work(plan.work).plates, plan_labels(plan)
     barcodes = choose_plates(packed, tuple(plan.plates))
     check_labels(barcodes, labels, named=bool(plan.plates))
+    groups = grouping(plan.folder, plan.groups, barcodes)
+    groups.check(groups.there)
     with only_one(plan.work) if write else contextlib.nullcontext(), disk_errors(plan.work):
-        scan = scan_plates(plan.folder, barcodes, labels, write=write)
+        scan = scan_plates(plan.folder, barcodes, labels, groups, write=write)
     return IngestReport(
         plan.work,
         already=scan.already,
         relabelled=scan.relabelled,
+        regrouped=scan.regrouped,
         unlabelled=list(scan.unlabelled),
         strangers=strangers(labels, packed),
         failed=scan.failed,

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from kit.errors import KitError
+from kit.images.ingest.groups import Grouping, regroup
 from kit.images.ingest.labels import relabel, why_unlabelled
 from kit.images.labels import Labels
 
@@ -16,12 +17,13 @@ class Scan:
     waiting: list[str] = field(default_factory=list)  # to be packed
     already: list[str] = field(default_factory=list)  # complete
     relabelled: dict[str, list[str]] = field(default_factory=dict)  # of these, given other labels now: notes on them
+    regrouped: list[str] = field(default_factory=list)  # of these, their channels put into other groups
     unlabelled: dict[str, str] = field(default_factory=dict)  # of these, still without labels: why
     failed: list[str] = field(default_factory=list)  # what is wrong with the tables of others
 
 
-def scan_plates(folder: Path, barcodes: list[str], labels: Labels, *, write: bool = True) -> Scan:
-    """Pass over the plates that are complete in `folder`, and bring their labels up to date.
+def scan_plates(folder: Path, barcodes: list[str], labels: Labels, groups: Grouping, *, write: bool = True) -> Scan:
+    """Pass over the plates that are complete in `folder`, and bring their labels and groups up to date.
 
     Args:
         write: False: only say what would change.
@@ -37,12 +39,15 @@ def scan_plates(folder: Path, barcodes: list[str], labels: Labels, *, write: boo
         try:
             notes = relabel(table, labels, write=write)
             unlabelled = why_unlabelled(table) if notes is None else ""
+            regrouped = regroup(table, groups, write=write)
         except KitError as error:
             scan.failed.append(str(error))
             continue
         scan.already.append(barcode)
         if notes is not None:
             scan.relabelled[barcode] = notes
+        if regrouped:
+            scan.regrouped.append(barcode)
         if unlabelled:
             scan.unlabelled[barcode] = unlabelled
     return scan

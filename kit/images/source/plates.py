@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass, field
 
 from kit.errors import KitError, UsageError
-from kit.images.names import channel_name, order_channels, well_name, well_position
+from kit.images.names import order_channels, well_name, well_position
 from kit.images.source.folders import Folder, ImageFile
 
 _IMAGE = re.compile(r"r(\d+)c(\d+)f(\d+)p(\d+)-ch(\d+)sk(\d+)fk(\d+)fl(\d+)\.tiff?", re.IGNORECASE)
@@ -95,7 +95,7 @@ def list_plate(barcode: str, folder: Folder) -> Plate:
             ignored.append(entry.name)
             continue
         files = images.setdefault((well_name(row, col), site), {})
-        files[channel_name(channel)] = ImageFile(entry.path, entry.size)
+        files[f"ch{channel}"] = ImageFile(entry.path, entry.size)
     return Plate(barcode, folder.path, images, ignored)
 
 

@@ -5,11 +5,12 @@ hundred files. The metadata is written here, plain JSON of the Zarr v3 specifica
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
+from kit.config.channels import Groups, grouped
 from kit.errors import KitError
 from kit.files import write_whole
 from kit.images.store.codecs import Codec, find_codec
@@ -27,6 +28,11 @@ class Container:
     width: int
     dtype: np.dtype
     codec: Codec
+    groups: Groups = field(default_factory=dict, compare=False)  # group -> its channels; empty: by CPJUMP1's names
+
+    def __post_init__(self) -> None:
+        if not self.groups:
+            object.__setattr__(self, "groups", grouped(self.channels, {}))
 
     @property
     def image_shape(self) -> tuple[int, int]:
@@ -48,14 +54,19 @@ class Container:
 
     def write(self, attributes: dict) -> None:
         """Write the Zarr metadata; `attributes` are free text for people and other tools."""
+        group = {"zarr_format": 3, "node_type": "group", "attributes": attributes}
+        write_whole(self.folder / "zarr.json", json.dumps(group, indent=1))
+        self.write_array()
+
+    def write_array(self) -> None:
+        """Write the metadata of the array alone: what each axis holds, and the groups of the channels."""
         names = {
             "wells": list(self.wells),
             "fields": list(self.fields),
             "channels": list(self.channels),
+            "groups": {group: list(channels) for group, channels in self.groups.items()},
             "codec": self.codec.name,
         }
-        group = {"zarr_format": 3, "node_type": "group", "attributes": attributes}
-        write_whole(self.folder / "zarr.json", json.dumps(group, indent=1))
         write_whole(self.folder / "pixels" / "zarr.json", json.dumps(self._array_metadata(names), indent=1))
 
     def _array_metadata(self, attributes: dict) -> dict:
@@ -98,6 +109,7 @@ def open_container(folder: Path) -> Container:
         height, width = array["shape"][-2:]
         wells, fields, channels = (tuple(names[key]) for key in ("wells", "fields", "channels"))
         codec = find_codec(names["codec"])
-    except (OSError, json.JSONDecodeError, KeyError, TypeError) as error:
+        groups = {group: tuple(of_group) for group, of_group in names.get("groups", {}).items()}  # older stores have none
+    except (OSError, json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
         raise KitError(f"{path} is not readable ({error}); delete {folder.name} and ingest the plate again") from error
-    return Container(folder, wells, fields, channels, height, width, np.dtype(array["data_type"]), codec)
+    return Container(folder, wells, fields, channels, height, width, np.dtype(array["data_type"]), codec, groups)

@@ -20,6 +20,7 @@ import tomli_w
 from pandas.api.types import is_numeric_dtype
 
 from kit.config import StoreConfig
+from kit.config.channels import Groups, common_groups
 from kit.errors import KitError, UsageError
 from kit.files import write_whole
 from kit.images.labels import common_labels, recorded_labels
@@ -105,6 +106,15 @@ class Work:
     def channels(self) -> tuple[str, ...]:
         """The channels of any plate, in kit's order."""
         return order_channels(channel for plate in self.plates for channel in self.container(plate).channels)
+
+    @functools.cached_property
+    def groups(self) -> Groups:
+        """The groups of the channels, group -> channels in kit's order; stores made before groups were kept have CPJUMP1's.
+
+        Raises:
+            KitError: two plates have a channel in different groups.
+        """
+        return common_groups({plate: self.container(plate).groups for plate in self.plates}, self.channels)
 
     @functools.cached_property
     def sites(self) -> pd.DataFrame:

@@ -100,21 +100,21 @@ def test_an_image_of_the_wrong_size_is_named(work):
 
 
 def test_counts_are_scaled_and_their_damage_is_named_once(tmp_path):
-    write_plate(tmp_path / "plates", "BR01", channels=(1, 2))
+    write_plate(tmp_path / "plates", "BR00117010", channels=(1, 2))
     ingest(IngestPlan(tmp_path / "plates", tmp_path / "w8"))
     ingest(IngestPlan(tmp_path / "plates", tmp_path / "w16", bits=16))
     work, found_CHW = open_work(tmp_path / "w16"), np.zeros((2, 24, 24), np.uint8)
-    reader = SiteReader(work, ("AGP", "Mito"), ["BR01"])
-    reader.read("BR01", "B02", 2, found_CHW)
-    assert np.array_equal(found_CHW, open_work(tmp_path / "w8").read_site("BR01", "B02", 2, ["AGP", "Mito"]))
-    path = work.container("BR01").shard("B02")
+    reader = SiteReader(work, ("AGP", "Mito"), ["BR00117010"])
+    reader.read("BR00117010", "B02", 2, found_CHW)
+    assert np.array_equal(found_CHW, open_work(tmp_path / "w8").read_site("BR00117010", "B02", 2, ["AGP", "Mito"]))
+    path = work.container("BR00117010").shard("B02")
     path.write_bytes(bytes([path.read_bytes()[0] ^ 1]) + path.read_bytes()[1:])
     with pytest.raises(BadSite) as caught:
-        reader.read("BR01", "B02", 1, found_CHW)
-    where = f"plate BR01 well B02 site 1 Mito in {path}"
+        reader.read("BR00117010", "B02", 1, found_CHW)
+    where = f"plate BR00117010 well B02 site 1 Mito in {path}"
     assert str(caught.value) == f"{where}: checksum mismatch: the stored bytes have changed"
     with pytest.raises(KitError) as caught:
-        work.read_site("BR01", "B02", 1)
+        work.read_site("BR00117010", "B02", 1)
     assert str(caught.value) == f"{where}: checksum mismatch: the stored bytes have changed"
 
 

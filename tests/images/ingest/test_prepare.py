@@ -18,7 +18,7 @@ from tests.images.made_plates import counts, write_plate
 
 @pytest.fixture
 def source(tmp_path):
-    write_plate(tmp_path / "images", "BR01", channels=(1, 5))
+    write_plate(tmp_path / "images", "BR00117010", channels=(1, 5))
     return tmp_path / "images"
 
 
@@ -51,10 +51,10 @@ def test_sizes():
 def test_size_12_averages_counts_then_scales(source, tmp_path):
     ingest(IngestPlan(source, tmp_path / "w", size=12))
     opened = open_work(tmp_path / "w")
-    image = counts("BR01", "A01", 1, 5).astype(int).reshape(12, 2, 12, 2).sum((1, 3))
+    image = counts("BR00117010", "A01", 1, 5).astype(int).reshape(12, 2, 12, 2).sum((1, 3))
     image = (2 * image + 4) // 8
     expected = (image - image.min()) * 255 // (image.max() - image.min())
-    np.testing.assert_array_equal(opened.read_site("BR01", "A01", 1, ["DNA"])[0], expected)
+    np.testing.assert_array_equal(opened.read_site("BR00117010", "A01", 1, ["DNA"])[0], expected)
     assert opened.sites.loc[0, "DNA_max"] == image.max()
 
 
@@ -62,11 +62,11 @@ def test_16_bits_keep_counts_and_scale_on_reading(source, tmp_path):
     ingest(IngestPlan(source, tmp_path / "w8"))
     ingest(IngestPlan(source, tmp_path / "w16", bits=16))
     opened = open_work(tmp_path / "w16")
-    stored = zarr.open(tmp_path / "w16" / "plates" / "BR01.zarr", mode="r")["pixels"]
-    np.testing.assert_array_equal(stored[1, 1, 0], counts("BR01", "B02", 2, 1))
+    stored = zarr.open(tmp_path / "w16" / "plates" / "BR00117010.zarr", mode="r")["pixels"]
+    np.testing.assert_array_equal(stored[1, 1, 0], counts("BR00117010", "B02", 2, 1))
     for site in (1, 2):
         np.testing.assert_array_equal(
-            opened.read_site("BR01", "B02", site), open_work(tmp_path / "w8").read_site("BR01", "B02", site)
+            opened.read_site("BR00117010", "B02", site), open_work(tmp_path / "w8").read_site("BR00117010", "B02", site)
         )
     for ours, theirs in zip(opened.channel_stats(["DNA"]), open_work(tmp_path / "w8").channel_stats(["DNA"]), strict=True):
         assert ours == theirs
@@ -77,13 +77,13 @@ def test_16_bits_keep_counts_and_scale_on_reading(source, tmp_path):
 @pytest.mark.parametrize("bits", [8, 16])
 def test_plate_percentiles_scale_all_images_of_a_channel_alike(source, tmp_path, bits):
     ingest(IngestPlan(source, tmp_path / "w", scale="plate-percentile", bits=bits))
-    images = {(w, s): counts("BR01", w, s, 5).astype(np.int64) for w in ("A01", "B02") for s in (1, 2)}
+    images = {(w, s): counts("BR00117010", w, s, 5).astype(np.int64) for w in ("A01", "B02") for s in (1, 2)}
     pooled = np.stack(list(images.values()))
     black, white = np.percentile(pooled, (0.1, 99.9), method="inverted_cdf")
     opened = open_work(tmp_path / "w")
     for (well, site), image in images.items():
         expected = (np.clip(image, black, white) - black) * 255 // (white - black)
-        np.testing.assert_array_equal(opened.read_site("BR01", well, site, ["DNA"])[0], expected)
+        np.testing.assert_array_equal(opened.read_site("BR00117010", well, site, ["DNA"])[0], expected)
     row = opened.sites.iloc[0]
     assert (row["DNA_black"], row["DNA_white"]) == (black, white)
     assert row["DNA_max"] == images["A01", 1].max()
@@ -91,17 +91,17 @@ def test_plate_percentiles_scale_all_images_of_a_channel_alike(source, tmp_path,
 
 def test_illumination_is_divided_out_before_scaling(source, tmp_path):
     function = np.linspace(1, 2, 24 * 24).reshape(24, 24)
-    folder = tmp_path / "illum" / "BR01"
+    folder = tmp_path / "illum" / "BR00117010"
     folder.mkdir(parents=True)
-    np.save(folder / "BR01_IllumDNA.npy", function)
+    np.save(folder / "BR00117010_IllumDNA.npy", function)
     ingest(IngestPlan(source, tmp_path / "w", illum=tmp_path / "illum"))
     opened = open_work(tmp_path / "w")
-    image = np.floor(counts("BR01", "A01", 1, 5) / function + 0.5).astype(int)
+    image = np.floor(counts("BR00117010", "A01", 1, 5) / function + 0.5).astype(int)
     expected = (image - image.min()) * 255 // (image.max() - image.min())
-    np.testing.assert_array_equal(opened.read_site("BR01", "A01", 1, ["DNA"])[0], expected)
-    plain = counts("BR01", "A01", 1, 1).astype(int)  # Mito has no function
+    np.testing.assert_array_equal(opened.read_site("BR00117010", "A01", 1, ["DNA"])[0], expected)
+    plain = counts("BR00117010", "A01", 1, 1).astype(int)  # Mito has no function
     expected = (plain - plain.min()) * 255 // (plain.max() - plain.min())
-    np.testing.assert_array_equal(opened.read_site("BR01", "A01", 1, ["Mito"])[0], expected)
+    np.testing.assert_array_equal(opened.read_site("BR00117010", "A01", 1, ["Mito"])[0], expected)
     with pytest.raises(UsageError, match="made with --illum, not without"):
         ingest(IngestPlan(source, tmp_path / "w"))
 
@@ -109,11 +109,11 @@ def test_illumination_is_divided_out_before_scaling(source, tmp_path):
 def test_illumination_that_cannot_be_used(source, tmp_path):
     assert correct_illumination(np.array([[65535]], np.uint16), np.array([[0.5]])) == 65535
     report = ingest(IngestPlan(source, tmp_path / "w", illum=tmp_path))
-    assert "no BR01_Illum<Channel>.npy" in report.failed[0]
-    np.save(tmp_path / "BR01_IllumDNA.npy", np.ones((4, 4)))
+    assert "no BR00117010_Illum<Channel>.npy" in report.failed[0]
+    np.save(tmp_path / "BR00117010_IllumDNA.npy", np.ones((4, 4)))
     report = ingest(IngestPlan(source, tmp_path / "w", illum=tmp_path))
     assert "shape (4, 4); the plate's images have (24, 24)" in report.failed[0]
-    np.save(tmp_path / "BR01_IllumDNA.npy", np.zeros((24, 24)))
+    np.save(tmp_path / "BR00117010_IllumDNA.npy", np.zeros((24, 24)))
     read_illumination.cache_clear()
     assert "positive and finite" in ingest(IngestPlan(source, tmp_path / "w", illum=tmp_path)).failed[0]
 
@@ -125,9 +125,10 @@ def test_codecs_lose_nothing_and_open_in_zarr_python(source, tmp_path, codec, bi
     ingest(IngestPlan(source, tmp_path / "plain", bits=bits))
     for well, site in (("A01", 1), ("B02", 2)):
         np.testing.assert_array_equal(
-            kit.open(tmp_path / "w").read_site("BR01", well, site), kit.open(tmp_path / "plain").read_site("BR01", well, site)
+            kit.open(tmp_path / "w").read_site("BR00117010", well, site),
+            kit.open(tmp_path / "plain").read_site("BR00117010", well, site),
         )
-    ours, theirs = (zarr.open(tmp_path / name / "plates" / "BR01.zarr", mode="r")["pixels"] for name in ("w", "plain"))
+    ours, theirs = (zarr.open(tmp_path / name / "plates" / "BR00117010.zarr", mode="r")["pixels"] for name in ("w", "plain"))
     np.testing.assert_array_equal(ours[:], theirs[:])
 
 

@@ -153,7 +153,7 @@ def test_bad_files_are_set_aside(made):
     (images / "r01c01f02p01-ch1sk1fk1fl1.tiff").write_text("no image")
     (images / "r01c01f03p01-ch1sk1fk1fl1.tiff").write_bytes(b"")
     tifffile.imwrite(images / "r02c02f01p01-ch1sk1fk1fl1.tiff", np.zeros((20, 24), np.uint16))
-    report = ingest(IngestPlan(source, work, metadata=None, plates=("BR03",)))
+    report = ingest(IngestPlan(source, work, plates=("BR03",), channel_names="cpjump1"))
     reasons = {bad["path"][-32:]: bad["reason"] for bad in report.plates[0].bad}
     assert len(reasons) == 4
     assert "cut short" in " ".join(reasons.values())
@@ -232,7 +232,7 @@ def test_labels_are_required_where_asked_for(made):
 
 def test_labels_that_come_later_pack_nothing_again(made, monkeypatch):
     source, work, metadata = made
-    text = ingest(IngestPlan(source, work)).text()
+    text = ingest(IngestPlan(source, work, channel_names="cpjump1")).text()
     assert "without labels: no --metadata or --labels" in text
     text = ingest(IngestPlan(source, work)).text()
     assert "already packed: BR01, BR02\nwithout labels: BR01, BR02; add them with kit ingest --work" in text

@@ -169,7 +169,7 @@ def test_ranges_of_a_whole_plate_are_counted_from_the_bucket(bucket, tmp_path):
     ingest(IngestPlan(local, tmp_path / "near", scale="plate-percentile"))
     assert snapshot(tmp_path / "far") == snapshot(tmp_path / "near")
     sites = open_work(tmp_path / "far").sites
-    assert (sites.groupby("Metadata_Plate")["DNA_white"].nunique() == 1).all(), "one range for all images of a plate"
+    assert (sites.groupby("Metadata_Plate")["ch5_white"].nunique() == 1).all(), "one range for all images of a plate"
     assert {count for path, count in proxy.attempts.items() if images(path)} >= {2}, "each image is read to count and to pack"
 
 

@@ -34,7 +34,7 @@ def test_a_plate_folder_is_read_by_its_file_names(tmp_path):
     (images / "Index.idx.xml").touch()
     plate = list_plate("BR01", Folder(str(images)))
     assert list(plate.images) == [("D08", 3)]
-    assert plate.channels == ("Mito", "HighZBF", "Brightfield")
+    assert plate.channels == ("ch1", "ch6", "ch8")
     assert sorted(plate.ignored) == ["r04c08f03p02-ch1sk1fk1fl1.tiff", "thumb.tiff"]
 
 
@@ -44,7 +44,7 @@ def test_what_lacks_is_listed(tmp_path):
         (images / f"{name}sk1fk1fl1.tiff").unlink()
     plate = list_plate("BR01", Folder(str(images)))
     assert plate.missing_sites() == [("A01", 2)]
-    assert plate.missing_channels() == [("B02", 1, "AGP")]
+    assert plate.missing_channels() == [("B02", 1, "ch2")]
 
 
 @pytest.mark.parametrize(
