@@ -134,7 +134,7 @@ def cpu_seconds() -> float:
 def race_loaders(folder: Path) -> list[str]:
     """Race the loaders in turns and return the lines of the table."""
     write_plate(folder / "plates")
-    ingest(IngestPlan(folder / "plates", folder / "work"))
+    ingest(IngestPlan(folder / "plates", folder / "work", channel_names="cpjump1"))
     work = open_work(folder / "work")
 
     def read_store(who: Who) -> np.ndarray:

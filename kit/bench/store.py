@@ -192,5 +192,5 @@ def _cpu_ms_of_all(action: Callable[[Item], object], items: Iterable[Item], repe
 
 
 def _ingest(sites: list[list[Path]], scratch: Path) -> Work:
-    ingest(IngestPlan(sites[0][0].parents[2], scratch / "store"))
+    ingest(IngestPlan(sites[0][0].parents[2], scratch / "store", channel_names="cpjump1"))
     return open_work(scratch / "store")

@@ -46,7 +46,7 @@ def trial(folder: Path, out: Path, *, seeds: Iterable[int], settings: Iterable[s
     Raises:
         KitError: no two sites have all channels, or an ingest failed.
     """
-    packed(IngestPlan(folder, out / "sites", bits=16))  # as counts: tiles are scaled by themselves, not as parts of their site
+    packed(IngestPlan(folder, out / "sites", bits=16, channel_names="cpjump1"))  # counts: tiles are scaled by themselves
     tiles = cut_tiles(kit.open(out / "sites"), CHANNELS, GRID, out / "tiles")
     packed(IngestPlan(out / "tiles" / "load_data.csv", out / "work"))
     work = kit.open(out / "work")
