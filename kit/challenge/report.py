@@ -87,7 +87,7 @@ def _score_rows(scores: dict[str, dict[str, Any]]) -> dict[str, Any]:
 
 
 def _values(table: pd.DataFrame, column: str) -> list[str]:
-    return sorted(table[column].dropna().unique()) if column in table else []
+    return sorted(set(table[column].dropna()) - {""}) if column in table else []
 
 
 def _plate_row(plate: str, sites: pd.DataFrame, channels: tuple[str, ...]) -> dict[str, Any]:
@@ -96,13 +96,18 @@ def _plate_row(plate: str, sites: pd.DataFrame, channels: tuple[str, ...]) -> di
     return {
         "name": plate,
         "batch": ", ".join(_values(sites, "Metadata_Batch")) or "-",
-        "line": ", ".join(_values(sites, "Metadata_Cell_type")) or "unlabelled",
+        "line": ", ".join(_values(sites, "Metadata_Cell_type")) or ("-" if _is_labelled(sites) else "unlabelled"),
         "wells": wells,
         "sites": len(sites),
         "missing": wells * fields - len(sites),
         "lacking": int((sites["channels"].str.count(",") < max(most, len(channels) - 1)).sum()),
         "source": ", ".join(_values(sites, "position_source")) or "-",
     }
+
+
+def _is_labelled(sites: pd.DataFrame) -> bool:
+    others = {PLATE, WELL, SITE, "Metadata_is_control"}
+    return any(_values(sites, column) for column in map(str, sites) if column.startswith("Metadata_") and column not in others)
 
 
 def _run_row(folder: Path) -> dict[str, Any]:

@@ -236,4 +236,4 @@ def _classes(work: Work) -> int:
 
 
 def _batches(work: Work) -> str:
-    return ", ".join(sorted(work.wells["Metadata_Batch"].unique()))
+    return ", ".join(sorted(set(work.wells["Metadata_Batch"]) - {""}))

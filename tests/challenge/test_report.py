@@ -13,7 +13,7 @@ import kit
 from kit.challenge.report import report
 from kit.challenge.score import score, write_scores
 from kit.errors import KitError
-from tests.images.made_work import CHANNELS, make_work
+from tests.images.made_work import CHANNELS, change_table, make_work
 
 from .conftest import make_table
 
@@ -48,6 +48,17 @@ def test_the_page_shows_plates_runs_and_scores(work, metadata, tmp_path):
     assert "<td>20</td><td>3.250</td><td>0.2</td>" in text
     assert "Made plates (batch MADE_7)" in text
     assert not re.search(r'(src|href)="(?!data:)', text)
+
+
+def test_a_lab_without_cell_lines_has_labels_all_the_same(tmp_path):
+    make_work(tmp_path / "work", wells=1, sites=1)
+    change_table(tmp_path / "work", "P1", lambda table: table.drop(columns="Metadata_Cell_type").assign(Metadata_gene="TP53"))
+    change_table(
+        tmp_path / "work", "P2", lambda table: table.drop(columns="Metadata_Cell_type").assign(Metadata_is_control=False)
+    )
+    text = report(kit.open(tmp_path / "work"), tmp_path / "report.html").read_text()
+    assert "<td>P1</td><td>-</td><td>-</td>" in text
+    assert "<td>P2</td><td>-</td><td>unlabelled</td>" in text
 
 
 def test_the_heat_map_is_a_picture_with_the_wells_in_it(work, tmp_path):
