@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 import kit
-from kit.cli.options import PATH, PICTURE, words
+from kit.cli.options import PATH, PICTURE, only_one, words
 from kit.errors import KitError
 from kit.recipe import config_from_settings, load_recipe
 
@@ -33,9 +33,21 @@ def phantom(out: Path, seed: int, settings: tuple[str, ...], jobs: int | None, p
 @click.command()
 @click.argument("source", required=False)
 @click.option("--metadata", type=PATH, help="Folder with the official metadata tables.")
-@click.option("--labels", type=PATH, help="Your own table of wells (.csv, .tsv): plate, well and any columns.")
+@click.option(
+    "--labels",
+    type=PATH,
+    multiple=True,
+    callback=only_one("join them to one table"),
+    help="Your own table of wells (.csv, .tsv): plate, well and any columns.",
+)
 @click.option("--perturbation", metavar="COLUMN", help="The column of --labels with the treatments.")
-@click.option("--control", metavar="VALUE", help="The value of that column that marks the control wells.")
+@click.option(
+    "--control",
+    metavar="VALUE",
+    multiple=True,
+    callback=only_one("give the control wells one label in that column"),
+    help="The value of that column that marks the control wells.",
+)
 @click.option("--work", type=PATH, required=True, help="Work folder; created if missing.")
 @click.option("--plates", help="Comma-separated barcodes; default: all plates found.")
 @click.option("--jobs", type=int, default=None, help="Number of threads; default: one per core.")

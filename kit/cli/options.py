@@ -53,15 +53,20 @@ def more_than_zero(ctx: click.Context, param: click.Parameter, value: float | No
     return value
 
 
-def _only_one(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> str:
-    if len(values) > 1:
-        raise click.BadParameter(f"{' and '.join(values)}: give one recipe; kit compare takes several")
-    return values[0]
+def only_one(way_out: str) -> Callable:
+    """Callback of an option with `multiple` that takes one value; click alone would silently keep the last of two."""
+
+    def check(ctx: click.Context, param: click.Parameter, values: tuple[Any, ...]) -> Any:
+        if len(values) > 1:
+            raise click.BadParameter(f"{' and '.join(map(str, values))}: {way_out}")
+        return values[0] if values else None
+
+    return check
 
 
 def recipe_option(verb: Callable) -> Callable:
-    """Decorator: `--recipe` of a verb that takes one; click alone would silently keep the last of two."""
+    """Decorator: `--recipe` of a verb that takes one."""
     return click.option(
-        "--recipe", multiple=True, default=["sslprofiler-local"], show_default=True, callback=_only_one,
-        metavar="NAME", help="Name of a recipe (see kit recipes), or a .toml file.",
+        "--recipe", multiple=True, default=["sslprofiler-local"], show_default=True, metavar="NAME",
+        callback=only_one("give one recipe; kit compare takes several"), help="Name of a recipe (see kit recipes), or a .toml file.",
     )(verb)  # fmt: skip

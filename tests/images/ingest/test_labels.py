@@ -150,6 +150,8 @@ def test_both_tables_are_joined_and_must_agree(lab):
         ("images --labels lab.csv --perturbation compound --plates P3", 2, "--plates P3: no such plate"),
         ("images --labels other.csv --plates P2", 1, "plate P2 has no labels: not in other.csv; the file has P1, P7"),
         ("images --labels far.csv", 1, "plate P1 has no labels: not in far.csv; the file has P7"),
+        ("images --labels lab.csv --labels far.csv", 2, "lab.csv and far.csv: join them to one table"),
+        ("images --labels lab.csv --control DMSO --control H2O", 2, "DMSO and H2O: give the control wells one label"),
         ("images --control DMSO", 2, "--control DMSO: also give --labels FILE"),
         ("images --perturbation dose", 2, "--perturbation dose: also give --labels FILE"),
         ("", 2, "give SOURCE, the plates to pack; or --labels or --metadata"),
