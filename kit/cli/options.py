@@ -67,6 +67,6 @@ def only_one(way_out: str) -> Callable:
 def recipe_option(verb: Callable) -> Callable:
     """Decorator: `--recipe` of a verb that takes one."""
     return click.option(
-        "--recipe", multiple=True, default=["sslprofiler-local"], show_default=True, metavar="NAME",
-        callback=only_one("give one recipe; kit compare takes several"), help="Name of a recipe (see kit recipes), or a .toml file.",
+        "--recipe", multiple=True, callback=only_one("give one recipe; kit compare takes several"), default=["sslprofiler-local"],
+        show_default=True, metavar="NAME", help="Name of a recipe (see kit recipes), or a .toml file.",
     )(verb)  # fmt: skip
