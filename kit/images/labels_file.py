@@ -193,6 +193,6 @@ def _one_row_each(table: pd.DataFrame, lines: list[int], path: Path) -> pd.DataF
         raise KitError(
             f"{path}: well {later[WELL]} of plate {later[PLATE]} has {column.removeprefix('Metadata_')} {earlier[column]!r} in "
             f"line {lines[same.index[0]]} and {later[column]!r} in line {lines[twice.index[0]]}: give each well one row "
-            "(a combination is one label, such as A+B)"
+            "(leave out columns that differ within a well; a combination is one label, such as A+B)"
         )
     return distinct.reset_index(drop=True)
