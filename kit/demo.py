@@ -98,7 +98,7 @@ def _scores(work: Work, out: Path, metadata: Path, ids: Path) -> tuple[dict[str,
     """Return the demo's two tables: feature sets after the same steps, also written to score.json, and alignment beside noise."""
 
     def merged(*runs: str) -> Profiles:
-        return merge_runs(work, runs, parts=("cls", "patch"), sites="position", order="file", merge="mean")
+        return merge_runs(work, runs, parts=("cls", "patch"), merge="mean")
 
     sets = {
         "fluorescence": ("fluorescence",),

@@ -140,9 +140,18 @@ def embed(work: Path, runs: tuple[str, ...], weights: Path | None, channels: str
 @click.option("--run", "runs", multiple=True, required=True, help="One or more runs; their features are concatenated.")
 @click.option("--out", type=OUT_FILE, required=True, help="The .parquet file to write.")
 @click.option("--parts", default="cls,patch", show_default=True)
-@click.option("--sites", type=click.Choice(["position", "area", "bilinear", "corners"]), default="position", show_default=True)
+@click.option(
+    "--sites",
+    type=click.Choice(["position", "area", "bilinear", "corners"]),
+    help="Make nine blocks of a well's sites in this way. Default: position with --merge concat; none with mean, which takes "
+    "all sites.",
+)
 @click.option("--order", type=click.Choice(["file", "position"]), default="file", show_default=True)
-@click.option("--merge", type=click.Choice(["concat", "mean"]), default="concat", show_default=True)
+@click.option(
+    "--merge",
+    type=click.Choice(["concat", "mean"]),
+    help="Default: concat where every plate images the challenge's nine places or --sites is given, else mean.",
+)
 @click.option("--normalize", type=click.Choice(["none", "centre", "mad"]), default="none", show_default=True)
 @click.option("--whiten", type=click.Choice(["none", "sphere", "tvn"]), default="none", show_default=True)
 @click.option(

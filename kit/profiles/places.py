@@ -9,6 +9,7 @@ import pandas as pd
 
 from kit.errors import KitError
 from kit.profiles.table import PLATE, SITE
+from kit.words import count
 
 # Grid steps from the centre of the well, in field-number order of the 9-site layout (f01 .. f09).
 NINE_PLACES = (
@@ -24,6 +25,7 @@ NINE_PLACES = (
 )
 PITCH_UM = 645.8  # of the compound plates, where the positions at hand do not show one
 _TOLERANCE = 0.1  # of the pitch
+_AVERAGE = "use --merge mean without --sites, which averages all sites of each well"
 
 
 def field_positions(sites: pd.DataFrame) -> pd.DataFrame:
@@ -34,35 +36,52 @@ def field_positions(sites: pd.DataFrame) -> pd.DataFrame:
     return sites.groupby([PLATE, SITE], sort=True)[["x_um", "y_um"]].median().reset_index()
 
 
-def common_places(fields: pd.DataFrame) -> dict[str, dict[int, int]]:
+def lacks_positions(fields: pd.DataFrame) -> bool:
+    """Whether the position of any of these fields is unknown."""
+    return bool(fields[["x_um", "y_um"]].isna().any(axis=None))
+
+
+def find_places(fields: pd.DataFrame) -> dict[str, dict[int, int]]:
     """Return for every plate which field number is at which of the nine common positions: {plate: {site: slot 0-8}}.
 
     fields: what `field_positions` returns. The pitch is read from the positions of each plate, or else of the other
-    plates, or else is the compound plates' own. A field at another place has no slot.
-
-    Raises:
-        KitError: a plate has no positions, or none of its sites is at a common place.
+    plates, or else is the compound plates' own. A field at another place of the 4 x 4 grid has no slot; of a plate that
+    lacks positions, or has fields off the grid, no field has one.
     """
-    lacking = sorted(fields.loc[fields[["x_um", "y_um"]].isna().any(axis=1), PLATE].unique())
-    if lacking:
-        raise KitError(
-            f"--sites position needs stage positions and plate {lacking[0]} has none"
-            + (f" (nor do {len(lacking) - 1} others)" if len(lacking) > 1 else "")
-            + ": give kit ingest --load-data or --layout, or use --sites area --order file"
-        )
     layouts = {str(plate): rows for plate, rows in fields.groupby(PLATE)}
-    pitches = {plate: _own_pitch(rows[["x_um", "y_um"]].to_numpy(dtype=float)) for plate, rows in layouts.items()}
+    known = {plate: rows for plate, rows in layouts.items() if not lacks_positions(rows)}
+    pitches = {plate: _own_pitch(rows[["x_um", "y_um"]].to_numpy(dtype=float)) for plate, rows in known.items()}
     seen = [pitch for pitch in pitches.values() if pitch]
     fallback = [float(np.median(seen))] if seen else []
-    slots = {}
-    for plate, rows in layouts.items():
+    slots: dict[str, dict[int, int]] = {plate: {} for plate in layouts}
+    for plate, rows in known.items():
         at_S2 = rows[["x_um", "y_um"]].to_numpy(dtype=float)
         tries = [pitch for pitch in (pitches[plate], *fallback, PITCH_UM) if pitch]
         slots[plate] = max((_slots(rows[SITE].tolist(), at_S2 / pitch) for pitch in tries), key=len)
+    return slots
+
+
+def common_places(fields: pd.DataFrame) -> dict[str, dict[int, int]]:
+    """Return what `find_places` does, of plates that all have a site at a common place.
+
+    Raises:
+        KitError: a plate has no positions, fields off the grid, or none at a common place.
+    """
+    slots = find_places(fields)
+    plates = {str(plate): rows for plate, rows in fields.groupby(PLATE)}
+    lacking = [plate for plate, rows in plates.items() if lacks_positions(rows)]
+    if lacking:
+        raise KitError(
+            f"sites are placed by their stage position and plate {lacking[0]} has none"
+            + (f" (nor do {len(lacking) - 1} others)" if len(lacking) > 1 else "")
+            + f": {_AVERAGE}, or give the positions to kit ingest by --load-data or --layout"
+        )
+    for plate, rows in plates.items():
         if not slots[plate]:
+            x_um, y_um = rows[["x_um", "y_um"]].to_numpy(dtype=float)[0]
             raise KitError(
-                f"plate {plate}: no site is at any of the nine positions common to the compound plates (its first field is at "
-                f"x {at_S2[0, 0]:.0f}, y {at_S2[0, 1]:.0f} um): leave the plate out or use --sites area"
+                f"plate {plate}: --sites position does not fit its {count(len(rows), 'field')}, which are not at the nine common "
+                f"places of the compound plates' 4 x 4 grid (the first is at x {x_um:.0f}, y {y_um:.0f} um): {_AVERAGE}"
             )
     return slots
 
@@ -79,16 +98,15 @@ def grid_slots(fields: pd.DataFrame, order: str) -> dict[str, tuple[int, dict[in
     for key, rows in fields.groupby(PLATE):
         plate, numbers = str(key), rows[SITE].tolist()
         if len(numbers) in (9, 16):
-            count, ranked = len(numbers), numbers if order == "file" else _by_position(plate, rows)
-            found[plate] = count, {site: slot for slot, site in enumerate(ranked)}
+            ranked = numbers if order == "file" else _by_position(plate, rows)
+            found[plate] = len(numbers), {site: slot for slot, site in enumerate(ranked)}
         elif order == "file" and min(numbers) >= 1 and max(numbers) <= 16:
-            count = 9 if max(numbers) <= 9 else 16
-            found[plate] = count, {site: site - 1 for site in numbers}
+            found[plate] = 9 if max(numbers) <= 9 else 16, {site: site - 1 for site in numbers}
         else:
             raise KitError(
-                f"plate {plate} has {len(numbers)} fields; area, bilinear and corners need nine or sixteen"
+                f"plate {plate} has {count(len(numbers), 'field')}; area, bilinear and corners need nine or sixteen"
                 + (" for --order position" if order == "position" else "")
-                + ": use --sites position, or leave the plate out"
+                + f": {_AVERAGE}"
             )
     return found
 
@@ -103,7 +121,9 @@ def _own_pitch(at_S2: np.ndarray) -> float | None:
 
 
 def _slots(numbers: list[int], steps_S2: np.ndarray) -> dict[int, int]:
-    """Return {field number: slot} of the fields at a common position; positions are in grid steps."""
+    """Return {field number: slot} of the fields at a common position, none if a field is off the grid; positions in steps."""
+    if (np.abs(np.abs(np.abs(steps_S2) - 1) - 0.5) >= _TOLERANCE).any():  # the grid's are 0.5 and 1.5 either side
+        return {}
     away_S9 = np.abs(steps_S2[:, None, :] - np.array(NINE_PLACES)[None]).max(axis=2)
     found: dict[int, int] = {}
     for number, away_9 in zip(numbers, away_S9, strict=True):
@@ -114,7 +134,7 @@ def _slots(numbers: list[int], steps_S2: np.ndarray) -> dict[int, int]:
 
 
 def _by_position(plate: str, rows: pd.DataFrame) -> list[int]:
-    if rows[["x_um", "y_um"]].isna().any(axis=None):
+    if lacks_positions(rows):
         raise KitError(f"--order position needs stage positions and plate {plate} has none: use --order file")
     pitch = _own_pitch(rows[["x_um", "y_um"]].to_numpy(dtype=float)) or 1.0
     row = (-rows["y_um"] / pitch * 2).round()  # half steps: one row of fields keeps one value

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from kit.errors import KitError
 from kit.files import existing_file, whole_file
+from kit.profiles.merge_text import merge_lines
 from kit.words import count
 
 PLATE, WELL, SITE = "Metadata_Plate", "Metadata_Well", "Metadata_Site"
@@ -55,15 +56,16 @@ class Profiles:
         return any(step.get("uses_well_position", False) for step in self.steps)
 
     def text(self) -> str:
-        """Return one line about these profiles."""
+        """Return a line about these profiles, and a line each on what merging chose, left out or filled in."""
         plates = self.who[PLATE].nunique()
-        filled = sum(sum(step.get("slots_filled", {}).values()) for step in self.steps)
-        notes = f"; {count(filled, 'missing site')} filled with the mean of the well" if filled else ""
+        size = f"{count(len(self.who), 'well')} of {count(plates, 'plate')} x {count(len(self.names), 'feature')}"
+        notes = ""
         if any(step.get("controls") == "all" for step in self.steps):
             notes += "; centred or whitened on all wells, not on controls"
         if self.uses_well_position:
             notes += "; uses the well position: the label can leak, see the README"
-        return f"{count(len(self.who), 'well')} of {count(plates, 'plate')} x {count(len(self.names), 'feature')}{notes}"
+        merged = [f"\n  {line}" for step in self.steps if step["step"] == "merge" for line in merge_lines(step)]
+        return f"{size}{notes}{''.join(merged)}"
 
     def after(self, features_MF: np.ndarray, **step: Any) -> "Profiles":
         """Return these wells with new features of the same names, and one more step."""

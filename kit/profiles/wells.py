@@ -1,6 +1,6 @@
-"""Sites -> wells: each site takes one of nine slots of its well, and nine vectors become one.
+"""Sites -> wells: nine slots of a well, each taken by a site, or the mean of all its sites.
 
-M wells, S sites of a well (9 or 16 slots), D features of a site.
+M wells, S sites of a well (9 or 16 slots), B blocks of a well's vector (9, or 1), D features of a site.
 """
 
 from dataclasses import dataclass
@@ -32,6 +32,23 @@ class Layout:
         if count == 9:
             return np.eye(9)
         return np.kron(TO_THREE[self.method], TO_THREE[self.method])
+
+    def imaged(self, plate: str) -> tuple[int, int]:
+        """Return how many slots of a plate have a field, and how many there are."""
+        count, slots = self.slots[plate]
+        return len(set(slots.values())), count
+
+    def left_out(self, fields: pd.DataFrame) -> dict[str, dict]:
+        """Return {plate: fields without a slot, and of how many} of the plates that have such fields.
+
+        fields: Metadata_Plate and Metadata_Site of all fields of all plates.
+        """
+        found = {}
+        for key, numbers in fields.groupby(PLATE)[SITE]:
+            outside = [int(site) for site in numbers if site not in self.slots[str(key)][1]]
+            if outside:
+                found[str(key)] = {"fields": outside, "of": len(numbers)}
+        return found
 
 
 def place_sites(sites: pd.DataFrame, method: str, order: str = "file") -> Layout:
@@ -75,10 +92,19 @@ def merge_sites(features_ND: np.ndarray, who: pd.DataFrame, layout: Layout) -> "
     return MergedSites(merged_M9D, wells, int(filled))
 
 
+def average_sites(features_ND: np.ndarray, who: pd.DataFrame) -> "MergedSites":
+    """Return the mean of all sites of every well, float32 [M, 1, D], wherever they are; arguments as `merge_sites`."""
+    sites = who[[PLATE, WELL, SITE]].reset_index(drop=True).sort_values([PLATE, WELL, SITE])  # float sums depend on the order
+    groups = sites.groupby([PLATE, WELL], sort=True)
+    means = [features_ND[group.index].mean(axis=0, dtype=np.float32) for _, group in groups]
+    wells = sites[[PLATE, WELL]].drop_duplicates().reset_index(drop=True)
+    return MergedSites(np.stack(means)[:, None], wells, 0)
+
+
 @dataclass(frozen=True, slots=True)
 class MergedSites:
-    """vectors_M9D: nine blocks a well. wells: Metadata_Plate and Metadata_Well. filled: slots that had no site."""
+    """vectors_MBD: nine blocks a well, or one. wells: Metadata_Plate and Metadata_Well. filled: slots that had no site."""
 
-    vectors_M9D: np.ndarray
+    vectors_MBD: np.ndarray
     wells: pd.DataFrame
     filled: int

@@ -222,7 +222,7 @@ def permuted(profiles: Profiles, seed: int) -> Profiles:
 
 
 def _merge(work: Work, runs: list[str]) -> Profiles:
-    return merge_runs(work, runs, parts=PARTS, sites="position", order="file", merge=MERGE)
+    return merge_runs(work, runs, parts=PARTS, merge=MERGE)
 
 
 def _score(work: Work, runs: list[str]) -> dict:

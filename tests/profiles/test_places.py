@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from kit.errors import KitError
-from kit.profiles.places import NINE_PLACES, PITCH_UM, common_places, field_positions, grid_slots
+from kit.profiles.places import NINE_PLACES, PITCH_UM, common_places, field_positions, find_places, grid_slots
 
 
 def fields_of(plate: str, at, pitch: float = PITCH_UM, first: int = 1) -> pd.DataFrame:
@@ -43,10 +43,15 @@ def test_a_plate_with_one_site_takes_the_pitch_of_the_others_or_the_known_one():
     assert common_places(both)["P"] == {5: 4}
 
 
-def test_a_centred_three_by_three_has_no_common_place():
-    block = [(x, y) for y in (1, 0, -1) for x in (-1, 0, 1)]
-    with pytest.raises(KitError, match="no site is at any of the nine positions common"):
-        common_places(fields_of("ORF", block))
+@pytest.mark.parametrize("pitch", [PITCH_UM, PITCH_UM / 2, 300.0, 61.0])
+@pytest.mark.parametrize("side", [3, 5, 6])
+def test_a_centred_block_has_no_common_place_at_any_pitch(side, pitch):
+    """Not at half the usual pitch either, where two fields of nine, and two of 25, would be at common places."""
+    steps = np.arange(side) - (side - 1) / 2
+    block = fields_of("ORF", [(x, y) for y in steps for x in steps], pitch)
+    assert find_places(block) == {"ORF": {}}
+    with pytest.raises(KitError, match=f"plate ORF: --sites position does not fit its {side * side} fields"):
+        common_places(block)
 
 
 def test_the_real_positions(real_data):

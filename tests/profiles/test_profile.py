@@ -1,7 +1,6 @@
 """Runs to a profiles file: the names of the columns, the wells, what the file says of itself."""
 
 import json
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -10,46 +9,22 @@ import pytest
 from kit.errors import KitError, UsageError
 from kit.profiles.places import NINE_PLACES
 from kit.profiles.profile import profile
-from kit.profiles.table import read_facts, read_profiles, write_table
+from kit.profiles.table import read_facts, read_profiles
 
-from .test_places import GRID, fields_of
+from .made_runs import make_runs, site_vectors, write_run
+from .test_places import GRID
 
 LAYOUTS = {"P1": NINE_PLACES, "P2": GRID}
-WELLS = ("A01", "A02", "B01")
 
 
 @pytest.fixture
 def work(tmp_path):
-    """Two plates, of nine and sixteen sites, three wells each, with features of two runs: cls [0:2], patch [2:4]."""
-    sites = pd.concat(
-        [fields_of(plate, at).assign(Metadata_Well=well) for plate, at in LAYOUTS.items() for well in WELLS], ignore_index=True
-    )
-    wells = sites[["Metadata_Plate", "Metadata_Well"]].drop_duplicates().reset_index(drop=True)
-    wells = wells.assign(
-        Metadata_broad_sample=[{"B01": ""}.get(well, f"BRD-{well}") for well in wells["Metadata_Well"]], n_sites=9
-    )
-    labels = {"perturbation": "Metadata_broad_sample", "control": "DMSO"}
-    made = SimpleNamespace(path=tmp_path, sites=sites, wells=wells, labels=labels, run_folder=lambda run: tmp_path / "runs" / run)
-    for seed, run in enumerate(("fluo", "bright")):
-        write_run(made, run, seed)
-    return made
-
-
-def write_run(work, run: str, seed: int, parts=None, skip=None) -> None:
-    rng = np.random.default_rng(seed)
-    folder = work.run_folder(run) / "features"
-    for plate, who in work.sites.groupby("Metadata_Plate"):
-        who = who[["Metadata_Plate", "Metadata_Well", "Metadata_Site"]].reset_index(drop=True)
-        who = who[who["Metadata_Well"] != skip].reset_index(drop=True) if skip else who
-        values = rng.standard_normal((len(who), 4)).astype(np.float32)
-        write_table(who, values, tuple(f"f{index:04d}" for index in range(4)), folder / f"{plate}.parquet", {})
-    (folder / "features.json").write_text(json.dumps({"parts": parts or {"cls": [0, 2], "patch": [2, 4]}}))
+    """Two plates, of nine and sixteen sites, three wells each, with features of two runs."""
+    return make_runs(tmp_path, LAYOUTS, runs=("fluo", "bright"))
 
 
 def site_vector(work, run: str, plate: str, well: str, site: int) -> np.ndarray:
-    table = pd.read_parquet(work.run_folder(run) / "features" / f"{plate}.parquet")
-    row = table[(table["Metadata_Well"] == well) & (table["Metadata_Site"] == site)]
-    return row[[f"f{index:04d}" for index in range(4)]].to_numpy()[0]
+    return site_vectors(work, run, plate, well)[site]
 
 
 def test_every_value_lies_under_its_name(work, tmp_path):
@@ -83,11 +58,11 @@ def test_the_file_gives_back_what_was_made(work, tmp_path):
     assert read_facts(tmp_path / "q.parquet")["uses_well_position"] is False
 
 
-def test_mean_and_parts(work, tmp_path):
+def test_the_mean_of_nine_blocks_and_parts(work, tmp_path):
     nine = profile(work, ["fluo"], tmp_path / "p.parquet", parts=["patch"])
-    mean = profile(work, ["fluo"], tmp_path / "q.parquet", parts=["patch"], merge="mean")
+    mean = profile(work, ["fluo"], tmp_path / "q.parquet", parts=["patch"], merge="mean", sites="position")
     assert mean.names == ("fluo_mean_patch_0", "fluo_mean_patch_1")
-    np.testing.assert_allclose(mean.features_MF, nine.features_MF.reshape(6, 9, 2).mean(axis=1), rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(mean.features_MF, nine.features_MF.reshape(6, 9, 2).mean(axis=1))
 
 
 def test_a_run_with_one_part_gives_it_for_any(work, tmp_path):

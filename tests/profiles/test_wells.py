@@ -26,14 +26,14 @@ def test_sixteen_sites_are_interpolated_as_torch_does(method, options):
     merged = merge_sites(features_SD, who, place_sites(fields_of("P", GRID), method))
     grid_1D44 = torch.from_numpy(features_SD.reshape(4, 4, 7)).permute(2, 0, 1)[None]
     expected = torch.nn.functional.interpolate(grid_1D44, size=(3, 3), **options)[0].permute(1, 2, 0).reshape(9, 7)
-    np.testing.assert_allclose(merged.vectors_M9D[0], expected.numpy(), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(merged.vectors_MBD[0], expected.numpy(), rtol=1e-5, atol=1e-6)
     assert merged.filled == 0
 
 
 def test_area_by_hand():
     layout = place_sites(fields_of("P", GRID), "area")
     values = np.arange(16, dtype=np.float32)[:, None]  # 0 1 2 3 / 4 5 6 7 / ...
-    merged = merge_sites(values, sites_of("P", "A01", range(1, 17)), layout).vectors_M9D[0, :, 0]
+    merged = merge_sites(values, sites_of("P", "A01", range(1, 17)), layout).vectors_MBD[0, :, 0]
     np.testing.assert_allclose(merged, [2.5, 3.5, 4.5, 6.5, 7.5, 8.5, 10.5, 11.5, 12.5])
 
 
@@ -44,7 +44,7 @@ def test_order_by_position_undoes_the_numbering():
     who = sites_of("P", "A01", range(1, 17))
     by_place = merge_sites(values, who, place_sites(fields, "area", "position"))
     in_order = merge_sites(np.arange(16, dtype=np.float32)[:, None], who, place_sites(fields_of("P", GRID), "area"))
-    np.testing.assert_allclose(by_place.vectors_M9D, in_order.vectors_M9D)
+    np.testing.assert_allclose(by_place.vectors_MBD, in_order.vectors_MBD)
 
 
 def test_position_takes_the_same_places_from_nine_and_sixteen():
@@ -52,8 +52,8 @@ def test_position_takes_the_same_places_from_nine_and_sixteen():
     at = np.concatenate([NINE_PLACES, GRID]).astype(np.float32)  # the feature is the place itself
     who = pd.concat([sites_of("NINE", "A01", range(1, 10)), sites_of("SIXTEEN", "A01", range(1, 17))])
     merged = merge_sites(at, who, place_sites(fields, "position"))
-    np.testing.assert_array_equal(merged.vectors_M9D[0], np.array(NINE_PLACES, dtype=np.float32))
-    np.testing.assert_array_equal(merged.vectors_M9D[1], np.array(NINE_PLACES, dtype=np.float32))
+    np.testing.assert_array_equal(merged.vectors_MBD[0], np.array(NINE_PLACES, dtype=np.float32))
+    np.testing.assert_array_equal(merged.vectors_MBD[1], np.array(NINE_PLACES, dtype=np.float32))
     assert merged.filled == 0
 
 
@@ -64,7 +64,7 @@ def test_rows_in_any_order_give_the_same_wells():
     layout = place_sites(fields_of("P", NINE_PLACES), "position")
     order = rng.permutation(18)
     plain, shuffled = merge_sites(features_ND, who, layout), merge_sites(features_ND[order], who.iloc[order], layout)
-    np.testing.assert_array_equal(plain.vectors_M9D, shuffled.vectors_M9D)
+    np.testing.assert_array_equal(plain.vectors_MBD, shuffled.vectors_MBD)
     assert plain.wells["Metadata_Well"].tolist() == ["A01", "B02"]
 
 
@@ -73,7 +73,7 @@ def test_a_well_of_seven_sites_takes_its_mean_where_it_has_none(method):
     present = [1, 2, 4, 5, 6, 8, 9]
     values = np.array(present, dtype=np.float32)[:, None]
     merged = merge_sites(values, sites_of("P", "A01", present), place_sites(fields_of("P", NINE_PLACES), method))
-    np.testing.assert_allclose(merged.vectors_M9D[0, :, 0], [1, 2, 5, 4, 5, 6, 5, 8, 9])  # their mean is 5
+    np.testing.assert_allclose(merged.vectors_MBD[0, :, 0], [1, 2, 5, 4, 5, 6, 5, 8, 9])  # their mean is 5
     assert merged.filled == 2
 
 
@@ -82,5 +82,5 @@ def test_a_well_without_any_common_place_takes_the_mean_of_its_sites():
     layout = place_sites(fields, "position")
     elsewhere = [site for site in range(1, 17) if site not in layout.slots["P"][1]][:2]
     merged = merge_sites(np.array([[2.0], [4.0]], dtype=np.float32), sites_of("P", "A01", elsewhere), layout)
-    np.testing.assert_allclose(merged.vectors_M9D, np.full((1, 9, 1), 3.0))
+    np.testing.assert_allclose(merged.vectors_MBD, np.full((1, 9, 1), 3.0))
     assert merged.filled == 9
