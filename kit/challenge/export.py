@@ -1,15 +1,16 @@
 """Profiles -> the challenge's CSV: column ID, then the features, one row for every ID in the given order."""
 
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
 from kit.challenge.check import Checked, check_against
 from kit.challenge.features import read_features
 from kit.challenge.ids import read_ids
-from kit.challenge.manifest import write_manifest
 from kit.errors import KitError, UsageError
-from kit.files import whole_file
+from kit.files import file_sha256, whole_file
+from kit.profiles.manifest import write_manifest
 from kit.profiles.table import read_facts
 
 
@@ -43,6 +44,16 @@ def export(
     with whole_file(out) as part:
         frame.write_csv(part)
         checked = check_against(part, table["ID"].tolist(), called=str(out))
-    facts = read_facts(profiles) if profiles.suffix == ".parquet" else {}
-    write_manifest(out, profiles, facts, ids, checked.rows, checked.columns)
+    write_manifest(out, "submission", checked.rows, checked.columns, _facts(profiles, ids))
     return checked
+
+
+def _facts(profiles: Path, ids: Path) -> dict[str, Any]:
+    """Return what a submission was made from, and how."""
+    known = read_facts(profiles) if profiles.is_file() else {}
+    return {
+        "ids": {"file": ids.name, "sha256": file_sha256(ids)},
+        "source": {"file": profiles.name, "sha256": file_sha256(profiles) if profiles.is_file() else None},
+        "uses_well_position": known.get("uses_well_position"),
+        "steps": known.get("steps"),
+    }

@@ -11,7 +11,6 @@ import polars as pl
 import polars.exceptions
 
 from kit.challenge.csv_files import read_csv
-from kit.challenge.manifest import read_manifest
 from kit.errors import KitError, UsageError
 from kit.files import existing_file
 from kit.images.names import normalise_wells
@@ -181,9 +180,7 @@ def _concat(paths: list[Path], frames: list[pl.DataFrame]) -> pl.DataFrame:
 
 def _uses_well_position(paths: list[Path]) -> bool | None:
     """Return what the files' own record, or a CSV's manifest, says; None if one says nothing and none says yes."""
-    said = [
-        (read_facts(path) if _kind(path) == "parquet" else read_manifest(path) or {}).get("uses_well_position") for path in paths
-    ]
+    said = [read_facts(path).get("uses_well_position") for path in paths]
     return True if True in said else None if None in said else False
 
 

@@ -13,9 +13,9 @@ import tomli_w
 
 from kit.challenge.csv_files import plain_csv
 from kit.challenge.kaggle_cli import COMPETITION, list_submissions, submit_file
-from kit.challenge.manifest import manifest_path, read_manifest
 from kit.errors import KitError, UsageError
 from kit.files import file_sha256, write_whole
+from kit.profiles.manifest import manifest_path, read_manifest
 from kit.progress import progress
 
 RECORDS = Path("submissions")

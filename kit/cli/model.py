@@ -138,7 +138,7 @@ def embed(work: Path, runs: tuple[str, ...], weights: Path | None, channels: str
 @click.command()
 @click.option("--work", type=PATH, required=True)
 @click.option("--run", "runs", multiple=True, required=True, help="One or more runs; their features are concatenated.")
-@click.option("--out", type=OUT_FILE, required=True, help="The .parquet file to write.")
+@click.option("--out", type=OUT_FILE, required=True, help="The file to write: .parquet, .csv or .csv.gz.")
 @click.option("--parts", default="cls,patch", show_default=True)
 @click.option(
     "--sites",

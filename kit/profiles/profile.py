@@ -19,7 +19,7 @@ from kit.profiles.merging import Merging, choose_merging
 from kit.profiles.normalise import l2_normalise, normalise
 from kit.profiles.places import field_positions
 from kit.profiles.runs import existing_run
-from kit.profiles.table import PLATE, SITE, WELL, Profiles, open_parquet, write_profiles
+from kit.profiles.table import PLATE, SITE, WELL, Profiles, check_name, open_parquet, write_profiles
 from kit.profiles.wells import Layout, average_sites, merge_sites, place_sites
 from kit.profiles.whiten import whiten as whiten_on_controls
 
@@ -44,7 +44,7 @@ def profile(
     align: float | None = None,
     l2: bool = False,
 ) -> Profiles:
-    """Write the profiles of all embedded wells to `out` (parquet) and return them.
+    """Write the profiles of all embedded wells to `out` (.parquet, .csv or .csv.gz) and return them.
 
     Args:
         runs: names whose features were embedded; their columns are concatenated in this order.
@@ -58,13 +58,12 @@ def profile(
     Raises:
         KitError: a run without features, sites that cannot be placed, plates without the controls a step needs.
     """
-    if Path(out).suffix != ".parquet":
-        raise UsageError(f"--out {out}: profiles are written as .parquet; kit export makes the CSV")
+    check_name(Path(out))
     if controls == "all" and normalize == whiten == "none":
         raise UsageError("--controls all says which wells --normalize and --whiten are fitted on: give one of them")
     merged = merge_runs(work, runs, parts=parts, sites=sites, order=order, merge=merge)
     profiles = post_process(merged, normalize=normalize, whiten=whiten, controls=controls, align=align, l2=l2)
-    write_profiles(profiles, out)
+    write_profiles(profiles, Path(out))
     return profiles
 
 

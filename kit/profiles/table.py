@@ -1,4 +1,4 @@
-"""Profiles: one row of features per well and who each row is, with the steps that made them; whole parquet files.
+"""Profiles: one row of features per well and who each row is, with the steps that made them; whole parquet or CSV files.
 
 M wells, F features.
 """
@@ -14,8 +14,10 @@ import pyarrow as pa
 import pyarrow.lib
 import pyarrow.parquet as pq
 
-from kit.errors import KitError
+from kit.errors import KitError, UsageError
 from kit.files import existing_file, whole_file
+from kit.profiles.csv_file import write_csv
+from kit.profiles.manifest import is_csv, read_manifest
 from kit.profiles.merge_text import merge_lines
 from kit.words import count
 
@@ -72,13 +74,28 @@ class Profiles:
         return replace(self, features_MF=np.ascontiguousarray(features_MF, dtype=np.float32), steps=(*self.steps, step))
 
 
+def check_name(path: Path) -> None:
+    """Check that profiles can be written under this name.
+
+    Raises:
+        UsageError: it ends neither in .parquet nor in .csv or .csv.gz.
+    """
+    if path.suffix != ".parquet" and not is_csv(path):
+        raise UsageError(f"--out {path}: profiles are written as .parquet, .csv or .csv.gz; use a name with one of these endings")
+
+
 def write_profiles(profiles: Profiles, path: Path) -> None:
-    """Write one parquet file, whole: the `Metadata_` columns, then the float32 features; the steps in its metadata."""
-    write_table(profiles.who, profiles.features_MF, profiles.names, path, file_facts(profiles))
+    """Write one file, whole: the `Metadata_` columns, then the float32 features.
+
+    What the file says of itself (`file_facts`) is in a parquet file's schema, or in the manifest beside a CSV.
+    """
+    check_name(path)
+    write = write_csv if is_csv(path) else write_table
+    write(profiles.who, profiles.features_MF, profiles.names, path, file_facts(profiles))
 
 
 def file_facts(profiles: Profiles) -> dict:
-    """Return what a parquet file of profiles says of itself."""
+    """Return what a file of profiles says of itself."""
     return {
         "schema": 1,
         "rows": "wells",
@@ -99,7 +116,9 @@ def write_table(who: pd.DataFrame, features_MF: np.ndarray, names: tuple[str, ..
 
 
 def read_facts(path: Path) -> dict:
-    """Return what the parquet file says of itself; {} when it was not written by kit."""
+    """Return what a parquet file, or the manifest beside a CSV, says of the file; {} where kit did not write it."""
+    if is_csv(path):
+        return read_manifest(path) or {}
     metadata = open_parquet(path).schema_arrow.metadata or {}
     return json.loads(metadata.get(_FILE_KEY, b"{}"))
 

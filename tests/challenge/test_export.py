@@ -10,9 +10,9 @@ import pytest
 from kit.challenge.check import check
 from kit.challenge.export import export
 from kit.challenge.ids import read_ids
-from kit.challenge.manifest import manifest_path, read_manifest
 from kit.challenge.score import score
 from kit.errors import KitError, UsageError
+from kit.profiles.manifest import manifest_path, read_manifest
 from kit.profiles.table import Profiles, write_profiles
 
 NAMES = ("run_s1_cls_0", "run_s1_cls_1", "run_s1_cls_2")

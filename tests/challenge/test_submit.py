@@ -11,10 +11,10 @@ import pytest
 from kit import doctor
 from kit.challenge import kaggle_cli
 from kit.challenge.kaggle_answers import CREDENTIALS_WAYS
-from kit.challenge.manifest import manifest_path
 from kit.challenge.submissions import submissions
 from kit.challenge.submit import prepare, upload
 from kit.errors import KitError
+from kit.profiles.manifest import manifest_path
 from tests.commands import kit_here
 
 from .loopback import Answers, environment, serve
