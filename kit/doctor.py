@@ -9,7 +9,19 @@ from kit.challenge.kaggle_answers import CREDENTIALS_WAYS
 from kit.challenge.kaggle_cli import find_credentials
 from kit.version import __version__
 
-PACKAGES = ("torch", "triton", "numpy", "pandas", "zarr", "tifffile", "imagecodecs", "scikit-learn", "polars", "kaggle")
+PACKAGES = (
+    "torch",
+    "triton",
+    "numpy",
+    "pandas",
+    "zarr",
+    "tifffile",
+    "imagecodecs",
+    "scikit-image",
+    "scikit-learn",
+    "polars",
+    "kaggle",
+)
 
 
 def examine() -> dict:

@@ -16,7 +16,7 @@ CONFIG = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PROJECT = CONFIG["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 GROUPS = {"build": CONFIG["build-system"]["requires"], "dependencies": PROJECT["dependencies"], **EXTRAS}
-IMPORT_NAMES = {"scikit-learn": "sklearn", "opencv-python-headless": "cv2"}
+IMPORT_NAMES = {"scikit-image": "skimage", "scikit-learn": "sklearn", "opencv-python-headless": "cv2"}
 # Asked for and not imported by kit/ or kernels/.
 NOT_IMPORTED = {
     "kaggle": "its command line is run",

@@ -1,0 +1,121 @@
+"""Find the nuclei of one image of a nuclear stain. H W pixels, K bright pixels, N nuclei.
+
+Nothing has to be set: smoothing, splitting and the sizes kept follow the size of what is found. Diameters are right from about
+six pixels on; below, blur and the pixel grid make them too large.
+"""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from kit.errors import KitError
+
+COLUMNS = ("y", "x", "diameter_px", "area_px")
+SMOOTH_PX = 0.7  # standard deviation; keeps a nucleus of six pixels
+LEAST_DIAMETER = 4.0  # pixels: below are hot pixels and noise
+SIZES = (0.4, 2.5)  # diameters kept, in units of the typical one: fragments and clumps are left out
+SOLIDITY = 0.8  # least share of its convex hull that a nucleus fills
+CONTRAST = 3.0  # least height of a nucleus above the background, in standard deviations of the pixel noise
+
+
+def find_nuclei(image_HW: np.ndarray) -> pd.DataFrame:
+    """Return the nuclei that lie wholly inside an image: y, x (centre, pixels), diameter_px, area_px; no row where there is none.
+
+    A nucleus is a bright, convex spot above the image's Otsu threshold; touching ones are parted where the distance to the
+    background has several maxima. Its border runs where the light has fallen halfway to the background, so that neither
+    brightness nor blur changes the diameter, which is that of a circle of the same area.
+
+    Args:
+        image_HW: any scale, nuclei bright: grey levels or camera counts.
+
+    Raises:
+        KitError: scikit-image is not installed.
+        ValueError: the image is not two-dimensional.
+    """
+    if image_HW.ndim != 2:
+        raise ValueError(f"an image of {image_HW.ndim} dimensions: need one channel, H x W")
+    segmentation = _segmentation()
+    from scipy import ndimage  # comes with scikit-image
+
+    light_HW = image_HW.astype(np.float32)
+    light_HW -= light_HW.min()
+    light_HW = np.minimum(light_HW, np.percentile(light_HW, 99.9))  # a few hot pixels do not set the threshold
+    smooth_HW = ndimage.gaussian_filter(light_HW, SMOOTH_PX)
+    label_HW, depth_HW = _split(smooth_HW, segmentation)
+    if not label_HW.any():
+        return pd.DataFrame({name: np.empty(0) for name in COLUMNS})
+    dark_HW = label_HW == 0
+    noise = max(float((light_HW - smooth_HW)[dark_HW].std()), 0.3)  # 0.3: of rounding to whole levels
+    label_HW = _trim(label_HW, depth_HW, smooth_HW, float(np.median(smooth_HW[dark_HW])), CONTRAST * noise)
+    return _measure(segmentation.clear_border(label_HW))
+
+
+def _segmentation() -> Any:
+    try:
+        from skimage import segmentation  # here: it takes a second to import
+    except ImportError as error:
+        raise KitError(f"finding nuclei needs scikit-image ({error}): pip install scikit-image") from error
+    return segmentation
+
+
+def _split(smooth_HW: np.ndarray, segmentation: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return the label of each pixel above the threshold, a number per nucleus (else 0), and its distance to the background."""
+    from scipy import ndimage
+    from skimage.feature import peak_local_max
+    from skimage.filters import threshold_otsu
+
+    nothing = np.zeros(smooth_HW.shape, np.int32)
+    if smooth_HW.max() <= smooth_HW.min():
+        return nothing, nothing
+    root_HW = np.sqrt(smooth_HW)  # dim nuclei next to bright ones stay above the threshold
+    bright_HW = ndimage.binary_fill_holes(root_HW > threshold_otsu(root_HW))
+    depth_HW = ndimage.distance_transform_edt(bright_HW)
+    spot_HW, spots = ndimage.label(bright_HW)
+    if bright_HW.all():
+        return nothing, nothing
+    depth_K, spot_K = depth_HW[bright_HW], spot_HW[bright_HW]
+    radius = _typical(ndimage.maximum(depth_K, spot_K, np.arange(1, spots + 1)), np.bincount(spot_K)[1:])
+    hill_HW = ndimage.gaussian_filter(depth_HW, 0.25 * radius) * bright_HW
+    peak_N2 = peak_local_max(hill_HW, min_distance=max(1, round(0.7 * radius)), labels=spot_HW, exclude_border=False)
+    seed_HW = nothing.copy()
+    seed_HW[tuple(peak_N2.T)] = np.arange(1, len(peak_N2) + 1)
+    return segmentation.watershed(-hill_HW, seed_HW, mask=bright_HW), depth_HW
+
+
+def _typical(radius_N: np.ndarray, area_N: np.ndarray) -> float:
+    """Return the radius of the spot that holds the middle pixel: specks have many spots and few pixels."""
+    order = np.argsort(radius_N)
+    area = np.cumsum(area_N[order])
+    return float(radius_N[order][np.searchsorted(area, area[-1] / 2)])
+
+
+def _trim(
+    label_HW: np.ndarray, depth_HW: np.ndarray, smooth_HW: np.ndarray, background: float, least_height: float
+) -> np.ndarray:
+    """Return the labels up to half the height of each spot's inner half, those of lower spots as 0."""
+    from scipy import ndimage
+
+    inside_HW = label_HW > 0
+    label_K, depth_K, smooth_K = label_HW[inside_HW], depth_HW[inside_HW], smooth_HW[inside_HW]
+    numbers_N = np.arange(1, label_K.max() + 1)
+    deepest_N = np.append(0, ndimage.maximum(depth_K, label_K, numbers_N))
+    core_K = label_K * (depth_K >= 0.5 * deepest_N[label_K])
+    height_N = ndimage.median(smooth_K, core_K, numbers_N) - background
+    edge_N = np.append(np.inf, np.where(height_N >= least_height, background + 0.5 * height_N, np.inf))
+    return label_HW * ndimage.binary_fill_holes(smooth_HW > edge_N[label_HW])
+
+
+def _measure(label_HW: np.ndarray) -> pd.DataFrame:
+    """Return the table of the labelled spots that have the size and the shape of a nucleus."""
+    from skimage.measure import regionprops_table
+
+    found = regionprops_table(label_HW, properties=("area", "centroid", "solidity"))
+    area_N = found["area"]
+    diameter_N = 2 * np.sqrt(area_N / np.pi)
+    keep_N = diameter_N >= LEAST_DIAMETER
+    if keep_N.any():
+        typical = _typical(diameter_N[keep_N], area_N[keep_N])
+        keep_N &= (diameter_N >= SIZES[0] * typical) & (diameter_N <= SIZES[1] * typical) & (found["solidity"] >= SOLIDITY)
+    columns = (found["centroid-0"], found["centroid-1"], diameter_N, area_N)
+    return pd.DataFrame(dict(zip(COLUMNS, columns, strict=True)))[keep_N].reset_index(drop=True)

@@ -1,0 +1,85 @@
+"""Nuclei of one image: discs of known place and size, and what is none."""
+
+import sys
+
+import numpy as np
+import pytest
+
+from kit.errors import KitError
+from kit.images.nuclei import find_nuclei
+
+
+def discs(*places, side=120, height=120.0, ground=20.0, noise=2.0, seed=0):
+    """An image of discs (y, x, radius) whose edge is one pixel wide."""
+    y, x = np.mgrid[:side, :side]
+    light = np.zeros((side, side))
+    for cy, cx, radius in places:
+        light = np.maximum(light, np.clip(radius - np.hypot(y - cy, x - cx) + 0.5, 0, 1))
+    return ground + height * light + np.random.default_rng(seed).normal(0, noise, light.shape)
+
+
+def test_place_and_diameter_of_each_nucleus():
+    found = find_nuclei(discs((30, 40, 9), (80.5, 70, 12), (60, 20, 10)).astype(np.uint8)).sort_values("y")
+    np.testing.assert_allclose(found[["y", "x"]], [[30, 40], [60, 20], [80.5, 70]], atol=0.2)
+    np.testing.assert_allclose(found["diameter_px"], [18, 20, 24], rtol=0.03)
+    np.testing.assert_allclose(found["area_px"], np.pi * found["diameter_px"] ** 2 / 4)
+
+
+def test_brightness_and_unit_change_no_diameter():
+    bright, dim = discs((60, 60, 10), height=2000, ground=300), discs((60, 60, 10), height=60)
+    with_brighter = np.maximum(bright, discs((25, 25, 10), height=9000, ground=300))
+    diameters = [find_nuclei(image)["diameter_px"] for image in (bright, dim, with_brighter)]
+    assert [len(found) for found in diameters] == [1, 1, 2]
+    np.testing.assert_allclose(np.concatenate(diameters), 20, rtol=0.03)
+
+
+def test_touching_nuclei_are_parted():
+    found = find_nuclei(discs((60, 45, 10), (60, 64, 10), (70, 100, 10))).sort_values("x")
+    np.testing.assert_allclose(found["x"], [45, 64, 100], atol=1.5)
+    np.testing.assert_allclose(found["diameter_px"], 20, rtol=0.06)
+
+
+def test_what_the_edge_cuts_and_what_has_another_size_is_left_out():
+    found = find_nuclei(discs((4, 50, 10), (60, 118, 10), (60, 60, 10), (90, 30, 10), (30, 90, 2.5)))
+    np.testing.assert_allclose(found.sort_values("y")["y"], [60, 90], atol=0.3)
+
+
+def test_a_crescent_is_no_nucleus():
+    crescent = discs((60, 60, 14)) - np.clip(discs((60, 68, 12), ground=0, noise=0), 0, 120)
+    assert len(find_nuclei(np.maximum(crescent, discs((25, 25, 10))))) == 1
+
+
+RNG = np.random.default_rng(3)
+NOTHING = {
+    "black": np.zeros((40, 40), np.uint8),
+    "flat": np.full((40, 50), 7, np.uint8),
+    "one pixel": np.full((1, 1), 7, np.uint8),
+    "noise": RNG.normal(100, 10, (120, 120)).astype(np.uint8),
+    "all levels": RNG.integers(0, 256, (120, 120), dtype=np.uint8),
+    "few photons": RNG.poisson(1.0, (120, 120)).astype(np.uint8),
+    "a slope": (np.linspace(40, 90, 120)[:, None] + RNG.normal(0, 3, (120, 120))).astype(np.uint8),
+}
+
+
+@pytest.mark.parametrize("image", NOTHING.values(), ids=NOTHING)
+def test_where_no_nucleus_is_none_is_found(image):
+    found = find_nuclei(image)
+    assert len(found) == 0
+    assert list(found) == ["y", "x", "diameter_px", "area_px"]
+
+
+def test_hot_pixels_hide_no_nucleus_and_are_none():
+    image = discs((60, 60, 10))
+    image[[5, 50, 90], [100, 20, 90]] = 60_000
+    np.testing.assert_allclose(find_nuclei(image)["diameter_px"], [20], rtol=0.03)
+
+
+def test_several_channels_are_refused():
+    with pytest.raises(ValueError, match="3 dimensions: need one channel"):
+        find_nuclei(np.zeros((2, 8, 8)))
+
+
+def test_without_scikit_image_one_line_says_so(monkeypatch):
+    monkeypatch.setitem(sys.modules, "skimage", None)
+    with pytest.raises(KitError, match=r"needs scikit-image .*: pip install scikit-image"):
+        find_nuclei(discs((60, 60, 10)))
