@@ -11,7 +11,7 @@ from pathlib import Path
 import tomli_w
 
 from kit.coerce import build
-from kit.config import RunConfig
+from kit.config import MadeFor, RunConfig
 from kit.errors import UsageError
 from kit.words import nearest
 
@@ -42,6 +42,7 @@ def load_recipe(name: str, settings: typing.Iterable[str] = (), **values: typing
         UsageError: no such recipe; or naming every key that does not exist and every wrong value.
     """
     path, table = _read_recipe(name)
+    table.pop("made_for", None)
     fixed = table.get("channels")
     if isinstance(fixed, list) and fixed and values.get("channels") and list(values["channels"]) != fixed:
         raise UsageError(
@@ -53,6 +54,18 @@ def load_recipe(name: str, settings: typing.Iterable[str] = (), **values: typing
         raise UsageError(f"setting recipe={table['recipe']} would rename recipe {name}, not change it: choose one with --recipe")
     table.update({key: value for key, value in values.items() if value is not None and value != ()})
     return config_from_dict({"recipe": path.stem, **table}, where=f"recipe {name}")
+
+
+def made_for(name: str) -> MadeFor | None:
+    """Return the plates that the recipe `name` was made for, or None where it does not say so.
+
+    A recipe that sets crops.global_area itself says so itself: what it extends was made for other areas.
+
+    Raises:
+        UsageError: no such recipe; an unknown key or a wrong value.
+    """
+    table = _read_recipe(name)[1].get("made_for")
+    return None if table is None else build(MadeFor, table, f"recipe {name}, made_for")
 
 
 def _read_recipe(name: str, below: tuple[str, ...] = ()) -> tuple[Path, dict]:
@@ -70,6 +83,9 @@ def _read_recipe(name: str, below: tuple[str, ...] = ()) -> tuple[Path, dict]:
     if parent in (*below, name):
         raise UsageError(f"recipe cycle: {' extends '.join((*below, name, parent))}")
     base = _read_recipe(parent, (*below, name))[1]
+    crops = table.get("crops")
+    if "made_for" in table or (isinstance(crops, dict) and "global_area" in crops):
+        base.pop("made_for", None)  # both values are the recipe's own, or none is
     for key, value in table.items():
         both = isinstance(value, dict) and isinstance(base.get(key), dict)
         base[key] = {**base[key], **value} if both else value

@@ -28,6 +28,9 @@ values can be changed for one run:
 
 Your own file can extend any recipe: `extends = "sslprofiler"`, then only what differs. Give its path to `--recipe`. A recipe
 without `channels` is trained twice, with `--channels fluorescence` and `--channels brightfield`; `kit profile` takes both runs.
+
+Areas are shares of a site, so they are right for plates whose nuclei are as large: `kit views WORK --nuclei CHANNEL` prints the
+values for yours. A recipe that sets `crops.global_area` says in `[made_for]` for which plates ([how](views.md)).
 """
 
 
@@ -63,7 +66,7 @@ class Recipe:
 def read_recipe(name: str) -> Recipe:
     """Return what the file of a recipe says of itself."""
     table = tomllib.loads(recipe_path(name).read_text())
-    about, extends = table.pop("about", ""), table.pop("extends", "")
+    about, extends, _ = table.pop("about", ""), table.pop("extends", ""), table.pop("made_for", None)
     keys = [f"{key}.{inner}" for key, value in table.items() if isinstance(value, dict) for inner in value]
     return Recipe(name, about, extends, (*(key for key in table if not isinstance(table[key], dict)), *keys))
 

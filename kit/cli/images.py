@@ -6,9 +6,9 @@ from typing import Any
 import click
 
 import kit
-from kit.cli.options import PATH, PICTURE, only_one, words
-from kit.errors import KitError
-from kit.recipe import config_from_settings, load_recipe
+from kit.cli.options import PATH, PICTURE, only_one, recipe_option, words
+from kit.errors import KitError, UsageError
+from kit.recipe import config_from_settings, load_recipe, made_for
 
 
 @click.command()
@@ -97,15 +97,31 @@ def ingest(
 
 @click.command()
 @click.argument("work", type=PATH)
-@click.option("--out", type=PICTURE, required=True, help="PNG file to write.")
-@click.option("--recipe", default="sslprofiler-local", show_default=True)
+@click.option("--out", type=PICTURE, help="PNG file to write; not needed with --nuclei.")
+@click.option(
+    "--nuclei", metavar="CHANNEL", help="Measure the nuclei in this channel and print the settings that fit the recipe."
+)
+@recipe_option
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE")
-def views(work: Path, out: Path, recipe: str, settings: tuple[str, ...]) -> None:
-    """Draw sites of a work folder with each augmentation applied."""
-    from kit.model.views_figure import draw_views_figure
+def views(work: Path, out: Path | None, nuclei: str | None, recipe: str, settings: tuple[str, ...]) -> None:
+    """Draw sites of a work folder with each augmentation applied (--out), or fit a recipe to the size of nuclei (--nuclei).
 
-    draw_views_figure(kit.open(work), load_recipe(recipe, settings).views, out)
-    click.echo(out)
+    --nuclei prints the median diameter in a sample of sites, how many pixels of a view a nucleus spans, and the --set
+    options that give it the size that the recipe was made for. It changes nothing.
+    """
+    if out is None and nuclei is None:
+        raise UsageError("nothing to do: give --out FILE.png for a picture, --nuclei CHANNEL to measure nuclei, or both")
+    config, opened = load_recipe(recipe, settings), kit.open(work)
+    if nuclei is not None:
+        from kit.model.magnification import advice
+        from kit.model.nuclei import measure_nuclei
+
+        click.echo(advice(measure_nuclei(opened, nuclei), config, load_recipe(recipe), made_for(recipe)))
+    if out is not None:
+        from kit.model.views_figure import draw_views_figure
+
+        draw_views_figure(opened, config.views, out)
+        click.echo(out)
 
 
 VERBS = (phantom, ingest, views)

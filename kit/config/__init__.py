@@ -8,6 +8,7 @@ from kit.config.channels import CHANNEL_GROUPS, CHANNELS, channel_names
 from kit.config.crops import CropsConfig
 from kit.config.embed import EmbedConfig
 from kit.config.loss import LossConfig
+from kit.config.made_for import MadeFor
 from kit.config.model import ModelConfig
 from kit.config.run import RunConfig
 from kit.config.store import StoreConfig
@@ -15,6 +16,6 @@ from kit.config.train import TrainConfig
 from kit.config.views import ViewsConfig
 
 __all__ = [
-    "CHANNELS", "CHANNEL_GROUPS", "CropsConfig", "EmbedConfig", "LossConfig", "ModelConfig", "RunConfig", "StoreConfig",
-    "TrainConfig", "ViewsConfig", "channel_names",
+    "CHANNELS", "CHANNEL_GROUPS", "CropsConfig", "EmbedConfig", "LossConfig", "MadeFor", "ModelConfig", "RunConfig",
+    "StoreConfig", "TrainConfig", "ViewsConfig", "channel_names",
 ]  # fmt: skip
