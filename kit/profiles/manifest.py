@@ -42,11 +42,13 @@ def write_manifest(csv: Path, kind: str, rows: int, columns: int, facts: dict[st
 
 
 def read_manifest(csv: Path) -> dict[str, Any] | None:
-    """Return the manifest next to a CSV, or None if there is none."""
+    """Return the manifest next to a CSV, or None if there is none. p.csv and p.csv.gz share one: the last written's."""
     path = manifest_path(csv)
     if not path.is_file():
         return None
     try:
-        return json.loads(path.read_text())
+        manifest = json.loads(path.read_text())
     except ValueError as error:
         raise KitError(f"{path} is damaged ({error}); delete it, or write {csv.name} again") from error
+    written = manifest.get("profiles", csv.name)
+    return None if written != csv.name and csv.with_name(written).is_file() else manifest

@@ -80,6 +80,16 @@ def test_a_kill_between_the_two_files_leaves_no_other_tables_manifest(tmp_path, 
     assert read_facts(tmp_path / "p.csv") == {}  # unknown, not False
 
 
+def test_the_manifest_of_the_packed_table_does_not_speak_for_another(work, tmp_path):
+    profile(work, ["fluo"], tmp_path / "p.csv", align=0.9)
+    profile(work, ["fluo"], tmp_path / "p.csv.gz")
+    assert read_facts(tmp_path / "p.csv") == {}
+    assert read_facts(tmp_path / "p.csv.gz")["uses_well_position"] is False
+    (tmp_path / "p.csv").write_bytes(gzip.decompress((tmp_path / "p.csv.gz").read_bytes()))
+    (tmp_path / "p.csv.gz").unlink()  # as gunzip does
+    assert read_facts(tmp_path / "p.csv")["uses_well_position"] is False
+
+
 @pytest.mark.parametrize("name", ["p.txt", "p", "p.tsv", "p.gz", "p.parquet.gz"])
 def test_another_ending_is_refused_before_any_work(name, tmp_path):
     with pytest.raises(UsageError, match=r"use a name with one of these endings"):
