@@ -90,7 +90,13 @@ def printed_settings(text):
     return words[1::2]
 
 
-@pytest.mark.parametrize("name", recipe_names())
+def test_a_site_that_is_not_square_counts_as_the_square_of_its_area():
+    """As its crops do, whose areas are shares of its area."""
+    wide = NucleusSize(channel="DNA", nuclei=1, quartiles=(9, 10, 11), sites=1, plates=1, height=100, width=400)
+    assert wide.share == 10 / 200
+
+
+@pytest.mark.parametrize("name", ["demo", "dinov2-8ch", "dinov2-518", "sslprofiler-local"])
 @pytest.mark.parametrize("times", [0.3, 0.8, 1.0, 1.4, 2.2])
 def test_a_nucleus_spans_what_it_does_on_the_recipes_own_plates(name, times):
     """At training and when embedding: in every view, to within half a patch of the smallest."""
