@@ -50,6 +50,8 @@ def phantom(out: Path, seed: int, settings: tuple[str, ...], jobs: int | None, p
 )
 @click.option("--work", type=PATH, required=True, help="Work folder; created if missing.")
 @click.option("--plates", help="Comma-separated barcodes; default: all plates found.")
+@click.option("--plane", type=int, default=None, help="Take this plane of a z-stack.")
+@click.option("--time", type=int, default=None, help="Take this time point of a time series.")
 @click.option("--jobs", type=int, default=None, help="Number of threads; default: one per core.")
 @click.option("--load-data", help="Folder or URL with <plate>/load_data.csv(.gz).")
 @click.option("--layout", type=PATH, help="CSV with the stage position of each field.")

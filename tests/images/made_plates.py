@@ -44,6 +44,13 @@ def write_image(images: Path, barcode, well, site, channel, side=24, xml=None, *
     return path
 
 
+def write_tiff(path: Path, counts: np.ndarray, **tiff) -> Path:
+    """Write an image under any name, its folders too."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tifffile.imwrite(path, counts, **{"photometric": "minisblack", "metadata": None, **tiff})
+    return path
+
+
 def write_metadata(folder: Path, plates: dict[str, str], wells: dict[str, str], plate_map="M_platemap", batch="BATCH") -> Path:
     """Write the official tables: plate -> cell line, and well -> broad_sample ("" is DMSO)."""
     folder.mkdir(parents=True, exist_ok=True)

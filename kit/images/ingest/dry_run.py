@@ -16,6 +16,7 @@ from kit.images.ingest.scan import Scan, scan_plates
 from kit.images.ingest.well import scaled
 from kit.images.source.folders import Reader
 from kit.images.source.grid import draw_grid
+from kit.images.source.planes import one_plane
 from kit.images.source.positions import Positions
 from kit.images.source.tiff import BadImage
 from kit.images.store.codecs import pack
@@ -166,13 +167,13 @@ def _estimate(work: PlateWork, reader: Reader) -> tuple[int, int, float]:
     for job, channel, file in sample:
         try:
             data = reader(file)
-            pixels, _, _ = scaled(data, job, channel)
+            pixels, _, _ = scaled(one_plane(data, file.plane, file.planes), job, channel)
         except (BadImage, FileNotFoundError):
             continue
         read, encoded, done = read + len(data), encoded + len(pack(pixels, work.container.codec)), done + 1
     if not done:
         raise KitError(f"none of {count(len(sample), 'image')} tried can be read")
-    known = sum(max(file.size, 0) for _, _, file in images)
+    known = sum({file.path: max(file.size, 0) for *_, file in images}.values())  # a file may hold several images
     seconds = (time.perf_counter() - started) / done
     return known or read * len(images) // done, encoded * len(images) // done, seconds * len(images)
 

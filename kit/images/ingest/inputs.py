@@ -12,7 +12,7 @@ from kit.images.ingest.plan import IngestPlan
 from kit.images.labels import Labels, read_labels
 from kit.images.source.folders import Folder, Reader
 from kit.images.source.locate import Locator
-from kit.images.source.plates import Plate
+from kit.images.source.plates import Pick, Plate
 from kit.images.source.source import FolderSource, Source, choose_plates, open_source
 from kit.words import nearest, some
 
@@ -51,7 +51,7 @@ def open_inputs(plan: IngestPlan) -> Inputs:
     assert plan.source is not None
     labels = plan_labels(plan)
     reader = Reader(ahead=max(2, _REQUESTS_AHEAD // plan.jobs))
-    source = open_source(plan.source, reader)
+    source = open_source(plan.source, reader, Pick(plan.plane, plan.time))
     barcodes = choose_plates(source.plates, tuple(plan.plates))
     check_labels(barcodes, labels, named=bool(plan.plates))
     folders: list[str | Path | None] = [plan.load_data, source.folder.path, plan.metadata]

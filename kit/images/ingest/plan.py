@@ -34,6 +34,8 @@ class IngestPlan:
     work: Path  # the work folder; made if absent
     _: KW_ONLY
     plates: tuple[str, ...] = ()  # barcodes; none named: all that are found
+    plane: int | None = None  # of a z-stack, the plane to take
+    time: int | None = None  # of a time series, the time point to take
 
     metadata: Path | None = None  # folder of the official tables
     labels: Path | None = None  # a lab's own table of labels: see kit.images.labels_file

@@ -13,10 +13,11 @@ from kit.images.ingest.inputs import Inputs
 from kit.images.ingest.naming import Naming
 from kit.images.ingest.plan import IngestPlan
 from kit.images.ingest.prepare import find_illumination, read_illumination, shrunken_shape
+from kit.images.ingest.probe import probe
 from kit.images.ingest.quality import add_quality
 from kit.images.ingest.report import PlateReport
 from kit.images.ingest.sites_table import add_labels, level_sums, sites_table
-from kit.images.ingest.well import WellJob, WellRecord, probe
+from kit.images.ingest.well import WellJob, WellRecord
 from kit.images.labels import Labels
 from kit.images.source.plates import Plate
 from kit.images.source.positions import Positions
@@ -40,6 +41,7 @@ class PlateWork:
     illumination: dict[str, Path]
     naming: Naming
     grouped: str  # its groups in words
+    whites: dict[str, int] = field(default_factory=dict)  # channel -> the camera's largest count, if not that of the file's type
     positions: Positions = field(default_factory=Positions)
     ranges: dict[str, tuple[int, int]] = field(default_factory=dict)
     records: dict[str, WellRecord] = field(default_factory=dict)
@@ -63,7 +65,8 @@ class PlateWork:
             wells[well].update({(site, channel): file for channel, file in files.items()})
         for well, images in wells.items():
             record = self.progress_folder / f"{well}.json"
-            yield WellJob(well, images, self.container, self.settings, self.shape, record, self.ranges, self.illumination)
+            steps = (self.ranges, self.illumination, self.whites)
+            yield WellJob(well, images, self.container, self.settings, self.shape, record, *steps)
 
     def take(self, record: WellRecord, bad_share: float, strict: bool) -> None:
         """Record the outcome of a well.
@@ -77,7 +80,10 @@ class PlateWork:
             raise KitError(f"{bad[0]['path']}: {bad[0]['reason']} (--strict)")
         if len(bad) > bad_share * self.images:
             example = f"{bad[0]['path']} ({bad[0]['reason']})"
-            self.failed = f"more than {bad_share:.0%} of its {count(self.images, 'image')} are bad, for example {example}"
+            self.failed = (
+                f"more than {bad_share:.0%} of its {count(self.images, 'image')} are bad, for example {example}; "
+                "name the good ones in a load_data.csv, or allow more with --max-bad"
+            )
 
     def is_done(self) -> bool:
         """Return whether every well is committed."""
@@ -124,7 +130,8 @@ def plan_plate(barcode: str, plan: IngestPlan, inputs: Inputs) -> PlateWork:
         KitError: no image can be read, its channels cannot be named, or an illumination function cannot be used.
     """
     plate, naming = inputs.plate(barcode)
-    shape = probe(plate.files(), inputs.reader)
+    found = probe(plate, inputs.reader)
+    shape = found.shape
     dtype = np.dtype(np.uint8 if plan.bits == 8 else np.uint16)
     path, size, codec = plan.folder / f"{barcode}.zarr", shrunken_shape(*shape, plan.size), find_codec(plan.codec)
     groups = inputs.groups.of(plate.channels)
@@ -132,9 +139,8 @@ def plan_plate(barcode: str, plan: IngestPlan, inputs: Inputs) -> PlateWork:
     illumination = find_illumination(plan.illum, barcode, plate.channels) if plan.illum else {}
     for path in illumination.values():
         read_illumination(path, shape)  # a function that cannot be used is known before the first image
-    return PlateWork(
-        plate, plan.folder, plan.settings, container, shape, illumination, naming, inputs.groups.text(plate.channels)
-    )
+    said = inputs.groups.text(plate.channels)
+    return PlateWork(plate, plan.folder, plan.settings, container, shape, illumination, naming, said, found.whites)
 
 
 def check_begun(container: Container) -> None:

@@ -14,7 +14,7 @@ BLURRED = 0.5  # of the plate's median focus
 def add_quality(table: pd.DataFrame, groups: Groups, pixels: int) -> pd.DataFrame:
     """Return a plate's sites table with three more columns; `groups` are those of its channels.
 
-    saturated_share: share of the pixels at the largest value of the file's type, of the channel that has most.
+    saturated_share: share of the pixels at the camera's largest count, of the channel that has most.
     focus: the channel's focus (see `kit.images.store.levels.focus_of`) over the plate's median, of the channel that falls lowest.
     empty: (high - low) / (high + low) of the counts at percentiles 99.5 and 0.5 is below 0.3 in every channel that is
         not in the group brightfield: an image of transmitted light is never dark between cells.

@@ -6,24 +6,23 @@ current well.
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Event
 
 import numpy as np
 
 from kit.config import StoreConfig
-from kit.errors import KitError
 from kit.files import errors_name
 from kit.images.ingest.image import read_levels
-from kit.images.ingest.prepare import prepare
+from kit.images.ingest.prepare import prepare, shrink
 from kit.images.source.folders import ImageFile, Reader
+from kit.images.source.planes import one_plane
 from kit.images.source.tiff import BadImage, Claims, TiffImage, read_tiff
 from kit.images.store.codecs import checksum, pack_parts
 from kit.images.store.container import Container
-from kit.images.store.levels import ImageStats, count_values, scale_image
+from kit.images.store.levels import ImageStats, count_saturated, count_values, scale_image
 from kit.images.store.shards import write_shard
-from kit.words import count
 
 
 class WellStopped(Exception):
@@ -42,6 +41,7 @@ class WellJob:
     record_path: Path
     ranges: dict[str, tuple[int, int]] = field(default_factory=dict)  # channel -> the counts that become 0 and 255
     illumination: dict[str, Path] = field(default_factory=dict)  # channel -> the function to divide by
+    whites: dict[str, int] = field(default_factory=dict)  # channel -> the camera's largest count, if not that of the file's type
 
     def in_order(self) -> list[tuple[int, str, ImageFile]]:
         """Return (site, channel, file) in the order of the shard's chunks."""
@@ -69,7 +69,7 @@ def pack_well(job: WellJob, reader: Reader, stop: Event | None = None) -> WellRe
         WellStopped: `stop` was set.
         OSError: the store cannot be written.
     """
-    record = WellRecord(job.well)
+    record, path = WellRecord(job.well), ""
     with write_shard(job.container.shard(job.well), job.container.chunks) as shard:
         for site, channel, data in _usable(job, reader, stop, record):
             try:
@@ -79,7 +79,8 @@ def pack_well(job: WellJob, reader: Reader, stop: Event | None = None) -> WellRe
                 continue
             if claims:
                 record.doubts.append(job.images[site, channel].path)
-            record.bytes_in += len(data)
+            if path != (path := job.images[site, channel].path):  # once for all planes of a file
+                record.bytes_in += len(data)
             shard.append(job.container.chunk(site, channel), *pack_parts(pixels, job.container.codec))
             numbers = {"pixels": pixels.size, "crc": checksum(pixels), **stats.record()}
             record.images.append({"site": site, "channel": channel, **numbers})
@@ -122,21 +123,8 @@ def _write_record(path: Path, record: WellRecord) -> None:
         part.replace(path)
 
 
-def probe(files: list[ImageFile], reader: Reader) -> tuple[int, int]:
-    """Return height and width of the first image that can be read.
-
-    Raises:
-        KitError: none can.
-    """
-    for file in files:
-        try:
-            return read_tiff(reader(file)).counts_HW.shape
-        except (BadImage, FileNotFoundError):
-            continue
-    raise KitError(f"none of {count(len(files), 'image')} can be read, for example {files[0].path}")
-
-
 def _usable(job: WellJob, reader: Reader, stop: Event | None, record: WellRecord) -> Iterator[tuple[int, str, bytes]]:
+    """Yield site, channel and the image as a TIFF of one plane; what cannot be used goes into the record."""
     ordered = job.in_order()
     contents = reader.stream(file for *_, file in ordered)
     for (site, channel, _), (file, data) in zip(ordered, contents, strict=True):
@@ -147,20 +135,31 @@ def _usable(job: WellJob, reader: Reader, stop: Event | None, record: WellRecord
         elif isinstance(data, BadImage):
             record.bad.append({"path": file.path, "reason": str(data)})
         else:
-            yield site, channel, data
+            try:
+                plane = one_plane(data, file.plane, file.planes)
+            except BadImage as error:
+                record.bad.append({"path": file.path, "reason": str(error)})
+                continue
+            yield site, channel, plane
 
 
 def scaled(data: bytes, job: WellJob, channel: str) -> tuple[np.ndarray, ImageStats, bool]:
-    """Return the pixels to store, the image's numbers, and whether its tags claim another minimum or maximum."""
+    """Return the pixels to store of a one-plane TIFF, its numbers, and whether its tags claim another minimum or maximum."""
     black, white = job.ranges.get(channel, (-1, -1))
+    full = job.whites.get(channel)
     if job.settings.bits == 8 and channel not in job.illumination and job.shape == job.container.image_shape:
         levels, stats, claims = read_levels(data, black, white)
         _check_shape(levels.shape, job)
-        return levels, stats, _unlike(claims, stats.least, stats.most)
+        if full is not None:
+            saturated = count_saturated(_counts(data, job).counts_HW, full) if stats.most >= full else 0
+            stats = replace(stats, saturated=saturated)
+        return levels, stats, _unlike(claims, stats.least, stats.most, full)
     image = _counts(data, job)
     counts = prepare(image.counts_HW, job.container.image_shape, job.illumination, channel)
     levels, stats = scale_image(counts, black, white)
-    doubt = _unlike(image.claims, int(image.counts_HW.min()), int(image.counts_HW.max()))
+    if full is not None:
+        stats = replace(stats, saturated=count_saturated(shrink(image.counts_HW, *job.container.image_shape), full))
+    doubt = _unlike(image.claims, int(image.counts_HW.min()), int(image.counts_HW.max()), full)
     return levels if job.settings.bits == 8 else counts.astype(np.uint16), stats, doubt
 
 
@@ -175,5 +174,7 @@ def _check_shape(shape: tuple[int, int], job: WellJob) -> None:
         raise BadImage(f"{shape[0]} x {shape[1]} pixels; the plate has {job.shape[0]} x {job.shape[1]}")
 
 
-def _unlike(claims: Claims, least: int, most: int) -> bool:
+def _unlike(claims: Claims, least: int, most: int, full: int | None) -> bool:
+    if claims.most == full:
+        return False  # the tags give the camera's range, not the image's
     return any(claim not in (-1, found) for claim, found in ((claims.least, least), (claims.most, most)))

@@ -25,10 +25,12 @@ _REQUESTS = 64  # in flight per process, over all wells at work
 
 @dataclass(frozen=True, slots=True)
 class ImageFile:
-    """One file: a path or URL, its size in bytes where a listing gave it (else -1)."""
+    """One image: a path or URL, its size in bytes where a listing gave it (else -1), and which plane of the file it is."""
 
     path: str
     size: int = -1
+    plane: int = 0  # from 1; 0: the file has one
+    planes: int = 0  # that the file must have, one a channel; 0: not said
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,15 @@ class Folder:
     def entries(self) -> list[Entry]:
         """Return what is in it, by name; nothing where it does not exist."""
         return list_url(self.path) if is_url(self.path) else _list_local(self.path)
+
+    def names(self, *, folders: bool) -> list[str]:
+        """Return the names of the folders in it, or of the files, in order; of a local folder nothing else is read."""
+        if is_url(self.path):
+            return [entry.name for entry in self.entries() if entry.is_folder == folders]
+        if not Path(self.path).is_dir():
+            return []
+        with os.scandir(self.path) as found:
+            return sorted(entry.name for entry in found if entry.is_dir() == folders)
 
     def has_folder(self, name: str) -> bool:
         """Return whether a folder of that name is in it."""
@@ -111,11 +122,16 @@ class Reader:
     def stream(self, files: Iterable[ImageFile]) -> Iterator[tuple[ImageFile, Answer]]:
         """Yield each file with its bytes, or with the FileNotFoundError or BadImage that reading it gave, in order."""
         coming: deque[tuple[ImageFile, Future[Answer]]] = deque()
+        last: tuple[str, Answer] = ("", b"")  # the planes of a file follow each other: it is read once
         for file in files:
             if not is_url(file.path):
-                yield file, self._attempt(file)
+                last = last if file.path == last[0] else (file.path, self._attempt(file))
+                yield file, last[1]
                 continue
-            coming.append((file, self._threads().submit(self._attempt, file)))
+            if coming and coming[-1][0].path == file.path:
+                coming.append((file, coming[-1][1]))
+            else:
+                coming.append((file, self._threads().submit(self._attempt, file)))
             if len(coming) > self.ahead:
                 first, future = coming.popleft()
                 yield first, future.result()

@@ -1,6 +1,7 @@
 """load_data.csv(.gz): one row per site, FileName_ and PathName_ of every channel, Metadata_ columns; positions in metres."""
 
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -49,24 +50,65 @@ def read_load_data(file: ImageFile, reader: Reader) -> pd.DataFrame:
 def images_of(table: pd.DataFrame, file: ImageFile) -> dict[tuple[str, int], dict[str, ImageFile]]:
     """Return (well, site) -> channel -> file of the rows of one plate, from FileName_ and PathName_ (or URL_) columns.
 
-    Paths that are not absolute start at the table's own folder. "Orig" before a channel's name is dropped.
+    Paths that are not absolute start at the table's own folder. "Orig" before a channel's name is dropped. Of a file with
+    several planes, Plane_<channel> (from 1) or CellProfiler's Frame_<channel> (from 0) says which is the channel's; where no
+    such column stands, a file named by several channels holds one plane for each, in the order of the columns.
 
     Raises:
-        KitError: no column names files.
+        KitError: no column names files, two rows name different files for an image, or a plane is not a number.
     """
     columns = [c for c in map(str, table) if c.startswith(("FileName_", "URL_")) and not c.partition("_")[2].startswith("Illum")]
-    channels = {column.partition("_")[2]: column for column in sorted(columns, reverse=True)}  # FileName_ wins over URL_
+    names = list(dict.fromkeys(column.partition("_")[2] for column in columns))
+    channels = {name: next(c for c in (f"FileName_{name}", f"URL_{name}") if c in columns) for name in names}
     if not channels:
         raise KitError(f"{file.path} has no column FileName_<channel>")
-    here = Folder(file.path).parent
+    here, planes = Folder(file.path).parent, {name: _planes(table, name, file.path) for name in channels}
     images: dict[tuple[str, int], dict[str, ImageFile]] = {}
-    for row in table.to_dict("records"):
-        files = images.setdefault((row["well"], row["site"]), {})
+    for number, row in enumerate(table.to_dict("records")):
+        found = {}
         for name, column in channels.items():
             if row[column]:
                 folder = "" if column.startswith("URL_") else row.get(f"PathName_{name}", "")
-                files[name.removeprefix("Orig")] = ImageFile(_join(here, folder, row[column]))
+                found[name.removeprefix("Orig")] = ImageFile(_join(here, folder, row[column]), plane=planes[name][number])
+        files = images.setdefault((row["well"], row["site"]), {})
+        for name, image in _share_planes(found).items():
+            if files.setdefault(name, image) != image:
+                raise KitError(
+                    f"{file.path}: two rows for {row['well']} site {row['site']}, whose {name} is {_said(files[name])} and "
+                    f"{_said(image)}: keep one row a site, of one plane and one time point"
+                )
     return images
+
+
+def _planes(table: pd.DataFrame, channel: str, path: str) -> list[int]:
+    """Return the channel's plane in each row, from 1; 0 where the table does not say."""
+    for column, first in ((f"Plane_{channel}", 1), (f"Frame_{channel}", 0)):
+        if column in table:
+            numbers = _integers(table, column, path) - first + 1
+            if (numbers < 1).any():
+                row = int((numbers < 1).to_numpy().argmax())
+                raise KitError(f"{path}, row {row + 2}: {column} is {table[column].iloc[row]!r}; it counts from {first}")
+            return numbers.tolist()
+    return [0] * len(table)
+
+
+def _share_planes(files: dict[str, ImageFile]) -> dict[str, ImageFile]:
+    """Return the files of a site with a plane for each channel where several channels name one file and no plane."""
+    sharing: dict[str, list[str]] = {}
+    for name, file in files.items():
+        if file.plane == 0:
+            sharing.setdefault(file.path, []).append(name)
+    shared = {
+        name: replace(files[name], plane=plane, planes=len(names))
+        for names in sharing.values()
+        if len(names) > 1
+        for plane, name in enumerate(names, start=1)
+    }
+    return files | shared
+
+
+def _said(file: ImageFile) -> str:
+    return f"{file.path} plane {file.plane}" if file.plane else file.path
 
 
 def _join(here: Folder, folder: str, name: str) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from kit.errors import KitError
 from kit.images.metadata import Metadata
+from kit.images.source.conventions import HARMONY
 from kit.images.source.folders import Folder, ImageFile, Reader, is_url, open_file
 from kit.images.source.plates import Plate
 from kit.images.source.positions import (
@@ -62,7 +63,8 @@ class Locator:
         index = index_beside(Folder(plate.folder))
         if index:
             yield from_index(index, self.reader)
-        yield from_tag(self._tags(plate.files()))
+        if plate.convention in (None, HARMONY):  # no other microscope writes the tag
+            yield from_tag(self._tags(plate.files()))
 
     def _relatives(self, barcode: str) -> dict[str, Callable[[], Positions | None]]:
         """The other plates of the batch with the same plate map; without metadata, of the same source."""

@@ -1,17 +1,24 @@
-"""Find the plates in a folder, and the image files of each well, site and channel.
+"""The image files of one plate, by well, site and channel, as their names say (see conventions.py)."""
 
-A plate is a folder `<barcode>__<start>-Measurement1/Images` as in the Cell Painting Gallery, or `<barcode>/Images`, of files
-rRRcCCfFFp01-chNsk1fk1fl1.tiff: row, column, field (site), plane, channel.
-"""
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 
-import re
-from dataclasses import dataclass, field
+from kit.errors import KitError
+from kit.images.names import order_channels, well_position
+from kit.images.source.conventions import (
+    HARMONY,
+    PLANE_FOLDER,
+    TIME_FOLDER,
+    Convention,
+    ImageName,
+    is_thumbnail,
+    is_tiff,
+    read_name,
+)
+from kit.images.source.folders import Entry, Folder, ImageFile
+from kit.words import count, some
 
-from kit.errors import KitError, UsageError
-from kit.images.names import order_channels, well_name, well_position
-from kit.images.source.folders import Folder, ImageFile
-
-_IMAGE = re.compile(r"r(\d+)c(\d+)f(\d+)p(\d+)-ch(\d+)sk(\d+)fk(\d+)fl(\d+)\.tiff?", re.IGNORECASE)
+WRITE_A_TABLE = "write a load_data.csv (see docs/data.md)"
 
 
 @dataclass(frozen=True)
@@ -22,6 +29,7 @@ class Plate:
     folder: str
     images: dict[tuple[str, int], dict[str, ImageFile]]
     ignored: list[str] = field(default_factory=list)
+    convention: Convention | None = None  # of its file names; None: a table names the files
 
     @property
     def wells(self) -> tuple[str, ...]:
@@ -51,54 +59,119 @@ class Plate:
         return [(*key, channel) for key, files in sorted(self.images.items()) for channel in channels if channel not in files]
 
 
-def find_plates(source: Folder) -> dict[str, Folder]:
-    """Return barcode -> image folder of the plates in `source`: a folder of plate folders, or one plate folder.
+@dataclass(frozen=True, slots=True)
+class Pick:
+    """The one plane and time point to take of a z-stack or time series; None: there is only one."""
+
+    plane: int | None = None
+    time: int | None = None
+
+    def takes(self, name: ImageName) -> bool:
+        """Return whether an image of that name is to be taken."""
+        return self.plane in (None, name.plane) and self.time in (None, name.time)
+
+
+ALL = Pick()
+Named = tuple[ImageName, Entry]
+
+
+def list_plate(barcode: str, folder: Folder, pick: Pick = ALL) -> Plate:
+    """Return the image files of a plate's image folder, in one listing. TIFFs of other names are listed in `ignored`.
+
+    A file whose name has no channel number is given as its only channel, "": see `kit.images.source.source`.
 
     Raises:
-        UsageError: no plate in it.
-        KitError: two folders of one plate.
+        KitError: the names follow two conventions or are those of two plates, two files are the same image, or one image has
+            several planes or time points and `pick` does not say which.
     """
-    if source.has_folder("Images"):
-        return {barcode_of(source.name): source / "Images"}
-    entries = source.entries()
-    if source.name == "Images" and any(_IMAGE.fullmatch(entry.name) for entry in entries):
-        return {barcode_of(source.parent.name): source}
-    plates: dict[str, Folder] = {}
-    for entry in entries:
-        if not (entry.is_folder and (source / entry.name).has_folder("Images")):
-            continue
-        barcode = barcode_of(entry.name)
-        if barcode in plates:
-            raise KitError(f"plate {barcode} has two folders, {plates[barcode].parent.name} and {entry.name}: move one away")
-        plates[barcode] = source / entry.name / "Images"
-    if not plates and source.has_folder("images"):
-        return find_plates(source / "images")
-    if not plates:
-        raise UsageError(
-            f"{source.path} holds no plate: need folders named <barcode>__<start>-Measurement1/Images or <barcode>/Images"
-        )
-    return plates
-
-
-def list_plate(barcode: str, folder: Folder) -> Plate:
-    """Return the image files of a plate's Images folder. Planes, time points and files of other names are ignored and listed."""
+    named, ignored = _read_names(folder)
+    _check_alike(named)
+    kept = [item for item in named if pick.takes(item[0])]
+    if named and not kept:
+        raise KitError(_none_picked([name for name, _ in named], pick))
+    _check_single(kept)
     images: dict[tuple[str, int], dict[str, ImageFile]] = {}
-    ignored = []
+    for name, entry in kept:
+        channel = "" if name.channel is None else f"ch{name.channel}"
+        images.setdefault((name.well, name.site), {})[channel] = ImageFile(entry.path, entry.size)
+    ignored += [entry.name for name, entry in named if not pick.takes(name)]
+    return Plate(barcode, folder.path, images, ignored, named[0][0].convention if named else None)
+
+
+def _read_names(folder: Folder) -> tuple[list[Named], list[str]]:
+    """Return the images by name, and the names of other TIFFs."""
+    named, others, convention = [], [], HARMONY
+    for entry, plane, time in _entries(folder):
+        name = read_name(entry.name, convention)
+        if name is not None:
+            convention = name.convention  # the next name is most likely of the same kind
+            plane, time = (own if of_folder is None else of_folder for own, of_folder in ((name.plane, plane), (name.time, time)))
+            named.append((replace(name, plane=plane, time=time), entry))
+        elif is_tiff(entry.name) and not is_thumbnail(entry.name):
+            others.append(entry.name)
+    if any(name.plane is not None for name, _ in named):  # beside the steps of a z-stack lies its projection
+        named = [(name if name.plane is not None else replace(name, plane=0), entry) for name, entry in named]
+    return named, others
+
+
+def _entries(folder: Folder, plane: int | None = None, time: int | None = None) -> Iterator[tuple[Entry, int | None, int | None]]:
+    """Yield the files, with the plane and time point that the folders say."""
     for entry in folder.entries():
-        match = _IMAGE.fullmatch(entry.name)
-        if not match:
-            if entry.name.lower().endswith((".tif", ".tiff")):
-                ignored.append(entry.name)
-            continue
-        row, col, site, plane, channel, *repeats = (int(number) for number in match.groups())
-        if plane != 1 or repeats != [1, 1, 1]:
-            ignored.append(entry.name)
-            continue
-        files = images.setdefault((well_name(row, col), site), {})
-        files[f"ch{channel}"] = ImageFile(entry.path, entry.size)
-    return Plate(barcode, folder.path, images, ignored)
+        if not entry.is_folder:
+            yield entry, plane, time
+        elif match := TIME_FOLDER.fullmatch(entry.name):
+            yield from _entries(folder / entry.name, plane, int(match["time"]))
+        elif match := PLANE_FOLDER.fullmatch(entry.name):
+            yield from _entries(folder / entry.name, int(match["plane"]), time)
 
 
-def barcode_of(folder_name: str) -> str:
-    """Return the barcode in a plate folder's name: the part before the first "__"."""
-    return folder_name.split("__")[0]
+def _check_alike(named: list[Named]) -> None:
+    """Check that all names are of one convention and one plate."""
+    if not named:
+        return
+    first, at = named[0]
+    for name, entry in named:
+        if name.convention is not first.convention:
+            raise KitError(
+                f"the names of two microscopes, {at.name} ({first.convention.name}) and {entry.name} "
+                f"({name.convention.name}): one folder a plate, or {WRITE_A_TABLE}"
+            )
+        if name.plate != first.plate:
+            raise KitError(f"the files of two plates, {at.name} and {entry.name}: one folder a plate, or {WRITE_A_TABLE}")
+        if (name.channel is None) != (first.channel is None):
+            raise KitError(f"names with a channel and without, {at.name} and {entry.name}: {WRITE_A_TABLE}")
+
+
+def _check_single(named: list[Named]) -> None:
+    """Check that every image has one plane, one time point and one file."""
+    seen: dict[tuple, Named] = {}
+    for name, entry in named:
+        other = seen.setdefault((name.well, name.site, name.channel), (name, entry))
+        if other[1] is entry:
+            continue
+        if other[0].plane != name.plane:
+            raise KitError(_stack([name.plane for name, _ in named], "plane", other[1], entry))
+        if other[0].time != name.time:
+            raise KitError(_stack([name.time for name, _ in named], "time", other[1], entry))
+        raise KitError(f"two files of the same image, {other[1].path} and {entry.path}: move one away, or {WRITE_A_TABLE}")
+
+
+def _stack(numbers: list[int | None], option: str, one: Entry, two: Entry) -> str:
+    there = sorted({number for number in numbers if number is not None})
+    kind, noun = ("a z-stack", "plane") if option == "plane" else ("a time series", "time point")
+    advice = "project it first, or take one plane" if option == "plane" else "take one time point"
+    example = f"{one.name} and {two.name}" if one.name != two.name else f"{one.path} and {two.path}"
+    numbered = some([str(number) for number in there])
+    return f"{kind} of {count(len(there), noun)} ({numbered}), {example}: {advice} with --{option} {there[0]}"
+
+
+def _none_picked(names: list[ImageName], pick: Pick) -> str:
+    for option, wanted, there in (
+        ("--plane", pick.plane, {name.plane for name in names}),
+        ("--time", pick.time, {name.time for name in names}),
+    ):
+        if wanted is not None and wanted not in there:
+            numbers = sorted(number for number in there if number is not None)
+            said = f"its images have {some([str(n) for n in numbers])}" if numbers else "its file names do not say"
+            return f"{option} {wanted}: no such image; {said}"
+    return f"--plane {pick.plane} --time {pick.time}: no image has both"

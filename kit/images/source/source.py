@@ -1,41 +1,73 @@
 """SOURCE: where the plates of an ingest come from: a folder of plate folders (local or a URL), or a load_data table."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
 
 from kit.errors import KitError, UsageError
 from kit.files import existing_file, existing_folder
+from kit.images.source.find import find_plates, no_names_known
 from kit.images.source.folders import Folder, ImageFile, Reader, is_url
 from kit.images.source.load_data import images_of, read_load_data
-from kit.images.source.plates import Plate, find_plates, list_plate
+from kit.images.source.planes import count_channels
+from kit.images.source.plates import ALL, Pick, Plate, list_plate
+from kit.images.source.tiff import BadImage
 from kit.words import nearest, some
+
+_TRIES = 8  # files of a plate to open, to see how many channels one holds
 
 
 @dataclass(frozen=True)
 class FolderSource:
-    """Plate folders, as in the Cell Painting Gallery."""
+    """Plate folders, as microscopes leave them."""
 
     folder: Folder
     plates: dict[str, Folder]
+    reader: Reader
+    pick: Pick = ALL  # of z-stacks and time series
 
     def plate(self, barcode: str) -> Plate:
         """Return the plate's files.
 
         Raises:
-            KitError: none has the name of an image.
+            KitError: none has the name of an image, or see `kit.images.source.plates.list_plate`.
         """
-        plate = list_plate(barcode, self.plates[barcode])
+        folder = self.plates[barcode]
+        plate = list_plate(barcode, folder, self.pick)
         if not plate.images:
-            folder = self.plates[barcode].path
-            raise KitError(f"no file in {folder} has a name like r01c01f01p01-ch1sk1fk1fl1.tiff")
-        return plate
+            raise KitError(f"{folder.path}: {no_names_known(folder, barcode)}")
+        return _with_channels(plate, self.reader)
 
     def table(self, barcode: str) -> None:
         """Return None: positions come from other files."""
         return
+
+
+def _with_channels(plate: Plate, reader: Reader) -> Plate:
+    """Return a plate whose file names have no channel with those that its files hold: ch1, or ch1 to chC of C planes."""
+    if plate.channels != ("",):
+        return plate
+    files = plate.files()
+    for file in files[:_TRIES]:
+        try:
+            planes = count_channels(reader(file))
+            break
+        except FileNotFoundError:
+            continue
+        except BadImage as error:
+            reason = f"{file.path}: {error}"
+    else:
+        raise KitError(reason)
+    images = {
+        key: {
+            f"ch{number}": file if planes == 1 else replace(file, plane=number, planes=planes) for number in range(1, planes + 1)
+        }
+        for key, by_channel in plate.images.items()
+        for file in by_channel.values()
+    }
+    return replace(plate, images=images)
 
 
 @dataclass(frozen=True)
@@ -65,8 +97,8 @@ class TableSource:
 Source = FolderSource | TableSource
 
 
-def open_source(source: str | Path, reader: Reader) -> Source:
-    """Open a folder, a URL or a load_data table.
+def open_source(source: str | Path, reader: Reader, pick: Pick = ALL) -> Source:
+    """Open a folder, a URL or a load_data table; `pick` says which images of a z-stack or time series to take from a folder.
 
     Raises:
         UsageError: it does not exist, or has no plates.
@@ -82,11 +114,13 @@ def open_source(source: str | Path, reader: Reader) -> Source:
         rows = read_load_data(file, reader)
         if "" in set(rows["plate"]):
             raise KitError(f"{text} has no column Metadata_Plate, or rows where it is empty")
+        if pick != ALL:
+            raise UsageError("--plane and --time are for folders: a load_data table names each file itself")
         return TableSource(file, rows)
     if not is_url(text):
         existing_folder(Path(text), "need a folder of plates or a load_data.csv(.gz)")
     folder = Folder(text)
-    return FolderSource(folder, find_plates(folder))
+    return FolderSource(folder, find_plates(folder), reader, pick)
 
 
 def choose_plates(there: Collection[str], named: tuple[str, ...]) -> list[str]:

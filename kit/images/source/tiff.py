@@ -31,6 +31,10 @@ class BadImage(KitError):
     """One image cannot be used; the message says why. The plate continues without it."""
 
 
+class Unfit(BadImage):
+    """Whole, but of a kind that kit does not take, as all images of the plate may be; the message has the way out."""
+
+
 # What tifffile and imagecodecs raise on damaged bytes; tifffile's own error is a ValueError in newer versions only.
 _DAMAGE = (
     *(ValueError, RuntimeError, LookupError, TypeError, ArithmeticError, AttributeError, OSError, struct.error, MemoryError),
@@ -73,13 +77,15 @@ def read_tiff(data: bytes) -> TiffImage:
 
 def read_tiff_reference(data: bytes) -> TiffImage:
     """The same with tifffile and imagecodecs: the fallback of the compiled reader, and its reference in tests."""
-    with _damage_is_bad_image(), tifffile.TiffFile(io.BytesIO(data)) as file:
+    with damage_is_bad_image(), tifffile.TiffFile(io.BytesIO(data)) as file:
         page = file.pages.first
+        if page.samplesperpixel > 1:
+            raise Unfit(several_samples(page))
         _check_whole(page, len(data))
         counts = _decode_strips(page, data) if _is_plain(page) else page.asarray()
         claims = Claims(*(_integer(page.tags.get(code)) for code in (_SMIN_TAG, _SMAX_TAG)))
     if counts.ndim != 2 or counts.dtype.kind != "u" or counts.dtype.itemsize > 2 or counts.size == 0:
-        raise BadImage(f"{counts.dtype} pixels of shape {counts.shape}: need one plane of unsigned 8-bit or 16-bit counts")
+        raise Unfit(f"{counts.dtype} pixels of shape {counts.shape}; save them as unsigned 8-bit or 16-bit counts")
     return TiffImage(np.ascontiguousarray(counts, counts.dtype.newbyteorder("=")), claims)
 
 
@@ -106,13 +112,21 @@ def read_acquisition_xml(file: BinaryIO) -> bytes | None:
 
 
 @contextlib.contextmanager
-def _damage_is_bad_image() -> Iterator[None]:
+def damage_is_bad_image() -> Iterator[None]:
+    """Turn what tifffile and imagecodecs raise into BadImage."""
     try:
         yield
     except BadImage:
         raise
     except _DAMAGE as error:
         raise BadImage(f"not a readable TIFF ({str(error) or type(error).__name__})") from error
+
+
+def several_samples(page: tifffile.TiffPage) -> str:
+    """Return why a page of several samples a pixel is refused, and the way out."""
+    return (
+        f"{page.samplesperpixel} samples a pixel: a colour image, or channels in one file; save each channel as a greyscale TIFF"
+    )
 
 
 def _integer(tag: tifffile.TiffTag | None) -> int:

@@ -27,7 +27,7 @@ class ImageStats:
     sumsq8: int
     low: int  # count at percentile 0.5: hot and dead pixels are outside
     high: int  # count at percentile 99.5
-    saturated: int  # pixels at the largest value of the file's type
+    saturated: int  # pixels at the camera's largest count: that of the file's type, or of the bits that the TIFF says
     focus: float  # share of the structure that is finer than two pixels; see `focus_of`
 
     def record(self) -> dict[str, int | float]:
@@ -82,6 +82,11 @@ def count_values(counts_HW: np.ndarray) -> np.ndarray:
     if (compiled := cpu_extension()) is not None:
         return compiled.image_histogram(np.ascontiguousarray(counts_HW)).astype(np.int64)
     return np.bincount(counts_HW.ravel(), minlength=1 << (8 * counts_HW.dtype.itemsize))
+
+
+def count_saturated(counts_HW: np.ndarray, white: int) -> int:
+    """Return how many pixels are at `white`, the camera's largest count, or above."""
+    return int((counts_HW >= white).sum())
 
 
 def percentiles(histogram: np.ndarray, *per_mille: int) -> list[int]:
