@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 import kit
+from kit.challenge.score_text import direction_names
 from kit.files import whole_file
 from kit.images.ingest.plan import IngestPlan
 from kit.images.ingest.run import ingest
@@ -24,7 +25,7 @@ from kit.images.phantom.plates import PhantomConfig, make_plates
 from kit.images.store.work import Work
 from kit.model.views_figure import draw_views_figure
 from kit.recipe import load_recipe
-from kit.trials.compare_table import NAMES, shown_scores
+from kit.trials.compare_table import shown_scores
 
 PICTURES = Path(__file__).parent / "pictures"
 LEARNED = Path(__file__).parent / "results" / "learn.json"
@@ -75,12 +76,13 @@ def _real_figure(work: Work) -> Figure:
 def draw_scores() -> None:
     """Draw what `make learn` measured on made plates, all four directions, with chance: docs/pictures/scores.png."""
     rows = {name: scores for name, (_, scores) in shown_scores(json.loads(LEARNED.read_text())).items()}
+    directions = direction_names(score for scores in rows.values() for score in scores)
     figure = Figure(figsize=(8.4, 3.6), dpi=100, layout="constrained")
     axis = figure.subplots()
     width = 0.8 / len(rows)
     for place, (name, scores) in enumerate(rows.items()):
-        per_direction = [[100 * score["directions"][direction]["accuracy"] for score in scores] for direction in NAMES]
-        x = [group + (place - (len(rows) - 1) / 2) * width for group in range(len(NAMES))]
+        per_direction = [[100 * score["directions"][direction]["accuracy"] for score in scores] for direction in directions]
+        x = [group + (place - (len(rows) - 1) / 2) * width for group in range(len(directions))]
         spread = [statistics.stdev(values) if len(values) > 1 else 0 for values in per_direction]
         axis.bar(
             x,
@@ -92,7 +94,7 @@ def draw_scores() -> None:
         )
     chance = 100 * next(iter(rows.values()))[0]["chance"]
     axis.axhline(chance, color="black", linestyle="--", linewidth=1, label=f"chance, {chance:.1f} %")
-    axis.set_xticks(range(len(NAMES)), NAMES)
+    axis.set_xticks(range(len(directions)), directions)
     axis.set_ylabel("5-NN accuracy, %")
     axis.set_title("made plates: compounds found again; bars: spread over training seeds", fontsize=10)
     axis.legend(fontsize=8, frameon=False, ncols=3, loc="upper center")

@@ -185,7 +185,7 @@ def test_ids_and_features_that_do_not_fit(tmp_path, plates):
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (("score", "x.csv"), "Missing option '--metadata' (kit score --help"),
+        (("export", "x.csv"), "Missing option '--ids' (kit export --help"),
         (("train", "--work"), "Option '--work' requires an argument (kit train --help"),
         (("trian",), "Did you mean 'train'? (kit --help"),
         (("score", "x.csv", "--metadata", "m", "--k", "five"), "'five' is not a valid integer"),

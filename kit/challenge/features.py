@@ -2,8 +2,10 @@
 
 import logging
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,19 +26,22 @@ _CHUNK = 512  # columns checked together
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """features_MF: float32. who: Metadata_Plate, Metadata_Well, and Metadata_broad_sample if the file says so.
+    """features_MF: float32. who: Metadata_Plate, Metadata_Well, and whatever other Metadata_ columns the file has.
 
-    names: the F columns. uses_well_position: None where the file does not say.
+    names: the F columns. called: the file, in errors. uses_well_position: None where the file does not say. recorded: the
+    perturbation column and the control that the file records for its labels.
     """
 
     features_MF: np.ndarray
     who: pd.DataFrame
     names: tuple[str, ...]
+    called: str
     uses_well_position: bool | None = None
+    recorded: dict[str, str] = field(default_factory=dict)
 
 
-def read_features(path: Path, ids: pd.DataFrame | None = None) -> Features:
-    """Return the features of a file, or of all files of a folder as one set.
+def read_features(path: Path | Sequence[Path], ids: pd.DataFrame | None = None) -> Features:
+    """Return the features of a file, or of several files, or of all files of a folder, as one set.
 
     A feature is a numeric column whose name does not start with `Metadata_`, which is not the ID, not boolean, and not
     empty throughout. With `ids` (see `read_ids`) the rows are the IDs', in their order; a file without Metadata_Plate
@@ -46,20 +51,20 @@ def read_features(path: Path, ids: pd.DataFrame | None = None) -> Features:
         UsageError: no such file or folder.
         KitError: unreadable or differing files, a well or ID twice, an ID without a row, a value that is not finite.
     """
-    path = Path(path)
-    paths = _files(path)
-    return from_frame(_concat(paths, [_read(file) for file in paths]), str(path), ids, _uses_well_position(paths))
+    given = [Path(path)] if isinstance(path, str | Path) else [Path(one) for one in path]
+    paths = [file for one in given for file in _files(one)]
+    frame, facts = _concat(paths, [_read(file) for file in paths]), [read_facts(file) for file in paths]
+    features = from_frame(frame, some([str(one) for one in given]), ids)
+    return replace(features, uses_well_position=_uses_well_position(facts), recorded=_recorded(paths, facts))
 
 
 def from_profiles(profiles: Profiles, ids: pd.DataFrame | None = None) -> Features:
     """Return the features of profiles in memory."""
-    who = profiles.who[[name for name in (PLATE, WELL, "Metadata_broad_sample") if name in profiles.who]].reset_index(drop=True)
-    return _finish(profiles.features_MF, who, profiles.names, "the profiles", ids, profiles.uses_well_position)
+    features = _finish(profiles.features_MF, profiles.who.reset_index(drop=True), profiles.names, "the profiles", ids)
+    return replace(features, uses_well_position=profiles.uses_well_position, recorded=profiles.labels)
 
 
-def from_frame(
-    frame: pl.DataFrame, source: str, ids: pd.DataFrame | None = None, uses_well_position: bool | None = None
-) -> Features:
+def from_frame(frame: pl.DataFrame, source: str, ids: pd.DataFrame | None = None) -> Features:
     """Return the features of a table in memory; `source` names it in errors."""
     id_name = _id_column(frame, ids)
     names = [
@@ -79,16 +84,11 @@ def from_frame(
         for row, name in zip(features_FM, names, strict=True):
             row[:] = frame.get_column(name).cast(pl.Float64).to_numpy()  # null becomes NaN
     features_MF = np.ascontiguousarray(features_FM.T)
-    return _finish(features_MF, who, tuple(names), source, ids, uses_well_position)
+    return _finish(features_MF, who, tuple(names), source, ids)
 
 
 def _finish(
-    features_MF: np.ndarray,
-    who: pd.DataFrame,
-    names: tuple[str, ...],
-    source: str,
-    ids: pd.DataFrame | None,
-    uses_well_position: bool | None,
+    features_MF: np.ndarray, who: pd.DataFrame, names: tuple[str, ...], source: str, ids: pd.DataFrame | None
 ) -> Features:
     """Check that features are finite and each well occurs once; take the rows of `ids`."""
     for start in range(0, features_MF.shape[1], _CHUNK):
@@ -106,7 +106,7 @@ def _finish(
     if ids is not None:
         rows = rows_of_ids(who, ids, source)
         features_MF, who = features_MF[rows], who.iloc[rows].reset_index(drop=True)
-    return Features(features_MF, who, names, uses_well_position)
+    return Features(features_MF, who, names, source)
 
 
 def rows_of_ids(who: pd.DataFrame, ids: pd.DataFrame, source: str) -> np.ndarray:
@@ -173,15 +173,33 @@ def _concat(paths: list[Path], frames: list[pl.DataFrame]) -> pl.DataFrame:
         if here != first:
             name = sorted(here ^ first)[0]
             raise KitError(
-                f"{name} is a column in only one of {paths[0].name} and {path.name}: files of a folder are one feature set"
+                f"{name} is a column in only one of {paths[0].name} and {path.name}: "
+                "files of a folder, and those scored --together, are one feature set"
             )
     return frames[0] if len(frames) == 1 else pl.concat(frames, how="diagonal_relaxed")
 
 
-def _uses_well_position(paths: list[Path]) -> bool | None:
-    """Return what the files' own record, or a CSV's manifest, says; None if one says nothing and none says yes."""
-    said = [read_facts(path).get("uses_well_position") for path in paths]
+def _uses_well_position(facts: list[dict[str, Any]]) -> bool | None:
+    """Return what the files record; None if one says nothing and none says yes."""
+    said = [record.get("uses_well_position") for record in facts]
     return True if True in said else None if None in said else False
+
+
+def _recorded(paths: list[Path], facts: list[dict[str, Any]]) -> dict[str, str]:
+    """Return the perturbation and control that the files record.
+
+    Raises:
+        UsageError: two files record different columns.
+    """
+    said = {
+        path: record["labels"] for path, record in zip(paths, facts, strict=True) if record.get("labels", {}).get("perturbation")
+    }
+    columns = {labels["perturbation"]: path for path, labels in reversed(said.items())}
+    if len(columns) > 1:
+        names = [f"{path.name} is labelled by {column.removeprefix('Metadata_')}" for column, path in columns.items()]
+        raise KitError(f"{' and '.join(names[:2])}: files that are one feature set need one column")
+    controls = sorted({labels.get("control", "") for labels in said.values()} - {""})
+    return {"perturbation": next(iter(columns)), "control": " or ".join(controls)} if columns else {}
 
 
 def _id_column(frame: pl.DataFrame, ids: pd.DataFrame | None) -> str | None:
@@ -191,8 +209,8 @@ def _id_column(frame: pl.DataFrame, ids: pd.DataFrame | None) -> str | None:
 
 def _who(frame: pl.DataFrame, source: str, id_name: str | None, ids: pd.DataFrame | None) -> pd.DataFrame:
     if PLATE in frame.columns and WELL in frame.columns:
-        names = [name for name in (PLATE, WELL, "Metadata_broad_sample") if name in frame.columns]
-        who = frame.select(pl.col(names).cast(pl.String)).to_pandas()
+        names = [name for name in frame.columns if name.startswith("Metadata_")]
+        who = frame.select(names).with_columns(pl.col(PLATE, WELL).cast(pl.String)).to_pandas()
         if who[[PLATE, WELL]].isna().any(axis=None):
             raise KitError(f"{source}: row {int(who[[PLATE, WELL]].isna().any(axis=1).argmax()) + 1} has no {PLATE} or {WELL}")
         return who.assign(**{WELL: normalise_wells(who[WELL], source)})

@@ -1,11 +1,12 @@
-"""Split whole plates into folds; choose training and test wells for each of the four directions."""
+"""Split whole plates into folds; choose training and test wells for each direction, from one group of wells to another."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-LINES = ("U2OS", "A549")
-DIRECTIONS = (("U2OS", "U2OS"), ("U2OS", "A549"), ("A549", "U2OS"), ("A549", "A549"))  # train -> test
+LINES = ("U2OS", "A549")  # the challenge's cell lines: its groups, in this order
+ALL = "all"  # the group of all wells, where no column tells them apart
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,45 +17,66 @@ class Split:
     test: np.ndarray
 
 
+def all_directions(groups: Sequence[str]) -> list[tuple[str, str]]:
+    """Return every ordered pair (train on, test on), those within a group included."""
+    return [(source, target) for source in groups for target in groups]
+
+
 def deal_plates(plates: np.ndarray, n_folds: int, seed: int) -> list[np.ndarray]:
     """Return n_folds groups of plates, shuffled by the seed, sizes differing by at most one (16 in 5: 4, 3, 3, 3, 3)."""
     order = np.random.default_rng(seed).permutation(np.unique(plates))
     return np.array_split(order, n_folds)
 
 
-def count_folds(plates_of_line: dict[str, int], direction: tuple[str, str], folds: int) -> int:
-    """Return min(folds, plates of each line involved)."""
-    return min(folds, *(plates_of_line[line] for line in direction))
+def count_folds(plates_of: Mapping[str, set[str]], direction: tuple[str, str], folds: int) -> int:
+    """Return min(folds, plates of each group involved)."""
+    return min(folds, *(len(plates_of[group]) for group in direction))
 
 
-def why_not(plates_of_line: dict[str, int], direction: tuple[str, str], cross: str) -> str:
-    """Return why a direction cannot be scored, in words; empty if it can."""
+def why_not(plates_of: Mapping[str, set[str]], direction: tuple[str, str], cross: str, noun: str = "group") -> str:
+    """Return why a direction cannot be scored, in words; empty if it can. `noun` is what a group is, such as cell line."""
     source, target = direction
-    absent = [line for line in dict.fromkeys(direction) if not plates_of_line[line]]
+    absent = [group for group in dict.fromkeys(direction) if not plates_of[group]]
     if absent:
         return f"no {' and no '.join(absent)} compound wells among the features"
-    if source == target and plates_of_line[source] < 2:
-        return f"only one {source} plate: no other is left to train on"
-    if source != target and cross == "holdout" and min(plates_of_line[source], plates_of_line[target]) < 2:
-        return "a cell line with one plate leaves none to train on; --cross all trains on all its plates"
+    fewest = min(len(plates_of[group]) for group in direction)
+    if source == target:
+        called = "" if source == ALL else f"{source} "
+        return f"only one {called}plate: no other is left to train on" if fewest < 2 else ""
+    if fewest >= 2:
+        return ""
+    if plates_of[source] <= plates_of[target]:
+        return f"every {source} plate is tested in the same fold: none is left to train on"
+    if cross == "holdout":
+        return f"a {noun} with one plate leaves none to train on; --cross all trains on all its plates"
     return ""
 
 
 def make_splits(
-    plates: np.ndarray, lines: np.ndarray, direction: tuple[str, str], n_folds: int, seed: int, cross: str
+    plates: np.ndarray, groups: np.ndarray, direction: tuple[str, str], n_folds: int, seed: int, cross: str
 ) -> list[Split]:
-    """Return the splits of one direction for one seed, a fold each.
+    """Return the splits of one direction for one seed, a fold each; a plate that is tested never trains.
 
-    Within a line: test on fold f, train on the line's other plates. Across: test on the target line's fold f, train on
-    the source line's plates that are not in its fold f (`holdout`) or on all of them (`all`).
+    Within a group: test on fold f, train on the group's other plates. Across: test on the target's fold f, train on the
+    source's plates that are not in its fold f (`holdout`) or on all of them (`all`).
     """
-    source, target = direction
-    source_folds = deal_plates(plates[lines == source], n_folds, seed)
-    target_folds = deal_plates(plates[lines == target], n_folds, seed)
+    in_source, in_target = (groups == group for group in direction)
     splits = []
-    for left_out, tested in zip(source_folds, target_folds, strict=True):
-        train = lines == source
-        if source == target or cross == "holdout":
-            train &= ~np.isin(plates, left_out)
-        splits.append(Split(np.flatnonzero(train), np.flatnonzero((lines == target) & np.isin(plates, tested))))
+    for left_out, tested in zip(*_deal_both(plates[in_source], plates[in_target], n_folds, seed), strict=True):
+        barred = np.union1d(tested, left_out) if cross == "holdout" else tested
+        train = in_source & ~np.isin(plates, barred)
+        splits.append(Split(np.flatnonzero(train), np.flatnonzero(in_target & np.isin(plates, tested))))
     return splits
+
+
+def _deal_both(source: np.ndarray, target: np.ndarray, n_folds: int, seed: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Deal the plates of two groups; plates that hold wells of both are in the same fold of both."""
+    shared = np.intersect1d(source, target)
+    alone = [np.setdiff1d(plates, shared) for plates in (source, target)]
+    if not len(shared) or not (len(alone[0]) or len(alone[1])):
+        return deal_plates(source, n_folds, seed), deal_plates(target, n_folds, seed)
+    dealt = []
+    for rest in alone:
+        order = np.concatenate([np.random.default_rng(seed).permutation(part) for part in (shared, rest)])
+        dealt.append([order[fold::n_folds] for fold in range(n_folds)])
+    return dealt[0], dealt[1]

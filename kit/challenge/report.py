@@ -11,19 +11,19 @@ import jinja2
 import numpy as np
 import pandas as pd
 
-from kit.challenge.folds import DIRECTIONS
-from kit.challenge.score_text import percent, rules_text
+from kit.challenge.columns import short
+from kit.challenge.score_text import MOST_ACROSS, accuracy, chance, direction_names, notes_of, percent, rules_text
 from kit.errors import KitError
 from kit.files import write_whole
 from kit.images.names import well_position
 from kit.profiles.table import PLATE, SITE, WELL, open_parquet
 from kit.recipe import load_config
 from kit.version import __version__
+from kit.words import count, some
 
 if TYPE_CHECKING:
     from kit.images.store.work import Work
 
-_NAMES = ["->".join(direction) for direction in DIRECTIONS]
 _MAPS_A_ROW = 4
 
 
@@ -32,14 +32,15 @@ def report(work: "Work", out: Path) -> Path:
     sites = work.sites
     if sites.empty:
         raise KitError(f"{work.path} has no plates: run kit ingest first")
-    batches = _values(sites, "Metadata_Batch")
+    batches, perturbation = _values(sites, "Metadata_Batch"), work.perturbation
     channel = "DNA" if "DNA_mean" in sites else next((name for name in work.channels if f"{name}_mean" in sites), None)
     page = _template().render(
-        title=f"{work.path.resolve().name}: {', '.join(batches) or 'plates without metadata'}",
+        title=f"{work.path.resolve().name}: {', '.join(batches) or count(len(work.plates), 'plate')}",
         made=[batch for batch in batches if batch.startswith("MADE_")],
-        scores=[(name, _score_rows(scores)) for name, scores in _read_scores([work.path, Path(out).parent])],
-        directions=_NAMES,
-        plates=[_plate_row(str(plate), rows, work.channels) for plate, rows in sites.groupby(PLATE, sort=True)],
+        scores=[(name, _score_table(scores)) for name, scores in _read_scores([work.path, Path(out).parent])],
+        plates=[_plate_row(str(plate), rows, work.channels, perturbation) for plate, rows in sites.groupby(PLATE, sort=True)],
+        perturbation=short(perturbation) if _values(sites, perturbation) else None,
+        differences=_differences(sites),
         runs=[_run_row(folder) for folder in sorted((work.path / "runs").glob("*")) if folder.is_dir()],
         heat_map=_heat_maps(sites, f"{channel}_mean") if channel else None,
         heat_channel=channel,
@@ -71,43 +72,64 @@ def _read_scores(folders: list[Path]) -> list[tuple[str, dict[str, Any]]]:
     return found
 
 
-def _score_rows(scores: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    first = next(iter(scores.values()))
-    rows = []
-    for name, result in scores.items():
-        cells = [percent(result["directions"][direction]["accuracy"]) for direction in _NAMES]
-        mark = " *" if result.get("uses_well_position") else ""
-        rows.append({"name": name + mark, "cells": [*cells, percent(result["mean"])]})
+def _score_table(scores: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Return a score file as rows of cells: a row for each score, or for each direction where there are many."""
+    results, names = list(scores.values()), direction_names(scores.values())
+    heads = [name + (" *" if result.get("uses_well_position") else "") for name, result in scores.items()]
+    values = [[percent(accuracy(result, name)) for name in names] + [percent(result["mean"])] for result in results]
+    levels = list(map(chance, results))
+    if len(names) <= MOST_ACROSS:
+        head = [*names, "mean"]
+        rows = [[name, *cells] for name, cells in zip(heads, values, strict=True)]
+        rows += [["chance", *[level] * len(head)] for level in dict.fromkeys(levels)]
+    else:
+        head = heads
+        rows = [[name, *cells] for name, *cells in zip([*names, "mean"], *values, strict=True)] + [["chance", *levels]]
     return {
+        "head": head,
         "rows": rows,
-        "chance": f"{100 * first['chance']:.2f}",
-        "rule": f"k-NN, {rules_text(first)}",
-        "leaks": any(result.get("uses_well_position") for result in scores.values()),
+        "rule": f"k-NN, {rules_text(results[0])}",
+        "notes": notes_of(scores),
+        "leaks": any(result.get("uses_well_position") for result in results),
     }
 
 
 def _values(table: pd.DataFrame, column: str) -> list[str]:
-    return sorted(set(table[column].dropna()) - {""}) if column in table else []
+    """Return the values of a column in order, without those that are unknown."""
+    return sorted(set(map(str, table[column].dropna())) - {""}) if column in table else []
 
 
-def _plate_row(plate: str, sites: pd.DataFrame, channels: tuple[str, ...]) -> dict[str, Any]:
-    wells, fields = sites[WELL].nunique(), sites[SITE].nunique()
+def _differences(sites: pd.DataFrame) -> list[str]:
+    """Return the columns of which every plate has one value and not all the same, with their values."""
+    names = [name for name in map(str, sites) if name.startswith("Metadata_") and name not in (PLATE, WELL, SITE)]
+    of_plates = [name for name in names if (sites.groupby(PLATE)[name].nunique(dropna=False) == 1).all()]
+    found = {short(name): _values(sites, name) for name in of_plates}
+    return [f"{name} ({some(values)})" for name, values in found.items() if len(values) > 1]
+
+
+def _plate_row(plate: str, sites: pd.DataFrame, channels: tuple[str, ...], perturbation: str) -> dict[str, Any]:
+    wells, fields = sites.drop_duplicates(WELL), sites[SITE].nunique()
     most = sites["channels"].str.count(",").max()
+    control = wells["Metadata_is_control"].eq(True) if "Metadata_is_control" in wells else pd.Series(False, index=wells.index)
+    label = wells[perturbation].fillna("") if perturbation in wells else pd.Series("", index=wells.index)
     return {
         "name": plate,
         "batch": ", ".join(_values(sites, "Metadata_Batch")) or "-",
-        "line": ", ".join(_values(sites, "Metadata_Cell_type")) or ("-" if _is_labelled(sites) else "unlabelled"),
-        "wells": wells,
+        "line": ", ".join(_values(sites, "Metadata_Cell_type")) or ("-" if _is_labelled(wells) else "unlabelled"),
+        "wells": len(wells),
         "sites": len(sites),
-        "missing": wells * fields - len(sites),
+        "missing": len(wells) * fields - len(sites),
         "lacking": int((sites["channels"].str.count(",") < max(most, len(channels) - 1)).sum()),
         "source": ", ".join(_values(sites, "position_source")) or "-",
+        "labels": label[~control & (label != "")].nunique(),
+        "controls": int(control.sum()),
+        "unknown": int((~control & (label == "")).sum()),
     }
 
 
-def _is_labelled(sites: pd.DataFrame) -> bool:
+def _is_labelled(wells: pd.DataFrame) -> bool:
     others = {PLATE, WELL, SITE, "Metadata_is_control"}
-    return any(_values(sites, column) for column in map(str, sites) if column.startswith("Metadata_") and column not in others)
+    return any(_values(wells, column) for column in map(str, wells) if column.startswith("Metadata_") and column not in others)
 
 
 def _run_row(folder: Path) -> dict[str, Any]:

@@ -1,41 +1,68 @@
 """Scores as a table of plain text."""
 
+from collections.abc import Iterable
 from typing import Any
 
-from kit.challenge.folds import DIRECTIONS
 from kit.words import count
 
-_NAMES = ["->".join(direction) for direction in DIRECTIONS]
+MOST_ACROSS = 4  # directions side by side, as the challenge has; more stand one below the other
 
 
 def scores_text(scores: dict[str, Any]) -> str:
-    """Return a table in per cent of what `score_files` returns, chance below, one row per feature set."""
-    return score_table(scores.get("files", {"k-NN accuracy": scores}))
+    """Return a table in per cent of what `score` returns, chance below, one row per feature set."""
+    if "files" not in scores:
+        return score_table({"k-NN accuracy": scores})
+    return "\n".join([score_table(scores["files"]), *scores.get("notes", ())])
 
 
 def score_table(rows: dict[str, dict[str, Any]]) -> str:
-    """Return a table in per cent, a row for each named score, with chance, how it was scored and why a cell is empty."""
-    width = max(len("chance"), *(len(name) for name in rows))
-    lines = [" ".join([f"{'%':<{width}}", *(f"{name:>12}" for name in _NAMES), f"{'mean':>7}"])]
+    """Return a table in per cent of named scores, with chance, how they were scored and why a cell is empty.
+
+    A row for each score; where they have more than four directions in all, a row for each direction.
+    """
+    names = direction_names(rows.values())
+    lines = _across(rows, names) if len(names) <= MOST_ACROSS else _down(rows, names)
+    lines += map(rules_text, _kinds(rows))
     for name, result in rows.items():
-        cells = [_cell(result["directions"][direction]) for direction in _NAMES]
-        lines.append(" ".join([f"{name:<{width}}", *cells, f"{percent(result['mean']):>7}"]) + _note(result))
-    chances = {f"{100 * result['chance']:.2f}": result for result in rows.values()}
-    for chance in chances:
-        lines.append(" ".join([f"{'chance':<{width}}", *([f"{chance:>12}"] * 4), f"{chance:>7}"]))
-    lines.append(rules_text(next(iter(rows.values()))))
-    for name, result in rows.items():
-        reasons = [(direction, result["directions"][direction].get("reason")) for direction in _NAMES]
-        lines += [f"{name + ', ' if len(rows) > 1 else ''}{direction}: {reason}" for direction, reason in reasons if reason]
+        start = f"{name}, " if len(rows) > 1 else ""
+        lines += [f"{start}{direction}: {own['reason']}" for direction, own in result["directions"].items() if own.get("reason")]
+    lines += notes_of(rows)
     if any(result["uses_well_position"] for result in rows.values()):
         lines.append("* uses the well position: where a position holds one compound on every plate, noise scores high too")
     return "\n".join(lines)
 
 
+def direction_names(results: Iterable[dict[str, Any]]) -> list[str]:
+    """Return the directions of all scores, each once."""
+    return list(dict.fromkeys(direction for result in results for direction in result["directions"]))
+
+
+def notes_of(rows: dict[str, dict[str, Any]]) -> list[str]:
+    """Return what the scores note of themselves, a line each; a line names its score where not all say the same."""
+    notes = dict.fromkeys(note for result in rows.values() for note in result.get("notes", ()))
+    lines = []
+    for note in notes:
+        of = [name for name, result in rows.items() if note in result.get("notes", ())]
+        lines += [note] if len(of) == len(rows) else [f"{name}: {note}" for name in of]
+    return lines
+
+
+def why_nothing(scores: dict[str, Any]) -> str:
+    """Return why no direction of `score`'s result has a value, in words; empty if one has."""
+    results = list(scores["files"].values()) if "files" in scores else [scores]
+    if any(result["mean"] is not None for result in results):
+        return ""
+    if "files" in scores and scores.get("notes"):
+        return "; ".join(scores["notes"])
+    reasons = [f"{name}: {own['reason']}" for result in results for name, own in result["directions"].items()]
+    return reasons[0] + (f"; {count(len(reasons) - 1, 'other direction')} without a score too" if len(reasons) > 1 else "")
+
+
 def rules_text(result: dict[str, Any]) -> str:
     """Return in one line how a score was made."""
+    group = f", group {result['group']}" if result.get("group") else ""
     return (
-        f"k={result['k']} {result['metric']}, label {result['label']}, ties {result['ties']}, "
+        f"k={result['k']} {result['metric']}, label {result['label']}{group}, ties {result['ties']}, "
         f"{count(result['n_folds'], 'fold')} by plate, cross {result['cross']}, {count(result['seeds'], 'seed')}"
     )
 
@@ -45,10 +72,52 @@ def percent(share: float | None) -> str:
     return "-" if share is None else f"{100 * share:.1f}"
 
 
-def _cell(result: dict[str, Any]) -> str:
-    sd = f" ±{100 * result['sd']:.1f}" if result.get("sd") is not None else ""
-    return f"{percent(result['accuracy']) + sd:>12}"
+def chance(result: dict[str, Any]) -> str:
+    """Return the chance level in per cent with two decimals."""
+    return f"{100 * result['chance']:.2f}"
 
 
-def _note(result: dict[str, Any]) -> str:
+def accuracy(result: dict[str, Any], direction: str) -> float | None:
+    """Return a score's accuracy in a direction; None where it has none."""
+    return result["directions"].get(direction, {}).get("accuracy")
+
+
+def _across(rows: dict[str, dict[str, Any]], names: list[str]) -> list[str]:
+    width, wide = max(len("chance"), *map(len, rows)), max(12, *map(len, names))
+    lines = [" ".join([f"{'%':<{width}}", *(f"{name:>{wide}}" for name in names), f"{'mean':>7}"])]
+    for name, result in rows.items():
+        cells = [f"{_cell(result, direction):>{wide}}" for direction in names]
+        lines.append(" ".join([f"{name:<{width}}", *cells, f"{percent(result['mean']):>7}"]) + _mark(result))
+    for level in dict.fromkeys(chance(result) for result in rows.values()):
+        lines.append(" ".join([f"{'chance':<{width}}", *([f"{level:>{wide}}"] * len(names)), f"{level:>7}"]))
+    return lines
+
+
+def _down(rows: dict[str, dict[str, Any]], names: list[str]) -> list[str]:
+    heads = [name + _mark(result) for name, result in rows.items()]
+    width, wide = max(len("chance"), *map(len, names)), [max(12, len(head)) for head in heads]
+
+    def line(start: str, cells: list[str]) -> str:
+        return " ".join([f"{start:<{width}}", *(f"{text:>{w}}" for text, w in zip(cells, wide, strict=True))])
+
+    lines = [line("%", heads)]
+    lines += [line(direction, [_cell(result, direction) for result in rows.values()]) for direction in names]
+    lines.append(line("mean", [percent(result["mean"]) for result in rows.values()]))
+    return [*lines, line("chance", [chance(result) for result in rows.values()])]
+
+
+def _cell(result: dict[str, Any], direction: str) -> str:
+    sd = result["directions"].get(direction, {}).get("sd")
+    return percent(accuracy(result, direction)) + (f" ±{100 * sd:.1f}" if sd is not None else "")
+
+
+def _kinds(rows: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the first score of each label and group column."""
+    kinds: dict[tuple[str, str | None], dict[str, Any]] = {}
+    for result in rows.values():
+        kinds.setdefault((result["label"], result.get("group")), result)
+    return list(kinds.values())
+
+
+def _mark(result: dict[str, Any]) -> str:
     return " *" if result["uses_well_position"] else ""

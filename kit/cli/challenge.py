@@ -8,7 +8,7 @@ import click
 
 import kit
 from kit.cli.options import OUT_FILE, PATH
-from kit.errors import UsageError
+from kit.errors import KitError, UsageError
 
 
 @click.command()
@@ -37,27 +37,42 @@ def check(submission: Path, ids: Path) -> None:
 
 @click.command()
 @click.argument("files", type=PATH, nargs=-1, required=True)
-@click.option("--metadata", type=PATH, required=True)
+@click.option("--metadata", type=PATH, help="Folder of the official tables.")
+@click.option("--labels", type=PATH, help="Your own table instead: plate, well (or row and column), further columns.")
 @click.option(
     "--ids", type=PATH, help="The challenge's metadata_test.csv: the wells to score, and the plate and well of each ID."
 )
+@click.option(
+    "--label", metavar="COLUMN",
+    help="What is to be recognised. Default: broad_sample with --metadata, else the perturbation that the file records.",
+)  # fmt: skip
+@click.option("--group", metavar="COLUMN", help="Score within and across its values.  [default: Cell_type, the cell line]")
+@click.option("--control", metavar="VALUE", help="Leave out the wells with this label; for labels without a recorded control.")
+@click.option("--perturbation", metavar="COLUMN", help="Where --control stands.  [default: the recorded one, else --label]")
+@click.option("--together", is_flag=True, help="Score all files as one feature set.")
 @click.option("--k", default=5, show_default=True)
 @click.option("--metric", type=click.Choice(["cosine", "euclidean"]), default="cosine", show_default=True)
-@click.option("--label", type=click.Choice(["broad_sample", "pert_iname", "inchikey"]), default="broad_sample", show_default=True)
 @click.option("--ties", type=click.Choice(["sklearn", "nearest"]), default="sklearn", show_default=True)
 @click.option("--cross", type=click.Choice(["holdout", "all"]), default="holdout", show_default=True)
 @click.option("--folds", default=5, show_default=True)
 @click.option("--seeds", default=1, show_default=True, help="Number of random assignments of plates to folds.")
 @click.option("--json", "json_path", type=OUT_FILE, help="Write score.json here.")
-def score(files: tuple[Path, ...], metadata: Path, ids: Path | None, json_path: Path | None, **options: Any) -> None:
-    """Score features by k-NN within and across cell lines. Folds are by plate."""
-    from kit.challenge.score import score_files, scores_text, write_scores
+def score(files: tuple[Path, ...], metadata: Path | None, json_path: Path | None, **options: Any) -> None:
+    """Score features by k-NN within and across cell lines, or any groups. Folds are by plate.
 
-    scores = score_files(files, metadata, ids=ids, **options)
+    Labels and groups come from --metadata or --labels, else from the Metadata_ columns of the files. Exit code 1 where no
+    direction could be scored.
+    """
+    from kit.challenge.score import scores_text, write_scores
+    from kit.challenge.score_text import why_nothing
+
+    scores = kit.score(files, metadata, **options)
     click.echo(scores_text(scores))
     if json_path:
-        write_scores(scores, json_path)
+        write_scores(scores, json_path)  # with nothing scored it holds the reasons
         click.echo(json_path)
+    if reason := why_nothing(scores):
+        raise KitError(f"nothing was scored: {reason}")
 
 
 @click.command()

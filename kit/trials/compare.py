@@ -14,13 +14,14 @@ from pathlib import Path
 import numpy as np
 
 from kit.challenge.score import score
+from kit.challenge.score_text import why_nothing
 from kit.config import CHANNEL_GROUPS, RunConfig, ViewsConfig, channel_names
 from kit.errors import KitError, UsageError
 from kit.files import write_whole
 from kit.images.store.work import Work
 from kit.profiles.embed import embed
 from kit.profiles.profile import Steps, merge_runs, post_process
-from kit.profiles.table import PLATE, Profiles
+from kit.profiles.table import PLATE, WELL, Profiles
 from kit.recipe import config_to_dict, load_recipe, split_setting
 from kit.trials.compare_table import CHOSEN, table_text
 
@@ -103,11 +104,9 @@ def compare(work: Work, recipes: Sequence[str], *, models: Models, out: Path, se
         baselines: also random weights of the first row's networks, and intensity statistics of the 8-bit and the raw pixels.
 
     Raises:
-        KitError: the work has no labels to score with.
+        KitError: the work has no labels to score with, or no other plate to train on.
     """
-    labels = work.wells.get("Metadata_broad_sample")
-    if labels is None or labels.fillna("").eq("").all():
-        raise KitError(f"{work.path} has no compound labels to score with; ingest it with --metadata")
+    classes = _classes(work)
     rows, seeds = make_rows(recipes, models, settings, switches), list(seeds)
     if not seeds:
         raise UsageError("--seeds 0: need at least 1")
@@ -122,7 +121,7 @@ def compare(work: Work, recipes: Sequence[str], *, models: Models, out: Path, se
     measure.null(rows[0], seeds[0])
     if baselines:
         measure.intensity(rows[0], seeds[0])
-    return table_text(measure.results, classes=_classes(work), batches=_batches(work))
+    return table_text(measure.results, classes=classes, batches=_batches(work))
 
 
 class _Measure:
@@ -158,7 +157,7 @@ class _Measure:
         if "permuted wells" not in self.results:
             runs = [run_name(config) for config in row.configs(seed)]
             merged = post_process(_merge(self.work, runs), **POST[CHOSEN])
-            means = [score(permuted(merged, number), self.work.wells)["mean"] for number in range(PERMUTATIONS)]
+            means = [_score_wells(permuted(merged, number), self.work)["mean"] for number in range(PERMUTATIONS)]
             self.results["permuted wells"] = {"name": "permuted wells", "runs": runs, "means": means}
             self._write()
 
@@ -227,13 +226,24 @@ def _merge(work: Work, runs: list[str]) -> Profiles:
 
 def _score(work: Work, runs: list[str]) -> dict:
     merged = _merge(work, runs)
-    return {post: score(post_process(merged, **steps), work.wells) for post, steps in POST.items()}
+    return {post: _score_wells(post_process(merged, **steps), work) for post, steps in POST.items()}
+
+
+def _score_wells(profiles: Profiles, work: Work) -> dict:
+    return score(profiles, work.wells, label=work.perturbation)
 
 
 def _classes(work: Work) -> int:
-    labels = work.wells.loc[~work.wells["Metadata_is_control"], "Metadata_broad_sample"]
-    return labels[labels != ""].nunique()
+    """Return how many labels there are, and see that they can be scored, before anything is trained."""
+    wells = work.wells
+    if work.perturbation not in wells or wells[work.perturbation].fillna("").eq("").all():
+        raise KitError(f"{work.path} has no labels to score with; give it kit ingest --metadata or --labels")
+    blank = Profiles(features_MF=np.zeros((len(wells), 1), np.float32), who=wells[[PLATE, WELL]], names=("none",))
+    found = _score_wells(blank, work)
+    if reason := why_nothing(found):
+        raise KitError(f"{work.path} cannot be scored: {reason}")
+    return found["n_classes"]
 
 
 def _batches(work: Work) -> str:
-    return ", ".join(sorted(set(work.wells["Metadata_Batch"]) - {""}))
+    return ", ".join(sorted(set(work.wells.get("Metadata_Batch", ())) - {""})) or "none"

@@ -2,10 +2,9 @@
 
 import statistics
 
-from kit.challenge.folds import DIRECTIONS
+from kit.challenge.score_text import accuracy, direction_names
 
 CHOSEN = "centre+sphere"  # the post-processing a trained network is shown under
-NAMES = ["->".join(direction) for direction in DIRECTIONS]
 
 
 def table_text(results: dict, *, classes: int, batches: str) -> str:
@@ -14,12 +13,13 @@ def table_text(results: dict, *, classes: int, batches: str) -> str:
     `change` is the mean and spread over seeds of the difference to the first row, seed by seed.
     """
     rows = shown_scores(results)
-    width = max(map(len, rows))
+    width, names = max(map(len, rows)), direction_names([score for _, scores in rows.values() for score in scores])
+    across = "  ".join(f"{name:>10}" for name in names)
     null = results.get("permuted wells", {}).get("means")
     beside = f"; wells permuted within plates {_spread([100 * mean for mean in null])}" if null else ""
     lines = [
         f"k-NN accuracy in %, k=5 cosine, folds by plate; batches: {batches}; chance {100 / classes:.1f}{beside}",
-        f"{'':<{width}}  seeds  {'mean':>12}  {'change':>12}  " + "  ".join(f"{d:>10}" for d in NAMES) + "  post-processing",
+        f"{'':<{width}}  seeds  {'mean':>12}  {'change':>12}  {across}  post-processing",
     ]
     first = {entry["seed"]: scores for entry, scores in zip(*next(iter(rows.values())), strict=True)}
     for name, (entries, scores) in rows.items():
@@ -28,7 +28,7 @@ def table_text(results: dict, *, classes: int, batches: str) -> str:
             for entry, own in zip(entries, scores, strict=True)
             if entry["trained"] and entry["seed"] in first and own is not first[entry["seed"]]
         ]
-        cells = "  ".join(_mean_cell([score["directions"][d]["accuracy"] for score in scores]) for d in NAMES)
+        cells = "  ".join(f"{_mean_cell(scores, name):>{max(10, len(name))}}" for name in names)
         post = CHOSEN if entries[0]["trained"] else f"{_best_post(entries)} (its best)"
         mean = _spread([100 * score["mean"] for score in scores])
         lines.append(f"{name:<{width}}  {len(scores):5d}  {mean:>12}  {_spread(changes, '+'):>12}  {cells}  {post}")
@@ -52,9 +52,10 @@ def _spread(values: list[float], sign: str = "") -> str:
     return f"{mean} +-{statistics.stdev(values):4.1f}" if len(values) > 1 else f"{mean}       "
 
 
-def _mean_cell(values: list[float | None]) -> str:
+def _mean_cell(scores: list[dict], direction: str) -> str:
+    values = [accuracy(score, direction) for score in scores]
     known = [value for value in values if value is not None]
-    return f"{100 * statistics.mean(known):10.1f}" if len(known) == len(values) else f"{'-':>10}"
+    return f"{100 * statistics.mean(known):.1f}" if len(known) == len(values) else "-"
 
 
 def _best_post(entries: list[dict]) -> str:

@@ -15,18 +15,20 @@ from kit.challenge.score import score, write_scores
 from kit.errors import KitError
 from tests.images.made_work import CHANNELS, change_table, make_work
 
-from .conftest import make_table
+from .conftest import compound_of_well, make_table
 
 
 @pytest.fixture
 def work(tmp_path):
     make_work(tmp_path / "work", wells=3, sites=2)
-    for plate in ("P1", "P2"):
-        path = tmp_path / "work" / "plates" / f"{plate}.parquet"
-        table = pd.read_parquet(path).assign(Metadata_Batch="MADE_7", position_source="load_data")
-        table["Mito_mean"] = np.arange(len(table), dtype=float)
+
+    def change(table: pd.DataFrame) -> pd.DataFrame:
+        table = table.assign(Metadata_Batch="MADE_7", position_source="load_data", Mito_mean=np.arange(len(table), dtype=float))
         table.loc[1, "channels"] = "Mito"
-        (table if plate == "P1" else table.drop(index=3)).to_parquet(path)
+        return table if (table["Metadata_Plate"] == "P1").all() else table.drop(index=3)
+
+    for plate in ("P1", "P2"):
+        change_table(tmp_path / "work", plate, change)
     folder = tmp_path / "work" / "runs" / "fluo"
     folder.mkdir(parents=True)
     (folder / "metrics.jsonl").write_text(
@@ -85,3 +87,42 @@ def test_a_damaged_score_file_is_named(work, tmp_path):
         report(work, tmp_path / "report.html")
     assert not (tmp_path / "report.html").exists()
     assert CHANNELS[2] == "RNA"
+
+
+def test_many_groups_stand_one_below_the_other(work, tmp_path):
+    lines = {
+        plate: line
+        for line, plates in {"HeLa": ("U1", "U2"), "HEK": ("A1", "A2"), "MCF7": ("A3", "A4")}.items()
+        for plate in plates
+    }
+    table = make_table(tuple(lines)).assign(Metadata_drug=lambda own: own["Metadata_Well"].map(compound_of_well()))
+    result = score(table.assign(Metadata_line=table["Metadata_Plate"].map(lines)), label="drug", group="line")
+    write_scores(result, tmp_path / "score.json")
+    text = report(work, tmp_path / "report.html").read_text()
+    for name, direction in result["directions"].items():
+        assert f"<td>{name.replace('>', '&gt;')}</td><td>{100 * direction['accuracy']:.1f}</td>" in text
+    assert f"<td>mean</td><td>{100 * result['mean']:.1f}</td>" in text
+    assert "<p>labels: the file&#39;s own columns</p>" in text
+    assert "<p>18 wells without a label (drug) left out</p>" in text
+
+
+def test_a_lab_s_labels_are_counted(work, tmp_path):
+    """Three wells a plate: a control, a drug, and one that nobody labelled; no batch, no cell line."""
+    names = {"A01": "water", "A02": "drug", "A03": ""}
+
+    def change(table: pd.DataFrame) -> pd.DataFrame:
+        table = table.drop(columns=["Metadata_Batch", "Metadata_Cell_type"])
+        drug = table["Metadata_Well"].map(names)
+        hours = table["Metadata_Plate"].map({"P1": "24", "P2": "48"})
+        return table.assign(Metadata_drug=drug, Metadata_hours=hours, Metadata_is_control=drug == "water")
+
+    labels = {"source": "plates.csv", "perturbation": "Metadata_drug", "control": "water"}
+    for plate in ("P1", "P2"):
+        change_table(tmp_path / "work", plate, change, labels=labels)
+    text = report(kit.open(tmp_path / "work"), tmp_path / "report.html").read_text()
+    assert "<title>kit: work: 2 plates</title>" in text
+    assert (
+        "<td>P1</td><td>-</td><td>-</td><td>3</td><td>6</td><td>0</td><td>1</td><td>load_data</td><td>1</td><td>1</td><td>1</td>"
+        in text
+    )
+    assert "The perturbation of a well is its drug. The plates differ in hours (24, 48)." in text

@@ -12,7 +12,7 @@ from sklearn.neighbors import KNeighborsClassifier
 import kit
 from kit.challenge.csv_files import read_csv
 from kit.challenge.null import noise_like
-from kit.challenge.score import score, score_files, scores_text, write_scores
+from kit.challenge.score import score, scores_text, write_scores
 from kit.errors import KitError, UsageError
 from kit.profiles.align import align
 from kit.profiles.table import Profiles, write_profiles
@@ -120,7 +120,7 @@ def test_several_files_and_the_written_json(table, metadata, tmp_path):
     first, second = tmp_path / "first.csv", tmp_path / "second.parquet"
     table.to_csv(first, index=False)
     make_table(signal=0).to_parquet(second)
-    scores = score_files([first, second], metadata)
+    scores = score([first, second], metadata)
     assert list(scores["files"]) == [str(first), str(second)]
     assert scores["files"][str(first)]["mean"] > scores["files"][str(second)]["mean"]
     write_scores(scores, tmp_path / "score.json")

@@ -9,13 +9,13 @@ sys.modules["torch"] = None  # any import of it fails from here on
 from pathlib import Path
 from kit.challenge.check import check
 from kit.challenge.export import export
-from kit.challenge.score import score_files, scores_text
+from kit.challenge.score import score, scores_text
 from kit.challenge.submit import prepare
 import kit.challenge.report, kit.challenge.submissions
 folder, metadata, ids = map(Path, sys.argv[1:])
 export(folder / "features.csv", ids, folder / "submission.csv")
 print(check(folder / "submission.csv", ids).rows)
-print(scores_text(score_files([folder / "submission.csv"], metadata, ids=ids)))
+print(scores_text(score([folder / "submission.csv"], metadata, ids=ids)))
 print(prepare(folder / "submission.csv", "m").question())
 assert not [name for name in sys.modules if name.startswith("torch.")]
 """

@@ -1,7 +1,6 @@
 """kit compare: every row trained once per seed, baselines at their best, nothing trained twice."""
 
 import json
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -9,11 +8,12 @@ import pytest
 
 from kit.config import CHANNELS
 from kit.errors import KitError, UsageError
+from kit.images.store.work import open_work
 from kit.profiles.table import Profiles
 from kit.trials.compare import POST, compare, make_rows, parse_models, permuted, run_name
 from kit.trials.compare_table import table_text
 from tests.commands import SHORT, TINY, kit_command, settings
-from tests.images.made_work import make_work
+from tests.images.made_work import change_table, label, make_work
 
 
 def entry(name, seed, trained, means):
@@ -99,9 +99,13 @@ def test_permuting_wells_stays_within_plates():
 def test_what_cannot_be_compared_is_refused(tmp_path):
     work = make_work(tmp_path)
     models = parse_models("fluorescence")
-    with pytest.raises(KitError, match="no compound labels"):
+    with pytest.raises(KitError, match="no labels to score with"):
         compare(work, ["demo"], models=models, out=tmp_path / "c.json")
-    labelled = SimpleNamespace(path=tmp_path, wells=pd.DataFrame({"Metadata_broad_sample": ["BRD-1"]}))
+    label(tmp_path, "P1", "P2")
+    with pytest.raises(KitError, match="cannot be scored: U2OS->U2OS: only one U2OS plate"):  # nor is anything trained
+        compare(open_work(tmp_path), ["demo"], models=models, out=tmp_path / "c.json")
+    change_table(tmp_path, "P2", lambda table: table.assign(Metadata_Cell_type="U2OS"))
+    labelled = open_work(tmp_path)
     with pytest.raises(UsageError, match="--seeds 0"):
         compare(labelled, ["demo"], models=models, out=tmp_path / "c.json", seeds=())
     for text in ("not JSON", "[1]", '{"a": 1}'):
