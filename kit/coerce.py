@@ -19,7 +19,14 @@ from kit.words import nearest
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
-_TYPES = {"int_type": "int", "float_type": "float", "bool_type": "bool", "string_type": "str", "tuple_type": "a list"}
+_TYPES = {
+    "dict_type": "a table",
+    "int_type": "int",
+    "float_type": "float",
+    "bool_type": "bool",
+    "string_type": "str",
+    "tuple_type": "a list",
+}
 
 
 def build(cls: type, table: Mapping[str, Any], where: str) -> Any:
@@ -69,6 +76,8 @@ def _value(hint: Any) -> Any:
     if typing.get_origin(hint) is Annotated:
         bare, *needs = typing.get_args(hint)
         return Annotated[_value(bare), *(AfterValidator(need.checked) for need in needs if isinstance(need, Need))]
+    if typing.get_origin(hint) is dict:
+        return types.GenericAlias(dict, tuple(map(_value, typing.get_args(hint))))
     if isinstance(hint, types.GenericAlias):  # a tuple; dataclasses in it come ready made
         marks = [(item, InstanceOf() if dataclasses.is_dataclass(item) else Strict()) for item in hint.__args__]
         return types.GenericAlias(tuple, tuple(item if item is ... else Annotated[item, mark] for item, mark in marks))

@@ -52,6 +52,8 @@ def load_recipe(name: str, settings: typing.Iterable[str] = (), **values: typing
     _lay_settings(table, settings)
     if table.get("recipe") != own_name:
         raise UsageError(f"setting recipe={table['recipe']} would rename recipe {name}, not change it: choose one with --recipe")
+    if "groups" in table:
+        raise UsageError(f"recipe {name}: groups of channels belong to the store: kit ingest --work WORK --groups ...")
     table.update({key: value for key, value in values.items() if value is not None and value != ()})
     return config_from_dict({"recipe": path.stem, **table}, where=f"recipe {name}")
 
@@ -119,7 +121,10 @@ def config_to_dict(config: RunConfig) -> dict:
             return {key: plain(item) for key, item in value.items()}
         return [plain(item) for item in value] if isinstance(value, tuple) else value
 
-    return plain(dataclasses.asdict(config))
+    table = plain(dataclasses.asdict(config))
+    if not table["groups"]:
+        del table["groups"]  # as before runs had them
+    return table
 
 
 def config_from_settings(cls: type[Config], settings: typing.Iterable[str] = (), *, where: str, **values: typing.Any) -> Config:
@@ -139,7 +144,7 @@ def changed_keys(old: RunConfig, new: RunConfig, *, ignore: tuple[str, ...] = ()
         return items
 
     before, after = flat(config_to_dict(old)), flat(config_to_dict(new))
-    return [key for key in after if before[key] != after[key] and key not in ignore]
+    return [key for key in after | before if before.get(key) != after.get(key) and key not in ignore]
 
 
 def _read_toml(path: Path) -> dict:

@@ -15,7 +15,7 @@ from kit.ranges import Need
 from kit.recipe import load_recipe, recipe_names, recipe_path
 from kit.words import count
 
-_NO_KEYS = ("recipe", "store")  # --recipe names the one; kit ingest chose the other, and a run records it
+_NO_KEYS = ("recipe", "groups", "store")  # --recipe names the first; kit ingest chose the others, and a run records them
 _TYPES = {int: "integer", float: "number", bool: "true or false", str: "text"}
 _MANY = {int: "integers", float: "numbers", str: "names"}
 _WIDTH = 110  # columns of a terminal

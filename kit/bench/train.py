@@ -81,7 +81,7 @@ def new_views(config: RunConfig, learner: Learner) -> dict[str, Tensor]:
         pixels = torch.randint(0, 256, (B, C, side, side), dtype=torch.uint8, generator=generator).to(device)
         sums = pixels.sum((2, 3), dtype=torch.int64)
         views[name] = make_view(pixels, sums, torch.arange(B) + i * B, config.views, seed=0, role="second" if i else "first",
-                                channels=config.channels, mean_C=mean_C, sd_C=sd_C)  # fmt: skip
+                                channel_groups=config.channel_groups, mean_C=mean_C, sd_C=sd_C)  # fmt: skip
     return views
 
 

@@ -80,7 +80,8 @@ def compare(
     from kit.trials.compare import compare as run
     from kit.trials.compare import parse_models
 
-    table = run(kit.open(work), recipes, models=parse_models(channels), settings=settings, switches=switches,
+    opened = kit.open(work)
+    table = run(opened, recipes, models=parse_models(channels, groups=opened.groups), settings=settings, switches=switches,
                 seeds=range(seeds), baselines=baselines, out=out)  # fmt: skip
     click.echo(table)
 

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,12 +15,22 @@ from kit.files import existing_file
 from kit.model.machines import MACHINES
 from kit.recipe import load_recipe
 
+if TYPE_CHECKING:
+    from kit.images.store.work import Work
 
-def _run_config(recipe: str, channels: str | None, settings: Iterable[str], **values: Any) -> RunConfig:
-    config = load_recipe(recipe, settings, channels=channel_names(channels) if channels is not None else None, **values)
+
+def _run_config(recipe: str, channels: str | None, settings: Iterable[str], work: "Work | None", **values: Any) -> RunConfig:
+    config = load_recipe(recipe, settings, channels=_channels(channels, work), **values)
     if config.model.weights:
         existing_file(config.model.weights, "model.weights is a file of weights to start from")
     return config
+
+
+def _channels(text: str | None, work: "Work | None") -> tuple[str, ...] | None:
+    """Return the channels of --channels, by the groups of the store, or of CPJUMP1 without one; None where it is not given."""
+    if text is None:
+        return None
+    return channel_names(text) if work is None else channel_names(text, groups=work.groups)
 
 
 def _say(text: str) -> None:
@@ -32,7 +42,7 @@ def _say(text: str) -> None:
 @click.command()
 @click.option("--work", type=PATH, required=True)
 @recipe_option
-@click.option("--channels", help="fluorescence, brightfield, all, or comma-separated channel names.")
+@click.option("--channels", help="A group of the store (fluorescence, brightfield ...), all, or comma-separated channel names.")
 @click.option("--run", "name", required=True, help="Name of the run.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change one value, e.g. train.lr=1e-4.")
 @click.option("--seed", type=int, default=None)
@@ -66,8 +76,9 @@ def train(
 
     short = {"train.epochs": epochs, "crops.on_bad": on_bad}
     settings = (*settings, *(f"{key}={value}" for key, value in short.items() if value is not None))
-    config = _run_config(recipe, channels, settings, seed=seed, plates=words(plates, "--plates"))
-    summary = run(kit.open(work), name, config, resume=resume, max_hours=max_hours)
+    opened, named = kit.open(work), words(plates, "--plates")
+    config = _run_config(recipe, channels, settings, opened.only(named) if named else opened, seed=seed, plates=named)
+    summary = run(opened, name, config, resume=resume, max_hours=max_hours)
     _say(summary.text())
 
 
@@ -109,8 +120,9 @@ def plan(
     """
     from kit.model.plan import plan as run
 
-    config = _run_config(recipe, channels, settings)
-    click.echo(run(config, machine, kit.open(work) if work else None, gpu_memory=gpu_memory, name=recipe))
+    opened = kit.open(work) if work else None
+    config = _run_config(recipe, channels, settings, opened)
+    click.echo(run(config, machine, opened, gpu_memory=gpu_memory, name=recipe))
 
 
 @click.command()
@@ -130,7 +142,8 @@ def embed(work: Path, runs: tuple[str, ...], weights: Path | None, channels: str
     """
     from kit.profiles.embed import embed as run
 
-    opened, names = kit.open(work), channel_names(channels) if channels is not None else ()
+    opened = kit.open(work)
+    names = _channels(channels, opened) or ()
     for name in runs:
         _say(run(opened, name, weights=weights, baseline=baseline, channels=names).text())
 

@@ -58,6 +58,13 @@ def by_channel(groups: Mapping[str, Sequence[str]]) -> dict[str, str]:
     return {channel: group for group, channels in groups.items() for channel in channels}
 
 
+def own_groups(channels: Iterable[str], groups: Mapping[str, Sequence[str]]) -> Groups:
+    """Return the groups of a run's channels; empty where they are those that nobody has to name, by CPJUMP1's names."""
+    channels = tuple(channels)
+    own = grouped(channels, by_channel(groups))
+    return own if own != grouped(channels, {}) else {}
+
+
 def channel_names(
     text: str, option: str = "--channels", *, groups: Mapping[str, Sequence[str]] = CHANNEL_GROUPS
 ) -> tuple[str, ...]:

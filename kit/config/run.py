@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Annotated
 
+from kit.config.channels import Groups, groups_of
 from kit.config.crops import CropsConfig
 from kit.config.embed import EmbedConfig
 from kit.config.loss import LossConfig
@@ -21,6 +22,7 @@ class RunConfig:
 
     recipe: str = setting("sslprofiler-local", "recipe of the run; set by --recipe")
     channels: tuple[str, ...] = setting((), "input channels, in this order; from the recipe or --channels")
+    groups: Groups = field(default_factory=dict)  # of the channels, from the store; empty: by CPJUMP1's names
     plates: tuple[str, ...] = setting((), "plates to train on; empty: all in the work folder; set by --plates")
     seed: Annotated[int, Need("0 or more, below 2**63", lambda value: 0 <= value < 2**63)] = setting(
         0, "random seed of weights, samples, masks and views; set by --seed"
@@ -32,6 +34,11 @@ class RunConfig:
     train: TrainConfig = field(default_factory=TrainConfig)
     embed: EmbedConfig = field(default_factory=EmbedConfig)
     store: StoreConfig = field(default_factory=StoreConfig)  # of the work folder; `kit train` fills it in
+
+    @property
+    def channel_groups(self) -> tuple[str, ...]:
+        """The group of each channel."""
+        return groups_of(self.channels, self.groups)
 
     def __post_init__(self) -> None:
         check_ranges(self)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated
 
+from kit.config.channels import BRIGHTFIELD
 from kit.config.setting import refuse, setting
 from kit.ranges import POSITIVE, PROBABILITIES, PROBABILITY, ZERO_OR_MORE, Need, check_ranges, one_of
 
@@ -43,10 +44,10 @@ class ViewsConfig:
         0.01, "read noise: standard deviation of the intensity; SSLProfiler 1, section 6.1"
     )
     noise_fluorescence: Annotated[float, ZERO_OR_MORE] = setting(
-        1.0, "factor on all noise of the fluorescence channels; 1: as in the paper, 0: none"
+        1.0, "factor on all noise of the channels of every group but brightfield; 1: as in the paper, 0: none"
     )
     noise_brightfield: Annotated[float, ZERO_OR_MORE] = setting(
-        1.0, "factor on all noise of the brightfield channels; 1: as in the paper, 0: none"
+        1.0, "factor on all noise of the channels of the group brightfield; 1: as in the paper, 0: none"
     )
     dinov2_jitter_p: Annotated[float, PROBABILITY] = setting(
         0.8, "style dinov2: probability of brightness and contrast jitter, the same for all channels"
@@ -63,6 +64,10 @@ class ViewsConfig:
     normalise_floor: Annotated[float, ZERO_OR_MORE] = setting(
         0.02, "added to the sd where normalise = crop, so that an empty channel stays near 0"
     )
+
+    def noise_of(self, group: str) -> float:
+        """Return the factor on the noise of a channel of `group`: brightfield has its own, all others have fluorescence's."""
+        return self.noise_brightfield if group == BRIGHTFIELD else self.noise_fluorescence
 
     def __post_init__(self) -> None:
         check_ranges(self, "views")

@@ -129,7 +129,7 @@ class Session:
     def _make_views(self, batch: CropBatch) -> dict[str, Tensor]:
         config, names = self.config, self.learner.arrangement.groups
         return make_views(
-            batch, names, config.views, seed=config.seed, channels=config.channels, mean_C=self.mean_C, sd_C=self.sd_C
+            batch, names, config.views, seed=config.seed, channel_groups=config.channel_groups, mean_C=self.mean_C, sd_C=self.sd_C
         )
 
     def _batches(self) -> Iterator[CropBatch]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from kit.config import CHANNEL_GROUPS, CHANNELS, RunConfig
+from kit.config.channels import Groups
 from kit.errors import KitError, UsageError
 from kit.model.cost import Work as Cost
 from kit.model.cost import forward_flops, step_flops, step_memory, ways_to_fit
@@ -27,7 +28,6 @@ SESSION_HOURS = 12
 SPARE = 0.9  # share of a card's memory to plan with: the allocator and the context take the rest
 SENSIBLE_HOURS = 7 * 24  # a run that takes a CPU longer is not for a CPU
 THREAD_PEAK = 200e9  # FLOP/s that no thread of a CPU exceeds: two AVX-512 units at 3 GHz
-_PAIR = {CHANNEL_GROUPS["fluorescence"]: "brightfield", CHANNEL_GROUPS["brightfield"]: "fluorescence"}
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def plan(
     """Return the plan of a run as text.
 
     Args:
-        config: of the run; without channels it is planned for the fluorescent ones.
+        config: of the run; without channels it is planned for the fluorescent ones, or the store's first group.
         machine: a name of MACHINES, from planning figures; here: from a short trial of the backbone on this machine.
         work: an open work folder to count the sites of; default: the 24 compound plates.
         gpu_memory: of a card, GB of 10**9 bytes, instead of the machine's own.
@@ -70,7 +70,8 @@ def plan(
     """
     if machine != "here" and machine not in MACHINES:
         raise UsageError(f"--machine {machine}: need here, {' or '.join(MACHINES)}")
-    network = _network(config if config.channels else replace(config, channels=CHANNEL_GROUPS["fluorescence"]), work)
+    groups = CHANNEL_GROUPS if work is None else work.groups
+    network = _network(config if config.channels else replace(config, channels=next(iter(groups.values()), ())), work)
     config, cost = network.config, network.cost
     lines = [
         f"{name or config.recipe}, {len(config.channels)} channels ({', '.join(config.channels)}), batch {config.train.batch}",
@@ -80,9 +81,10 @@ def plan(
     ]
     rate, more = _here(network, gpu_memory) if machine == "here" else _elsewhere(network, MACHINES[machine], gpu_memory)
     lines += more
-    second = _second(config, work)
+    other = _other_group(config.channels, groups)
+    second = _network(replace(config, channels=groups[other]), work) if other else None
     if second is not None:
-        lines.append(_pair(network, second, rate))
+        lines.append(_pair(network, second, other, rate))
     lines.append(f"store    {store_text(work)}")
     lines.append(f"CSV      {csv_text(work, config.model, 1 if second is None else 2)}")
     if rate is not None:
@@ -100,12 +102,10 @@ def _network(config: RunConfig, work: "Work | None") -> _Network:
     return _Network(config, max(1, samples // config.train.batch), source)
 
 
-def _second(config: RunConfig, work: "Work | None") -> _Network | None:
-    """Return the other network of a recipe that is trained twice, for fluorescence and for brightfield."""
-    group = _PAIR.get(config.channels)
-    if group is None or (work is not None and not set(CHANNEL_GROUPS[group]) <= set(work.channels)):
-        return None
-    return _network(replace(config, channels=CHANNEL_GROUPS[group]), work)
+def _other_group(channels: tuple[str, ...], groups: Groups) -> str:
+    """Return the group of the other network of a recipe that is trained twice, once for each of two groups; else ""."""
+    others = [group for group, names in groups.items() if names != channels]
+    return others[0] if len(groups) == 2 and len(others) == 1 else ""
 
 
 def _samples(config: RunConfig, work: "Work | None") -> tuple[int, str]:
@@ -124,9 +124,8 @@ def _hours(hours: float) -> str:
     return f"{text}, {count(math.ceil(hours / SESSION_HOURS), 'session')} of {SESSION_HOURS} h"
 
 
-def _pair(network: _Network, second: _Network, rate: float | None) -> str:
+def _pair(network: _Network, second: _Network, group: str, rate: float | None) -> str:
     """Say what both networks take, trained one after the other; `rate`: FLOP/s, None where they cannot be trained."""
-    group = _PAIR[network.config.channels]
     both = [one.flops for one in (network, second)]
     text = f"{sum(both) / 1e18:.3g} EFLOP" if rate is None else _hours(sum(both) / rate / 3600)
     return f"both     {text} with the {group} network ({', '.join(second.config.channels)}) trained after this one"

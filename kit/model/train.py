@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from kit.config import RunConfig
+from kit.config.channels import by_channel, grouped
 from kit.errors import KitError, UsageError
 from kit.files import write_whole
 from kit.images.crops.loader import Crops
@@ -20,6 +21,7 @@ from kit.model.distributed import Group, join_group
 from kit.model.loop import Session, TrainSummary
 from kit.model.plan import out_of_memory
 from kit.recipe import changed_keys, config_to_toml, load_config
+from kit.words import nearest
 
 __all__ = ["TrainSummary", "train"]
 
@@ -45,12 +47,16 @@ def train(work: Work, run: str, config: RunConfig, *, resume: bool = False, max_
         StoppedCleanly: SIGTERM or max_hours; the same call with `resume` continues, bit for bit on one CPU process with as many
             torch threads (OMP_NUM_THREADS) as before; the loader's threads do not matter.
     """
+    groups = work.only(config.plates or work.plates).groups
     if not config.channels:
-        raise UsageError(f"recipe {config.recipe} needs --channels fluorescence, brightfield or names")
+        raise UsageError(f"recipe {config.recipe} needs --channels {', '.join(groups)}, all, or names")
     absent = [name for name in config.channels if name not in work.channels]
     if absent:
-        raise UsageError(f"{work.path} has no channel {absent[0]}; it has: {', '.join(work.channels)}")
-    config = replace(config, store=work.settings)
+        there = nearest(absent[0], (*work.channels, *groups))
+        raise UsageError(
+            f"{work.path} has no channel {absent[0]}{there}; it has: {', '.join(work.channels)} (groups: {', '.join(groups)})"
+        )
+    config = replace(config, store=work.settings, groups=grouped(config.channels, by_channel(groups)))
     group, folder = join_group(), work.run_folder(run)
     _check_folder(folder, run, config, resume=resume)
     found = newest_checkpoint(folder / "checkpoints")
@@ -101,7 +107,9 @@ def _check_folder(folder: Path, run: str, config: RunConfig, *, resume: bool) ->
     if stored.is_file():
         if not resume:
             raise UsageError(f"run {run} exists in {folder}; continue it with --resume, or choose another --run")
-        different = changed_keys(load_config(stored), config, ignore=MAY_CHANGE)
+        before = load_config(stored)
+        before = replace(before, groups=before.groups or grouped(before.channels, {}))  # earlier runs did not record them
+        different = changed_keys(before, config, ignore=MAY_CHANGE)
         if different:
             raise UsageError(f"run {run} was started with other values of {', '.join(different)}: see {stored}")
 

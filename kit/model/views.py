@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from kit.config import CHANNEL_GROUPS, ViewsConfig
+from kit.config import ViewsConfig
 from kit.errors import UsageError
 from kit.images.crops.groups import GROUPS
 from kit.kernels.blur import blur
@@ -36,12 +36,12 @@ def make_views(
     config: ViewsConfig,
     *,
     seed: int,
-    channels: tuple[str, ...],
+    channel_groups: tuple[str, ...],
     mean_C: Tensor,
     sd_C: Tensor,
 ) -> dict[str, Tensor]:
     """Return a view of each crop of the groups `names` of a batch, float32 [B, C, P, P]; arguments as `make_view`."""
-    facts: dict[str, Any] = {"seed": seed, "channels": channels, "mean_C": mean_C, "sd_C": sd_C}
+    facts: dict[str, Any] = {"seed": seed, "channel_groups": channel_groups, "mean_C": mean_C, "sd_C": sd_C}
     views = {}
     for name in names:
         crops = batch.groups[name]
@@ -57,7 +57,7 @@ def make_view(
     *,
     seed: int,
     role: str,
-    channels: tuple[str, ...],
+    channel_groups: tuple[str, ...],
     mean_C: Tensor,
     sd_C: Tensor,
     dtype: torch.dtype = torch.float32,
@@ -71,12 +71,12 @@ def make_view(
         config: style, strengths and probabilities.
         seed: of the run.
         role: first, second or local; each draws its own numbers, and DINOv2's style treats them differently.
-        channels: names of the C channels; the noise may be weaker in one group than in the other.
+        channel_groups: the group of each of the C channels: the noise of brightfield has a factor of its own.
         mean_C, sd_C: of the data set, intensities in [0, 1]; read once, so not to be changed in place.
 
     Sources: SSLProfiler 1, sections 3.3.2 and 6; DINOv2 (arXiv:2304.07193) for style dinov2.
     """
-    draws = _Draws(sample_B, len(channels), seed, ROLES.index(role))
+    draws = _Draws(sample_B, len(channel_groups), seed, ROLES.index(role))
     normalise = _normalise(config, mean_C, sd_C)
     if config.style == "none":
         return view(pixels_BCPP, normalise=normalise, dtype=dtype)
@@ -88,7 +88,7 @@ def make_view(
         pixels_BCPP,
         warp=_warp(config, draws, *pixels_BCPP.shape[2:]),
         jitter=_channel_jitter(config, draws, mean_BC),
-        noise=_noise(config, draws, channels),
+        noise=_noise(config, draws, channel_groups),
         normalise=normalise,
         dtype=dtype,
     )
@@ -164,11 +164,10 @@ def _warp(config: ViewsConfig, draws: _Draws, height: int, width: int) -> Warp |
     return Warp(kind_B, rotation(turn, height, width), lattice, sigma / 2.5)
 
 
-def _noise(config: ViewsConfig, draws: _Draws, channels: tuple[str, ...]) -> Noise | None:
+def _noise(config: ViewsConfig, draws: _Draws, channel_groups: tuple[str, ...]) -> Noise | None:
     if config.noise_p == 0:
         return None
-    brightfield = CHANNEL_GROUPS["brightfield"]
-    strength = [config.noise_brightfield if name in brightfield else config.noise_fluorescence for name in channels]
+    strength = [config.noise_of(group) for group in channel_groups]
     return Noise(
         on_B=(draws.common("noise") < config.noise_p).int(),
         sample_B=draws.sample_B,

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from kit.config import ViewsConfig
+from kit.config.channels import groups_of
 from kit.errors import KitError
 from kit.files import whole_file
 from kit.images.names import order_channels
@@ -45,19 +46,21 @@ def draw_views_figure(work: Work, config: ViewsConfig, path: Path, *, seed: int 
     """
     plate, well, site, names = _choose_site(work, channels)
     pixels_CPP = _middle(work.read_site(plate, well, site, channels=list(names)))
-    panels = make_panels(pixels_CPP, names, config, seed=seed)
+    panels = make_panels(pixels_CPP, groups_of(names, work.groups), config, seed=seed)
     _draw(panels, names, f"plate {plate}, well {well}, site {site}: {pixels_CPP.shape[1]} px, style {config.style}", Path(path))
 
 
-def make_panels(pixels_CPP: np.ndarray, names: tuple[str, ...], config: ViewsConfig, *, seed: int = 0) -> list[Panel]:
-    """Return the views that are drawn: as it is, each op alone with probability 1, all together."""
+def make_panels(pixels_CPP: np.ndarray, channel_groups: tuple[str, ...], config: ViewsConfig, *, seed: int = 0) -> list[Panel]:
+    """Return the views that are drawn: as it is, each op alone with probability 1, all together; arguments as `make_view`."""
     pixels = torch.from_numpy(np.ascontiguousarray(pixels_CPP))[None]
     sums, sample = pixels.long().sum((2, 3)), torch.zeros(1, dtype=torch.int64)
-    mean_C, sd_C = torch.zeros(len(names)), torch.ones(len(names))
+    mean_C, sd_C = torch.zeros(len(channel_groups)), torch.ones(len(channel_groups))
 
     def make(one: ViewsConfig, role: str) -> np.ndarray:
         one = replace(one, normalise="dataset")
-        view = views.make_view(pixels, sums, sample, one, seed=seed, role=role, channels=names, mean_C=mean_C, sd_C=sd_C)
+        view = views.make_view(
+            pixels, sums, sample, one, seed=seed, role=role, channel_groups=channel_groups, mean_C=mean_C, sd_C=sd_C
+        )
         return view[0].numpy()
 
     panels = [Panel("as it is", make(replace(config, style="none"), "first"))]

@@ -16,6 +16,7 @@ import numpy as np
 from kit.challenge.score import score
 from kit.challenge.score_text import why_nothing
 from kit.config import CHANNEL_GROUPS, RunConfig, ViewsConfig, channel_names
+from kit.config.channels import BRIGHTFIELD, FLUORESCENCE, Groups, own_groups
 from kit.errors import KitError, UsageError
 from kit.files import write_whole
 from kit.images.store.work import Work
@@ -47,32 +48,39 @@ class Row:
     recipe: str
     settings: tuple[str, ...]
     models: Models
+    groups: Groups
 
     def configs(self, seed: int) -> list[RunConfig]:
         """Return the configuration of each network."""
-        return [load_recipe(self.recipe, self.settings, channels=channels, seed=seed) for channels in self.models]
+        configs = [load_recipe(self.recipe, self.settings, channels=channels, seed=seed) for channels in self.models]
+        return [replace(config, groups=own_groups(config.channels, self.groups)) for config in configs]
 
 
-def parse_models(text: str, option: str = "--channels") -> Models:
+def parse_models(text: str, option: str = "--channels", *, groups: Groups = CHANNEL_GROUPS) -> Models:
     """Return the channels of each network in `fluorescence+brightfield`; `option` is where it was given."""
-    return tuple(channel_names(part, option) for part in text.split("+"))
+    return tuple(channel_names(part, option, groups=groups) for part in text.split("+"))
 
 
-def make_rows(recipes: Sequence[str], models: Models, settings: Sequence[str], switches: Sequence[str]) -> list[Row]:
+def make_rows(
+    recipes: Sequence[str], models: Models, settings: Sequence[str], switches: Sequence[str], groups: Groups = CHANNEL_GROUPS
+) -> list[Row]:
     """Return a row for each recipe and, behind it, one for each switch: `key=value` words, `channels=A+B` among them.
+
+    Args:
+        groups: of the store's channels.
 
     Raises:
         UsageError: a switch that is no `key=value`.
     """
     rows = []
     for recipe in recipes:
-        rows.append(Row(recipe, recipe, tuple(settings), models))
+        rows.append(Row(recipe, recipe, tuple(settings), models, groups))
         for switch in switches:
             words = _switch_words(switch)
             channels = [word.removeprefix("channels=") for word in words if word.startswith("channels=")]
             extra = tuple(word for word in words if not word.startswith("channels="))
-            own = parse_models(channels[-1], "--switch channels=") if channels else models
-            rows.append(Row(f"{recipe} {' '.join(words)}", recipe, (*settings, *extra), own))
+            own = parse_models(channels[-1], "--switch channels=", groups=groups) if channels else models
+            rows.append(Row(f"{recipe} {' '.join(words)}", recipe, (*settings, *extra), own, groups))
     return rows
 
 
@@ -107,7 +115,7 @@ def compare(work: Work, recipes: Sequence[str], *, models: Models, out: Path, se
         KitError: the work has no labels to score with, or no other plate to train on.
     """
     classes = _classes(work)
-    rows, seeds = make_rows(recipes, models, settings, switches), list(seeds)
+    rows, seeds = make_rows(recipes, models, settings, switches, work.groups), list(seeds)
     if not seeds:
         raise UsageError("--seeds 0: need at least 1")
     for row in rows:
@@ -197,11 +205,11 @@ def _read_results(out: Path) -> dict[str, dict]:
 
 
 def canonical(config: RunConfig) -> RunConfig:
-    """Return the configuration with the noise of a channel group that it does not see at its default: the same training."""
+    """Return the configuration with a noise that none of its channels has at its default: the same training."""
     defaults, unseen = ViewsConfig(), {}
-    for group in ("fluorescence", "brightfield"):
-        if not set(CHANNEL_GROUPS[group]) & set(config.channels):
-            unseen[f"noise_{group}"] = getattr(defaults, f"noise_{group}")
+    seen = {BRIGHTFIELD if group == BRIGHTFIELD else FLUORESCENCE for group in config.channel_groups}
+    for kind in {FLUORESCENCE, BRIGHTFIELD} - seen:
+        unseen[f"noise_{kind}"] = getattr(defaults, f"noise_{kind}")
     return replace(config, views=replace(config.views, **unseen))
 
 

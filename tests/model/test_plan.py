@@ -124,8 +124,9 @@ def test_a_plan_counts_a_store(tmp_path):
     assert "the 96 sites of 24 wells in store" in text
     assert f"store    {size / 1e6:.3g} MB in {tmp_path / 'store' / 'plates'}: 96 sites" in text
     assert f"18 wells x {9 * 2 * 96:,} features" in text
+    assert plan(load_recipe("demo"), "h100", work).startswith("demo, 3 channels (Mito, AGP, RNA)"), "the group of the store"
     with pytest.raises(UsageError, match=r"store has no channel ER; it has Mito, AGP, RNA"):
-        plan(load_recipe("demo"), "h100", work)
+        plan(load_recipe("demo", channels=("ER",)), "h100", work)
 
 
 def test_no_plan_is_another_recipes():

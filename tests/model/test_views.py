@@ -10,7 +10,7 @@ from kit.errors import UsageError
 from kit.kernels.warp import AFFINE, AS_IT_IS, ELASTIC
 from kit.model import views
 
-FLUORESCENCE = ("Mito", "AGP", "RNA", "ER", "DNA")
+FLUORESCENCE = ("fluorescence",) * 5
 MEAN, SD = torch.full((5,), 0.2), torch.full((5,), 0.1)
 
 
@@ -19,9 +19,11 @@ def crops(B=6, C=5, P=42, seed=0):
     return pixels, pixels.long().sum((2, 3)), torch.arange(B) * 1_000_003 + 2**40
 
 
-def make(batch, config, role="first", seed=1, channels=FLUORESCENCE, **more):
-    C = len(channels)
-    return views.make_view(*batch, config, seed=seed, role=role, channels=channels, mean_C=MEAN[:C], sd_C=SD[:C], **more)
+def make(batch, config, role="first", seed=1, channel_groups=FLUORESCENCE, **more):
+    C = len(channel_groups)
+    return views.make_view(
+        *batch, config, seed=seed, role=role, channel_groups=channel_groups, mean_C=MEAN[:C], sd_C=SD[:C], **more
+    )
 
 
 STYLES = [
@@ -100,11 +102,13 @@ def test_contrast_is_about_the_channel_mean():
 def test_noise_strength_per_channel_group():
     batch = crops(C=2, P=64)
     config = ViewsConfig(rotation="none", elastic_p=0.0, brightness=0.0, contrast=0.0, noise_p=1.0, noise_brightfield=0.0)
-    plain = make(batch, ViewsConfig(style="none"), channels=("DNA", "Brightfield"))
-    noisy = make(batch, config, channels=("DNA", "Brightfield"))
+    plain = make(batch, ViewsConfig(style="none"), channel_groups=("fluorescence", "brightfield"))
+    noisy = make(batch, config, channel_groups=("fluorescence", "brightfield"))
     torch.testing.assert_close(noisy[:, 1], plain[:, 1], rtol=0, atol=1e-5)  # brightfield: strength 0
     assert (noisy[:, 0] - plain[:, 0]).std() > 0.5
-    weaker = make(batch, ViewsConfig(**{**_fields(config), "noise_fluorescence": 0.1}), channels=("DNA", "Brightfield"))
+    weaker = make(
+        batch, ViewsConfig(**{**_fields(config), "noise_fluorescence": 0.1}), channel_groups=("fluorescence", "brightfield")
+    )
     ratio = (weaker[:, 0] - plain[:, 0]).std() / (noisy[:, 0] - plain[:, 0]).std()
     assert 0.2 < ratio < 0.6  # shot noise goes as the square root of its scale
 

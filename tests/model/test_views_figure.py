@@ -9,7 +9,7 @@ from kit.errors import KitError
 from kit.images.store.work import Work
 from kit.model.views_figure import _choose_site, draw_views_figure, make_panels, signal_and_noise
 
-NAMES = ("DNA", "Brightfield")
+GROUPS = ("fluorescence", "brightfield")
 
 
 def site(side=64, channels=2):
@@ -17,7 +17,7 @@ def site(side=64, channels=2):
 
 
 def by_name(config):
-    return {panel.name: panel for panel in make_panels(site(), NAMES, config)}
+    return {panel.name: panel for panel in make_panels(site(), GROUPS, config)}
 
 
 def test_every_op_alone_and_all_together():
@@ -37,7 +37,7 @@ def test_every_op_alone_and_all_together():
 def test_noise_has_the_sd_of_its_formula():
     """Var = I * shot + read^2 for intensities that do not clip."""
     panels = make_panels(
-        np.full((2, 64, 64), 51, np.uint8), NAMES, ViewsConfig(noise_shot=0.01, noise_dark=0.05, noise_read=0.02)
+        np.full((2, 64, 64), 51, np.uint8), GROUPS, ViewsConfig(noise_shot=0.01, noise_dark=0.05, noise_read=0.02)
     )
     signal, noise = signal_and_noise(panels, 0)
     assert signal == pytest.approx(0, abs=1e-6)

@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from kit.config import CHANNELS
 from kit.config.channels import ALL, Groups, by_channel, grouped, groups_of
 from kit.errors import KitError, UsageError
 from kit.images.ingest.quality import empty_sites
@@ -69,13 +70,17 @@ class Grouping:
     def text(self, channels: Iterable[str]) -> str:
         """Return the groups of a plate's channels and where they come from, for people."""
         groups = self.of(channels)
-        said = "; ".join(f"{group}: {', '.join(names)}" for group, names in groups.items())
-        asked, there = by_channel(self.asked), self.there
-        named = {
-            OPTION if name in asked else "as in the store" if name in there else "" for names in groups.values() for name in names
-        }
-        sources = sorted(named - {""}) + (["by default"] if "" in named else [])
-        return f"{said} ({', '.join(sources)})"
+        names = {name for of_group in groups.values() for name in of_group}
+        asked = names & set(by_channel(self.asked))
+        if names - asked <= set(self.there):
+            source = "as in the store"
+        elif names - asked <= set(CHANNELS):
+            source = "by CPJUMP1's names"
+        else:
+            source = "by default" if asked else f"by default; for transmitted light: {OPTION} brightfield=..."
+        source = OPTION if asked == names else f"{OPTION}, the others {source}" if asked else source
+        said = "; ".join(f"{group}: {', '.join(of_group)}" for group, of_group in groups.items())
+        return f"{said} ({source})"
 
     def check(self, there: Iterable[str]) -> None:
         """Check that each channel of --groups is among those that are there; errors as `no_channel`."""

@@ -78,11 +78,11 @@ def test_a_dry_run_says_the_names_and_groups_and_where_they_come_from(lab, capsy
     kit_here("ingest images --work w --channel-names ch1=DNA,ch2=Actin,ch3=BF --groups brightfield=BF --plates LAB1 --dry-run")
     text = capsys.readouterr().out
     assert "\n  channels: ch1 = DNA, ch2 = Actin, ch3 = BF (--channel-names)\n" in text
-    assert "\n  groups: fluorescence: DNA, Actin; brightfield: BF (--groups, by default)\n" in text
+    assert "\n  groups: fluorescence: DNA, Actin; brightfield: BF (--groups, the others by default)\n" in text
     assert "warning" not in text
     assert not Path("w").exists()
     text = dry_run(IngestPlan(lab, "w")).text()
-    assert "\n  channels: ch1, ch2, ch3 (as in the file names)\n  groups: fluorescence: ch1, ch2, ch3 (by default)\n" in text
+    assert "\n  channels: ch1, ch2, ch3 (as in the file names)\n  groups: fluorescence: ch1, ch2, ch3 (by default; " in text
     assert text.count("warning: the channels of plate LAB1 are called ch1, ch2, ch3") == 1
     assert "--channel-names ch1=NAME1,ch2=NAME2,ch3=NAME3" in text
 
