@@ -9,12 +9,13 @@ from pathlib import Path
 from kit.errors import KitError, StoppedCleanly, UsageError
 
 
-def run(name: str, purpose: str, default: str, action: Callable[..., str]) -> None:
+def run(name: str, purpose: str, default: str, action: Callable[..., str], **texts: str) -> None:
     """Parse, call `action(folder, out, seeds=, settings=, say=)`, print its text; end with kit's exit codes.
 
     Args:
         name: of the trial, and of its output folder.
         default: the data's folder within $KIT_REAL_DATA, taken where no folder is given.
+        texts: options that the trial has besides, each a text, and their help.
     """
     parser = argparse.ArgumentParser(prog=f"python -m kit.trials.{name}", description=purpose)
     real = os.environ.get("KIT_REAL_DATA")
@@ -27,10 +28,13 @@ def run(name: str, purpose: str, default: str, action: Callable[..., str]) -> No
     parser.add_argument(
         "--set", dest="settings", action="append", default=[], metavar="KEY=VALUE", help="on top of the trial's own"
     )
+    for option, about in texts.items():
+        parser.add_argument(f"--{option}", default="", help=about)
     options = parser.parse_args()
     if options.seeds < 1:
         parser.error(f"--seeds {options.seeds}: need at least 1")
-    finish(lambda: action(options.folder, options.out, seeds=range(options.seeds), settings=options.settings, say=say))
+    more = {option: getattr(options, option) for option in texts}
+    finish(lambda: action(options.folder, options.out, seeds=range(options.seeds), settings=options.settings, say=say, **more))
 
 
 def finish(action: Callable[[], str]) -> None:

@@ -1,4 +1,4 @@
-"""The feature sets of a trial: trained networks, random weights, intensity, and a few numbers made by hand."""
+"""The feature sets of a trial: trained networks, random weights, intensity, texture, and a few numbers made by hand."""
 
 from collections.abc import Callable, Sequence
 
@@ -10,7 +10,7 @@ from kit.profiles.embed import embed
 from kit.profiles.table import PLATE, SITE, WELL
 from kit.trials.compare import run_name
 
-TRAINED = "trained"
+TRAINED, TEXTURE = "trained", "texture"
 KEY = [PLATE, WELL, SITE]
 
 
@@ -32,8 +32,10 @@ def feature_sets(work: Work, configs: Sequence[RunConfig], say: Callable[[str], 
         sets[TRAINED].append(_read(work, run))
         sets["random weights"].append(_read(work, f"{run}-random"))
     embed(work, run, baseline="intensity")
+    embed(work, run, baseline="texture")
     sets["mean and sd, 8 bit"] = [_read(work, f"{run}-intensity")]
     sets["mean and sd, raw counts"] = [_read(work, f"{run}-intensity-raw")]
+    sets[TEXTURE] = [_read(work, f"{run}-texture")]
     sets["correlations and skewness"] = [shape_statistics(work, configs[0].channels)]
     return sets
 

@@ -1,0 +1,179 @@
+"""Fields of cells under known treatments: does training learn more than intensity and texture on real images?
+
+    python -m kit.trials.fields FOLDER [--weeks A,B] [--seeds 3] [--set KEY=VALUE] [--out DIR]
+
+FOLDER holds images.csv and its images, a TIFF of C planes a field. Columns: file, plate, well, site, compound, concentration,
+moa, week; columns min_<channel> name the planes, else they are ch1, ch2 ... All fields train the networks, which see no label;
+the wells of --weeks are scored (default: the weeks with two compounds or more), settings and scores being fixed beforehand.
+"""
+
+import itertools
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+import kit
+from kit.errors import KitError, UsageError
+from kit.files import existing_file, write_whole
+from kit.images.ingest.plan import IngestPlan
+from kit.images.ingest.run import ingest
+from kit.images.store.work import Work
+from kit.recipe import load_recipe
+from kit.trials.command import run
+from kit.trials.features import TEXTURE, TRAINED, feature_sets
+from kit.trials.table import markdown, spread
+from kit.trials.weeks import ASKED, correct, guess, paired_p
+
+JOINED = "trained + texture"
+NEEDED = ("file", "plate", "well", "site", "compound", "concentration", "moa", "week")
+# A nucleus of 11 px is 16 px of a view: magnified 1.5 times, at full resolution. A view holds tens of cells, not two.
+SETTINGS = (
+    "crops.global_area=[0.185,0.366]",  # 110 to 155 px of a site of 256 px
+    "crops.global_side=196",
+    "model.position_side=196",
+    "embed.side=392",
+    "train.max_steps=1200",
+    "train.epochs=80",
+)
+
+
+def read_fields(folder: Path) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Return images.csv, all text, and the names of the planes.
+
+    Raises:
+        UsageError: no images.csv. KitError: a column is missing or a cell of a needed one is empty.
+    """
+    path = folder / "images.csv"
+    existing_file(path, "give the folder with this table and the images")
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    missing = [name for name in NEEDED if name not in table]
+    if missing:
+        raise KitError(f"{path} has no column {missing[0]}; it needs {', '.join(NEEDED)}")
+    empty = [(name, int(row)) for name in NEEDED for row in np.flatnonzero(table[name] == "")[:1]]
+    if empty:
+        raise KitError(f"{path}, row {empty[0][1] + 2}: {empty[0][0]} is empty")
+    planes = tuple(name.removeprefix("min_") for name in map(str, table) if name.startswith("min_"))
+    return table.assign(treatment=table["compound"] + " " + table["concentration"], mechanism=table["moa"]), planes
+
+
+def write_load_data(folder: Path, fields: pd.DataFrame, planes: tuple[str, ...], path: Path) -> None:
+    """Write the load_data table by which kit reads the planes of the images."""
+    table = pd.DataFrame(
+        {f"Metadata_{name.title()}": fields[name] for name in ("plate", "well", "site")}
+        | {f"FileName_{name}": [str((folder / file).resolve()) for file in fields["file"]] for name in planes}
+    )
+    write_whole(path, table.to_csv(index=False))
+
+
+def trial(
+    folder: Path, out: Path, *, seeds: Iterable[int], settings: Iterable[str], say: Callable[[str], None], weeks: str = ""
+) -> str:
+    """Ingest, train, embed and score; return the tables, and keep all numbers in `out`/results.json.
+
+    Raises:
+        UsageError: no such folder or week. KitError: the table or an image cannot be used.
+    """
+    fields, planes = read_fields(folder)
+    chosen = choose_weeks(fields, weeks)
+    out.mkdir(parents=True, exist_ok=True)
+    write_load_data(folder, fields, planes, out / "load_data.csv")
+    report = ingest(IngestPlan(out / "load_data.csv", out / "work"))
+    if report.failed:
+        raise KitError(report.failed[0])
+    work = kit.open(out / "work")
+    configs = [load_recipe("demo", [*SETTINGS, *settings], channels=work.channels, seed=seed) for seed in seeds]
+    sets, wells = well_sets(feature_sets(work, configs, say), work, fields)
+    scored = wells["week"].isin(chosen).to_numpy()
+    wells = wells[scored].reset_index(drop=True)
+    found = score({name: [[block[scored] for block in blocks] for blocks in of_seed] for name, of_seed in sets.items()}, wells)
+    tables = [*accuracies(found, wells), p_values(found, wells)]
+    write_whole(
+        out / "results.json",
+        json.dumps({"settings": [*SETTINGS, *settings], "weeks": chosen, "wells": wells.to_dict("list"), "correct": found}),
+    )
+    return "\n\n".join([*tables, confounds(wells)])
+
+
+def choose_weeks(fields: pd.DataFrame, weeks: str) -> list[str]:
+    """Return the weeks named, comma-separated, or those with two compounds or more.
+
+    Raises:
+        UsageError: no such week.
+    """
+    there = sorted(fields["week"].unique())
+    named = [week.strip() for week in weeks.split(",") if week.strip()]
+    absent = [week for week in named if week not in there]
+    if absent:
+        raise UsageError(f"--weeks {absent[0]}: no such week; there are {', '.join(there)}")
+    return named or [week for week in there if fields.loc[fields["week"] == week, "compound"].nunique() > 1]
+
+
+def well_sets(
+    sets: dict[str, list[np.ndarray]], work: Work, fields: pd.DataFrame
+) -> tuple[dict[str, list[list[np.ndarray]]], pd.DataFrame]:
+    """Return per set and seed the blocks of features, [wells, F] each, and the wells. A well is the mean of its sites."""
+    key = ["Metadata_Plate", "Metadata_Well"]
+    groups = work.sites.groupby(key, sort=True).indices
+    blocks = {
+        name: [[np.stack([features[rows].mean(axis=0) for rows in groups.values()])] for features in seeds]
+        for name, seeds in sets.items()
+    }
+    blocks[JOINED] = [[*trained, *blocks[TEXTURE][0]] for trained in blocks[TRAINED]]
+    labels = fields.drop_duplicates(["plate", "well"]).set_index(["plate", "well"])
+    wells = labels.loc[list(groups)].reset_index()[["plate", "well", "week", *ASKED]]
+    return blocks, wells
+
+
+Found = dict[str, list[dict[str, list[float]]]]  # feature set -> one {what is asked: per well} for each seed
+
+
+def score(sets: dict[str, list[list[np.ndarray]]], wells: pd.DataFrame) -> Found:
+    """Return for every set, seed and question whether each well was named correctly."""
+    found: Found = {"guess by week": [{name: values.tolist() for name, values in guess(wells).items()}]}
+    for name, seeds in sets.items():
+        found[name] = [{asked: right.astype(float).tolist() for asked, right in correct(b, wells).items()} for b in seeds]
+    return found
+
+
+def accuracies(found: Found, wells: pd.DataFrame) -> list[str]:
+    """Return a table in % for each week and one for all of them: mean and spread over seeds."""
+    weeks = sorted(wells["week"].unique())
+    tables = []
+    for title, mask in [*((week, wells["week"] == week) for week in weeks), *([("all", wells["week"] != "")] * (len(weeks) > 1))]:
+        rows = []
+        for name, seeds in found.items():
+            values = [[float(np.asarray(seed[asked])[mask].mean()) for seed in seeds] for asked in ASKED]
+            rows.append([name, *(_mean(of_seeds) for of_seeds in values)])
+        tables.append(markdown([f"{title}, {int(mask.sum())} wells, %", *ASKED], rows))
+    return tables
+
+
+def p_values(found: Found, wells: pd.DataFrame) -> str:
+    """Return the paired tests over all scored wells of what training adds."""
+    rows = []
+    for better, worse in itertools.product((TRAINED, JOINED), ("random weights", TEXTURE)):
+        means = [[np.mean([seed[asked] for seed in found[name]], axis=0) for asked in ASKED] for name in (better, worse)]
+        rows.append([f"{better} above {worse}", *(f"{paired_p(a, b):.3f}" for a, b in zip(*means, strict=True))])
+    return markdown([f"p, one-sided, {len(wells)} wells", *ASKED], rows)
+
+
+def confounds(wells: pd.DataFrame) -> str:
+    """Return in a sentence whether position tells the treatment."""
+    spots = wells.groupby(["week", "treatment"])["well"].nunique()
+    fixed = int((spots == 1).sum())
+    if fixed == len(spots):
+        return "Position and treatment are confounded: every treatment keeps its well on all plates of its week."
+    return f"{fixed} of {len(spots)} treatments keep their well on all plates of their week: there, position tells the treatment."
+
+
+def _mean(of_seeds: list[float]) -> str:
+    return spread(float(np.mean(of_seeds)), float(np.std(of_seeds, ddof=1))) if len(of_seeds) > 1 else f"{100 * of_seeds[0]:.1f}"
+
+
+if __name__ == "__main__":
+    run(
+        "fields", __doc__.splitlines()[0], "bbbc021_fields", trial, weeks="comma-separated; default: those with several compounds"
+    )

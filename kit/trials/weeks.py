@@ -1,0 +1,77 @@
+"""Scores of wells whose replicates lie on other plates of the same week: compound, treatment, mechanism; paired tests.
+
+M wells, F features. A table of wells has the columns plate, week, compound, treatment and mechanism, all text.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from kit.neighbours import distances, gram, nearest
+
+ASKED = ("compound", "treatment", "mechanism")
+FLIPS = 10_000  # of signs, in a paired test
+_NONE = np.inf  # the distance of a well that may not be a neighbour
+
+
+def standardised(features_MF: np.ndarray) -> np.ndarray:
+    """Return the columns with mean 0 and standard deviation 1, the whole with total variance 1; a constant column is 0."""
+    centred_MF = features_MF.astype(np.float64) - features_MF.mean(axis=0)
+    sd_F = centred_MF.std(axis=0)
+    varies_F = sd_F > 1e-9 * max(sd_F.max(), 1e-300)
+    return np.divide(centred_MF, sd_F, out=np.zeros_like(centred_MF), where=varies_F) / np.sqrt(max(varies_F.sum(), 1))
+
+
+def correct(blocks: Sequence[np.ndarray], wells: pd.DataFrame) -> dict[str, np.ndarray]:
+    """Return for each of ASKED whether the nearest eligible well (1-NN, cosine) has the label of each well: bool [M].
+
+    Eligible are wells of other plates of the same week; for the mechanism, of other compounds as well. Within each week every
+    block [M, F] is standardised, so that blocks count the same whatever their width; no label is used.
+    """
+    found = {name: np.zeros(len(wells), dtype=bool) for name in ASKED}
+    for rows in wells.groupby("week", sort=True).indices.values():
+        week = wells.iloc[rows]
+        features_MF = np.hstack([standardised(block_MF[rows]) for block_MF in blocks])
+        distance_MM = distances(gram(features_MF.astype(np.float32)), "cosine")
+        for name in ASKED:
+            label_M = week[name].to_numpy(dtype=str)
+            asked_MM = np.where(eligible(week, name), distance_MM, _NONE)
+            found[name][rows] = label_M[nearest(asked_MM, 1)[:, 0]] == label_M
+    return found
+
+
+def eligible(week: pd.DataFrame, asked: str) -> np.ndarray:
+    """Return which wells of a week may be the neighbours of which, bool [M, M].
+
+    Raises:
+        ValueError: a well has none.
+    """
+    plate_M, compound_M = week["plate"].to_numpy(dtype=str), week["compound"].to_numpy(dtype=str)
+    allowed_MM = plate_M[:, None] != plate_M[None]
+    if asked == "mechanism":
+        allowed_MM &= compound_M[:, None] != compound_M[None]
+    if not allowed_MM.any(axis=1).all():
+        raise ValueError(f"a well of {week['week'].iloc[0]} has no well to be compared with for {asked}")
+    return allowed_MM
+
+
+def guess(wells: pd.DataFrame) -> dict[str, np.ndarray]:
+    """Return for each of ASKED what drawing any eligible well would score, per well: float64 [M]. It knows the week alone."""
+    found = {name: np.zeros(len(wells)) for name in ASKED}
+    for rows in wells.groupby("week", sort=True).indices.values():
+        week = wells.iloc[rows]
+        for name in ASKED:
+            label_M, allowed_MM = week[name].to_numpy(dtype=str), eligible(week, name)
+            found[name][rows] = ((label_M[:, None] == label_M[None]) & allowed_MM).sum(axis=1) / allowed_MM.sum(axis=1)
+    return found
+
+
+def paired_p(better_M: np.ndarray, worse_M: np.ndarray, *, seed: int = 0) -> float:
+    """Return the one-sided p of a mean difference over wells at least this large, the sign of each well's difference being free.
+
+    better_M, worse_M: scores of the same wells, means over seeds.
+    """
+    difference_M = np.asarray(better_M, dtype=np.float64) - worse_M
+    signs_FM = np.random.default_rng(seed).choice([-1.0, 1.0], size=(FLIPS, len(difference_M)))
+    return float((1 + (signs_FM @ difference_M >= difference_M.sum() - 1e-9).sum()) / (1 + FLIPS))

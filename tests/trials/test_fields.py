@@ -1,0 +1,71 @@
+"""The trial on fields: its table, its weeks and its text; training apart."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from kit.errors import KitError, UsageError
+from kit.images.source.folders import ImageFile, Reader
+from kit.images.source.load_data import images_of, read_load_data
+from kit.trials.fields import JOINED, accuracies, choose_weeks, confounds, p_values, read_fields, score, write_load_data
+from tests.trials.test_weeks import WELLS, one_hot
+
+TABLE = """index,file,plate,well,site,compound,concentration,moa,week,min_actin,min_dna
+0,images/0.tif,p1,A01,1,x,0.10,m,Week1,3,4
+1,images/1.tif,p2,A01,1,x,0.10,m,Week1,3,4
+2,images/2.tif,p2,A02,1,y,3.0,n,Week2,3,4
+3,images/3.tif,p2,A03,1,z,3.0,n,Week2,3,4
+"""
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "images.csv").write_text(TABLE)
+    return tmp_path
+
+
+def test_the_table_is_read_as_text_and_names_the_planes(folder):
+    fields, planes = read_fields(folder)
+    assert planes == ("actin", "dna")
+    assert fields["treatment"].tolist() == ["x 0.10", "x 0.10", "y 3.0", "z 3.0"]
+    write_load_data(folder, fields, planes, folder / "load_data.csv")
+    file = ImageFile(str(folder / "load_data.csv"))
+    rows = read_load_data(file, Reader())
+    images = images_of(rows[rows["plate"] == "p1"], file)
+    assert {(key, name, image.plane) for key, files in images.items() for name, image in files.items()} == {
+        (("A01", 1), "actin", 1), (("A01", 1), "dna", 2),
+    }  # fmt: skip
+
+
+def test_weeks_of_several_compounds_are_scored(folder):
+    fields, _ = read_fields(folder)
+    assert choose_weeks(fields, "") == ["Week2"]
+    assert choose_weeks(fields, "Week1, Week2") == ["Week1", "Week2"]
+    with pytest.raises(UsageError, match="--weeks Week7: no such week; there are Week1, Week2"):
+        choose_weeks(fields, "Week7")
+
+
+def test_what_is_missing_is_named(folder):
+    (folder / "images.csv").write_text(TABLE.replace(",moa,", ",mechanism,"))
+    with pytest.raises(KitError, match=r"images.csv has no column moa"):
+        read_fields(folder)
+    (folder / "images.csv").write_text(TABLE.replace("x,0.10", ",0.10", 1))
+    with pytest.raises(KitError, match=r"images.csv, row 2: compound is empty"):
+        read_fields(folder)
+
+
+def test_tables():
+    rng = np.random.default_rng(0)
+    noise = [[rng.normal(size=(len(WELLS), 4))] for _ in range(2)]
+    sets = {"trained": [[one_hot("treatment")]] * 2, "texture": [[one_hot("compound")]], "random weights": noise}
+    sets[JOINED] = [[*sets["trained"][0], *sets["texture"][0]]] * 2
+    found = score(sets, WELLS)
+    tables = accuracies(found, WELLS)
+    assert [table.split(",")[0] for table in tables] == ["| w1", "| w2", "| all"]
+    assert "| trained | 100.0 +- 0.0 | 100.0 +- 0.0 |" in tables[-1]
+    assert "| guess by week | 25.0 | 12.5 | 33.3 |" in tables[-1]
+    assert "| trained above random weights | 0.000 | 0.000 |" in p_values(found, WELLS)
+    wells = WELLS.assign(well="A01")
+    assert confounds(wells).startswith("Position and treatment are confounded")
+    moved = pd.concat([wells.iloc[:-1], wells.iloc[-1:].assign(well="B02")])
+    assert confounds(moved).startswith("15 of 16 treatments keep their well")
