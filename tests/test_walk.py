@@ -66,6 +66,9 @@ def test_submission_is_whole_and_scored(walked):
     assert found == kit.score(walked / "profiles.parquet", plates / "metadata", ids=plates / "metadata_test.csv", k=3) | {
         key: found[key] for key in found if key in ("file", "source")
     }
+    own = kit.score(walked / "profiles.parquet", k=3)  # by the file's own columns
+    assert own["directions"] == found["directions"]
+    assert own["wells"] == {"scored": 32, "controls": 12, "unlabelled": 0, "ungrouped": 0}
 
 
 def test_ids_and_csv_agree_with_the_plates(walked):

@@ -157,7 +157,7 @@ def _rows(who: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
     rows = pd.MultiIndex.from_frame(known[[PLATE, WELL]]).get_indexer(pd.MultiIndex.from_frame(who[[PLATE, WELL]]))
     if (rows < 0).any():
         first = who[rows < 0].iloc[0]
-        raise KitError(f"well {first[WELL]} of plate {first[PLATE]} is not in its plate map")
+        raise KitError(f"well {first[WELL]} of plate {first[PLATE]} is not in its plate map; drop this row of the features")
     return known.iloc[rows].reset_index(drop=True)
 
 

@@ -84,7 +84,7 @@ def label_wells(who: pd.DataFrame, tables: Tables, wanted: Wanted, recorded: Map
         source=columns.called,
         controls_known=controls is not None,
         is_challenge=challenge,
-        notes=(*(() if challenge else _origin(columns, label, group, controls)), *_left_out(wells, short(label), short(group))),
+        notes=(*(() if challenge else _notes(columns, wells, label, group, controls)), *_left_out(wells, label, group)),
     )
 
 
@@ -149,8 +149,8 @@ def _scored(wells: pd.DataFrame) -> pd.DataFrame:
     return wells[~wells["is_control"] & (wells["label"] != "") & (wells["group"] != "")]
 
 
-def _origin(columns: Columns, label: str, group: str, controls: str | None) -> list[str]:
-    """Return where labels, groups and controls are from."""
+def _notes(columns: Columns, wells: pd.DataFrame, label: str, group: str, controls: str | None) -> list[str]:
+    """Return where labels, groups and controls are from, and which labels can never be recognised."""
     own = "the file's own column"
     lines = [f"labels: {columns.called}" if label in columns.first else f"label {short(label)}: {own}"]
     if columns.absent:
@@ -159,12 +159,17 @@ def _origin(columns: Columns, label: str, group: str, controls: str | None) -> l
         lines.append(f"no {LINE}: all wells are one group (--group COLUMN names a column)")
     elif group not in columns.first:
         lines.append(f"group {short(group)}: {own}")
-    return [*lines, controls or "controls unknown: every label counts as a class (--control VALUE names the control)"]
+    lines.append(controls or "controls unknown: every label counts as a class (--control VALUE names the control)")
+    plates = _scored(wells).groupby("label")[PLATE].nunique()
+    lone = int((plates == 1).sum())
+    if 0 < lone < len(plates):
+        lines.append(f"{lone} of {len(plates)} labels are on one plate only: their wells cannot be recognised")
+    return lines
 
 
 def _left_out(wells: pd.DataFrame, label: str, group: str) -> list[str]:
     """Return how many wells have no label, and how many of the others no group."""
     treated = wells[~wells["is_control"]]
     unlabelled = treated["label"] == ""
-    found = {f"label ({label})": unlabelled, f"group ({group})": ~unlabelled & (treated["group"] == "")}
+    found = {f"label ({short(label)})": unlabelled, f"group ({short(group)})": ~unlabelled & (treated["group"] == "")}
     return [f"{count(int(blank.sum()), 'well')} without a {name} left out" for name, blank in found.items() if blank.any()]

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from kit.words import count
+from kit.words import count, some
 
 MOST_ACROSS = 4  # directions side by side, as the challenge has; more stand one below the other
 
@@ -23,9 +23,7 @@ def score_table(rows: dict[str, dict[str, Any]]) -> str:
     names = direction_names(rows.values())
     lines = _across(rows, names) if len(names) <= MOST_ACROSS else _down(rows, names)
     lines += map(rules_text, _kinds(rows))
-    for name, result in rows.items():
-        start = f"{name}, " if len(rows) > 1 else ""
-        lines += [f"{start}{direction}: {own['reason']}" for direction, own in result["directions"].items() if own.get("reason")]
+    lines += [line for name, result in rows.items() for line in _reasons(name if len(rows) > 1 else "", result)]
     lines += notes_of(rows)
     if any(result["uses_well_position"] for result in rows.values()):
         lines.append("* uses the well position: where a position holds one compound on every plate, noise scores high too")
@@ -109,6 +107,16 @@ def _down(rows: dict[str, dict[str, Any]], names: list[str]) -> list[str]:
 def _cell(result: dict[str, Any], direction: str) -> str:
     sd = result["directions"].get(direction, {}).get("sd")
     return percent(accuracy(result, direction)) + (f" ±{100 * sd:.1f}" if sd is not None else "")
+
+
+def _reasons(name: str, result: dict[str, Any]) -> list[str]:
+    """Return why directions have no value: a line for each, or for each reason where there are many."""
+    start = f"{name}, " if name else ""
+    directions = {direction: own["reason"] for direction, own in result["directions"].items() if own.get("reason")}
+    if len(result["directions"]) <= MOST_ACROSS:
+        return [f"{start}{direction}: {reason}" for direction, reason in directions.items()]
+    of = {reason: [direction for direction in directions if directions[direction] == reason] for reason in directions.values()}
+    return [f"{start}{some(names)}: {reason}" for reason, names in of.items()]
 
 
 def _kinds(rows: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:

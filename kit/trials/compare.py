@@ -246,7 +246,7 @@ def _classes(work: Work) -> int:
     wells = work.wells
     if work.perturbation not in wells or wells[work.perturbation].fillna("").eq("").all():
         raise KitError(f"{work.path} has no labels to score with; give it kit ingest --metadata or --labels")
-    blank = Profiles(features_MF=np.zeros((len(wells), 1), np.float32), who=wells[[PLATE, WELL]], names=("none",))
+    blank = Profiles(features_MF=np.ones((len(wells), 1), np.float32), who=wells[[PLATE, WELL]], names=("none",))
     found = _score_wells(blank, work)
     if reason := why_nothing(found):
         raise KitError(f"{work.path} cannot be scored: {reason}")

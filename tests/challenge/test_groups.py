@@ -77,6 +77,14 @@ def test_the_file_s_own_columns_score_as_the_tables_do(metadata):
     assert score(table, label="COMPOUND", control="DMSO")["directions"] == own["directions"]
 
 
+def test_labels_of_one_plate_are_counted():
+    table = own_table()
+    lone = table.assign(Metadata_compound=table["Metadata_compound"].mask(table.index < 2, "new"))
+    notes = score(lone, label="compound", control="DMSO")["notes"]
+    assert "1 of 11 labels are on one plate only: their wells cannot be recognised" in notes
+    assert not [note for note in score(table, label="compound", control="DMSO")["notes"] if "one plate only" in note]
+
+
 def test_without_a_known_control_every_label_is_a_class():
     result = score(own_table(), label="compound")
     assert result["chance"] == 1 / 11
@@ -189,6 +197,8 @@ def test_what_cannot_be_scored_says_why_and_hides_nothing_else():
     apart = table.assign(Metadata_compound=table["Metadata_compound"] + table["Metadata_Cell_type"].replace("A549", "U2OS"))
     directions = score(apart, label="compound")["directions"]
     assert "no label of a tested well" in directions["U2OS->HeLa"]["reason"]
+    said = scores_text(score(apart, label="compound"))
+    assert "U2OS->HeLa, A549->HeLa, HeLa->U2OS, HeLa->A549: no label of a tested well is on another plate that trains" in said
     assert directions["U2OS->A549"]["accuracy"] is not None
 
 
