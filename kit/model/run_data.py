@@ -5,6 +5,7 @@ compares it with the store: additions change nothing, removed or repacked sites 
 """
 
 import json
+import logging
 import zlib
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
@@ -19,6 +20,9 @@ from kit.files import write_whole
 from kit.images.crops.sampling import WHO, sites_to_draw
 from kit.images.store.work import Work
 from kit.model.knn import Validation, choose_wells
+from kit.words import some
+
+log = logging.getLogger(__name__)
 
 SCHEMA = 1
 LEVELS = ("black", "white", "sum8", "sumsq8")  # of an image's levels, the same for a store of 8 and of 16 bits
@@ -62,6 +66,8 @@ def resolve(work: Work, config: RunConfig) -> RunData:
         KitError: no site has all the channels.
     """
     drawn = sites_to_draw(work, config.crops, config.channels)
+    if lacking := [plate for plate in work.plates if plate not in set(drawn["Metadata_Plate"])]:
+        log.warning("left out, as they lack a channel of %s: %s", ",".join(config.channels), some(lacking))
     mean_C, sd_C = work.channel_stats(config.channels)
     validation = choose_wells(work, config) if config.train.knn_epochs else None
     by_line = config.crops.balance == "cell_lines"

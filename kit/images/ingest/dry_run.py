@@ -135,7 +135,7 @@ def dry_run(plan: IngestPlan) -> DryRun | IngestReport:
 def _planned(barcode: str, plan: IngestPlan, inputs: Inputs, complete: Scan) -> PlannedPlate:
     work = plan_plate(barcode, plan, inputs)
     if barcode in complete.waiting:
-        check_begun(work.container)
+        check_begun(work.container, plan.pick)
         unlabelled = inputs.labels.why_unlabelled(barcode)
         notes = label_notes(inputs.labels.of_wells(barcode, work.plate.wells), barcode, inputs.labels)
     else:

@@ -8,11 +8,12 @@ from kit.config.channels import by_channel
 from kit.errors import KitError
 from kit.images.ingest.groups import Grouping, grouping, no_channel
 from kit.images.ingest.naming import Names, Naming, check_packed, name_channels
+from kit.images.ingest.picked import check_picked
 from kit.images.ingest.plan import IngestPlan
 from kit.images.labels import Labels, read_labels
 from kit.images.source.folders import Folder, Reader
 from kit.images.source.locate import Locator
-from kit.images.source.plates import Pick, Plate
+from kit.images.source.plates import ALL, Plate
 from kit.images.source.source import FolderSource, Source, choose_plates, open_source
 from kit.words import nearest, some
 
@@ -51,7 +52,7 @@ def open_inputs(plan: IngestPlan) -> Inputs:
     assert plan.source is not None
     labels = plan_labels(plan)
     reader = Reader(ahead=max(2, _REQUESTS_AHEAD // plan.jobs))
-    source = open_source(plan.source, reader, Pick(plan.plane, plan.time))
+    source = open_source(plan.source, reader, plan.pick)
     barcodes = choose_plates(source.plates, tuple(plan.plates))
     check_labels(barcodes, labels, named=bool(plan.plates))
     folders: list[str | Path | None] = [plan.load_data, source.folder.path, plan.metadata]
@@ -104,6 +105,8 @@ def check_channels(inputs: Inputs, plan: IngestPlan) -> None:
     for barcode in inputs.barcodes:
         if (plan.folder / f"{barcode}.parquet").is_file():
             check_packed(barcode, plan.folder, plan.channel_names)
+            if plan.pick != ALL:
+                check_picked(plan.folder / f"{barcode}.zarr", plan.pick)
         elif own or names:
             try:
                 naming = inputs.plate(barcode)[1]

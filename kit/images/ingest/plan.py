@@ -11,6 +11,7 @@ from kit.files import existing_file, existing_folder
 from kit.images.ingest.groups import check_groups
 from kit.images.ingest.naming import Names, check_names
 from kit.images.source.folders import is_url
+from kit.images.source.plates import Pick
 from kit.images.store.codecs import DEFAULT, find_codec
 
 _OF_LABELS = ("source", "work", "plates", "metadata", "labels", "perturbation", "control", "groups", "jobs")  # need no image
@@ -78,6 +79,11 @@ class IngestPlan:
             codec=find_codec(self.codec).name,
             illumination=self.illum is not None,
         )
+
+    @property
+    def pick(self) -> Pick:
+        """Which image of a z-stack or time series to take."""
+        return Pick(self.plane, self.time)
 
     @property
     def folder(self) -> Path:

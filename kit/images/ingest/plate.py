@@ -11,6 +11,7 @@ from kit.config import StoreConfig
 from kit.errors import KitError
 from kit.images.ingest.inputs import Inputs
 from kit.images.ingest.naming import Naming
+from kit.images.ingest.picked import attributes, check_picked
 from kit.images.ingest.plan import IngestPlan
 from kit.images.ingest.prepare import find_illumination, read_illumination, shrunken_shape
 from kit.images.ingest.probe import probe
@@ -19,7 +20,7 @@ from kit.images.ingest.report import PlateReport
 from kit.images.ingest.sites_table import add_labels, level_sums, sites_table
 from kit.images.ingest.well import WellJob, WellRecord
 from kit.images.labels import Labels
-from kit.images.source.plates import Plate
+from kit.images.source.plates import Pick, Plate
 from kit.images.source.positions import Positions
 from kit.images.store.codecs import find_codec
 from kit.images.store.container import Container, open_container
@@ -114,11 +115,11 @@ def begin_plate(barcode: str, plan: IngestPlan, inputs: Inputs) -> PlateWork:
         KitError: it was begun with other images or channel names, or no image can be read.
     """
     work = plan_plate(barcode, plan, inputs)
-    check_begun(work.container)
+    check_begun(work.container, plan.pick)
     for place in (work.container.folder, work.progress_folder):
         for part in place.rglob(".*.part"):
             part.unlink()  # of a killed ingest; the store's lock says that none is at work
-    work.container.write({"plate": barcode, "made_by": MADE_BY})
+    work.container.write({"plate": barcode, "made_by": MADE_BY, **attributes(plan.pick)})
     return work
 
 
@@ -143,7 +144,7 @@ def plan_plate(barcode: str, plan: IngestPlan, inputs: Inputs) -> PlateWork:
     return PlateWork(plate, plan.folder, plan.settings, container, shape, illumination, naming, said, found.whites)
 
 
-def check_begun(container: Container) -> None:
+def check_begun(container: Container, pick: Pick) -> None:
     """Check that a plate begun by an earlier ingest continues with the same images under the same names.
 
     Raises:
@@ -157,3 +158,4 @@ def check_begun(container: Container) -> None:
         raise KitError(f"packing began with {names}: give the same --channel-names, or delete {begun.folder} to start over")
     if begun != container:
         raise KitError(f"packing began with other images; delete {container.folder} to start over")
+    check_picked(container.folder, pick)
