@@ -15,6 +15,7 @@ from kit.profiles.table import PLATE, SITE, WELL
 from kit.words import nearest, some
 
 SAMPLE, LINE, CONTROL = "Metadata_broad_sample", "Metadata_Cell_type", "Metadata_is_control"
+OWN = "the file's own columns"
 _PLATE_MAP = "Metadata_Plate_Map_Name"  # the official tables have it
 _FLAGS = {"true": True, "1": True, "false": False, "0": False, "": False}
 
@@ -128,8 +129,8 @@ def columns_of(who: pd.DataFrame, tables: Tables, called: str) -> Columns:
     """
     if tables is None:
         if not _names(who):
-            raise UsageError(f"{called} has no Metadata_ column with labels: give --metadata DIR or --labels FILE")
-        return Columns(who=who, table=None, called="the file's own columns")
+            raise UsageError(f"{called} has no column Metadata_<label>: give --metadata DIR or --labels FILE")
+        return Columns(who=who, table=None, called=OWN)
     if isinstance(tables, LabelFile):
         plates = sorted(who[PLATE].unique())
         absent = tuple(plate for plate in plates if plate not in tables.plates)

@@ -33,7 +33,7 @@ def count_folds(plates_of: Mapping[str, set[str]], direction: tuple[str, str], f
     return min(folds, *(len(plates_of[group]) for group in direction))
 
 
-def why_not(plates_of: Mapping[str, set[str]], direction: tuple[str, str], cross: str, noun: str = "group") -> str:
+def why_not(plates_of: Mapping[str, set[str]], direction: tuple[str, str], cross: str, noun: str = "cell line") -> str:
     """Return why a direction cannot be scored, in words; empty if it can. `noun` is what a group is, such as cell line."""
     source, target = direction
     absent = [group for group in dict.fromkeys(direction) if not plates_of[group]]
@@ -41,12 +41,12 @@ def why_not(plates_of: Mapping[str, set[str]], direction: tuple[str, str], cross
         return f"no {' and no '.join(absent)} compound wells among the features"
     fewest = min(len(plates_of[group]) for group in direction)
     if source == target:
-        called = "" if source == ALL else f"{source} "
-        return f"only one {called}plate: no other is left to train on" if fewest < 2 else ""
+        named = "plate" if source == ALL else f"{source} plate" if noun == "cell line" else f"plate in group {source}"
+        return f"only one {named}: no other is left to train on" if fewest < 2 else ""
     if fewest >= 2:
         return ""
     if plates_of[source] <= plates_of[target]:
-        return f"every {source} plate is tested in the same fold: none is left to train on"
+        return f"every plate of {source} is tested in the same fold: none is left to train on"
     if cross == "holdout":
         return f"a {noun} with one plate leaves none to train on; --cross all trains on all its plates"
     return ""

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from kit.challenge.columns import CONTROL, LINE, SAMPLE, Columns, Tables, columns_of, short
+from kit.challenge.columns import CONTROL, LINE, OWN, SAMPLE, Columns, Tables, columns_of, short
 from kit.challenge.folds import ALL, LINES
 from kit.errors import KitError, UsageError
 from kit.profiles.table import PLATE, WELL
-from kit.words import count, some
+from kit.words import count, nearest, some
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,6 +25,11 @@ class Wanted:
     group: str | None = None
     perturbation: str | None = None
     control: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("label", "group", "perturbation", "control"):
+            if getattr(self, name) is not None and not getattr(self, name).strip():
+                raise UsageError(f"--{name} is empty: give a {'value' if name == 'control' else 'column'}, or omit the option")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,7 +86,7 @@ def label_wells(who: pd.DataFrame, tables: Tables, wanted: Wanted, recorded: Map
         label="inchikey" if label == "Metadata_InChIKey" else short(label),
         group=short(group),
         groups=LINES if challenge else groups,
-        source=columns.called,
+        source=columns.called if label in columns.first else OWN,
         controls_known=controls is not None,
         is_challenge=challenge,
         notes=(*(() if challenge else _notes(columns, wells, label, group, controls)), *_left_out(wells, label, group)),
@@ -124,7 +129,9 @@ def _wells_with(columns: Columns, column: str, control: str) -> tuple[np.ndarray
     found_M = (columns.text(column) == control).to_numpy()
     if not found_M.any():
         others = [short(other) for other in columns.every if (columns.text(other) == control).any()]
-        hint = f"; it stands in {' and '.join(others)}: name the column with --perturbation" if others else ""
+        hint = nearest(control, sorted(set(columns.text(column))))
+        if others:
+            hint = f"; it stands in {' and '.join(others)}: name the column with --perturbation"
         raise UsageError(f"--control {control}: no well has this {short(column)}{hint}")
     return found_M, f"{count(int(found_M.sum()), 'control')} ({short(column)} {control}) left out"
 
@@ -151,14 +158,13 @@ def _scored(wells: pd.DataFrame) -> pd.DataFrame:
 
 def _notes(columns: Columns, wells: pd.DataFrame, label: str, group: str, controls: str | None) -> list[str]:
     """Return where labels, groups and controls are from, and which labels can never be recognised."""
-    own = "the file's own column"
-    lines = [f"labels: {columns.called}" if label in columns.first else f"label {short(label)}: {own}"]
+    lines = [f"labels: {columns.called if label in columns.first else OWN}"]
     if columns.absent:
         lines.append(f"{columns.called} has no plate {some(columns.absent)}")
     if not group:
         lines.append(f"no {LINE}: all wells are one group (--group COLUMN names a column)")
     elif group not in columns.first:
-        lines.append(f"group {short(group)}: {own}")
+        lines.append(f"groups: {OWN}")
     lines.append(controls or "controls unknown: every label counts as a class (--control VALUE names the control)")
     plates = _scored(wells).groupby("label")[PLATE].nunique()
     lone = int((plates == 1).sum())

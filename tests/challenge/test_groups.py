@@ -1,6 +1,7 @@
 """Scores for any labels and groups: from the official tables, a lab's own file, or the features' own columns."""
 
 import json
+import shlex
 
 import numpy as np
 import pandas as pd
@@ -168,6 +169,13 @@ def test_without_cell_lines_all_wells_are_one_group():
     assert alone == {"accuracy": None, "reason": "only one plate: no other is left to train on"}
 
 
+def test_a_group_that_is_no_cell_line_is_called_a_group():
+    table = own_table(Metadata_Time=[24 if plate == "U1" else 48 for plate in make_table()["Metadata_Plate"]])
+    directions = score(table, label="compound", control="DMSO", group="Time")["directions"]
+    assert directions["24->24"]["reason"] == "only one plate in group 24: no other is left to train on"
+    assert directions["24->48"]["reason"].startswith("a group with one plate leaves none to train on")
+
+
 def test_any_column_groups_and_wells_without_a_group_are_left_out():
     table = own_table(
         Metadata_Time=[24.0 if plate in ("U1", "U2", "A1", "A2") else 5.0 for plate in make_table()["Metadata_Plate"]]
@@ -252,20 +260,21 @@ def test_plates_in_files_of_their_own_are_scored_together(plate_files, monkeypat
     [
         ("--metadata . --labels labels.csv", "--metadata and --labels both say what is in a well: give one of them"),
         ("--label compund", "--label compund: no such column; did you mean compound?"),
-        ("--label compound --control DSMO", "--control DSMO: no well has this compound"),
+        ("--label compound --control DSMO", "--control DSMO: no well has this compound; did you mean DMSO?"),
+        ("--label compound --group ''", "--group is empty: give a column, or omit the option"),
         ("--labels nowhere.csv", "nowhere.csv does not exist"),
     ],
 )
 def test_bad_options_are_one_line(plate_files, monkeypatch, words, message):
     monkeypatch.chdir(plate_files)
-    error = kit_command("score", "U1.parquet", *words.split(), code=2).stderr
+    error = kit_command("score", "U1.parquet", *shlex.split(words), code=2).stderr
     assert message in error
     assert len(error.splitlines()) == 1
 
 
 def test_features_without_any_label_need_tables():
     table = bare(own_table())
-    with pytest.raises(UsageError, match="the table has no Metadata_ column with labels: give --metadata DIR or --labels FILE"):
+    with pytest.raises(UsageError, match="the table has no column Metadata_<label>: give --metadata DIR or --labels FILE"):
         score(table)
     with pytest.raises(KitError, match=r"nothing to score; 21 controls .* left out"):
         score(own_table().query("Metadata_compound == 'DMSO'"), label="compound", control="DMSO")
