@@ -26,6 +26,7 @@ from kit.model.official import put_weights, read_weights
 from kit.model.precision import precision
 from kit.model.run_data import RunData, to_dict
 from kit.model.schedules import total_steps
+from kit.model.stalled import Stalled
 from kit.model.step import Learner, StepReport, learn, make_learner
 from kit.model.views import make_views
 from kit.model.views_figure import draw_views_figure
@@ -61,6 +62,7 @@ class Session:
         self.learner = self._make_learner(device)
         self.place = Place(0, 0, 0, 0.0)
         self.alarm = Alarm(self.learner.schedules.warmup)
+        self.stalled = Stalled(self.learner.schedules.warmup, config.loss.prototypes)
         self.bad = 0
         self.validation = data.validation() if group.rank == 0 else None
         self.started, self.saved = time.monotonic(), time.monotonic()
@@ -77,6 +79,8 @@ class Session:
         if "alarm" in record:  # an older checkpoint has none: the alarm starts afresh
             self.alarm.restore(record["alarm"])
             self.bad = record["bad"]
+        if "stalled" in record:
+            self.stalled.restore(record["stalled"])
 
     def _make_learner(self, device: torch.device) -> Learner:
         config = self.config
@@ -187,6 +191,10 @@ class Session:
             log.warning("%s", alarm)
             if self.metrics:
                 self.metrics.write(self.place.step, {"event": "collapse", "what": alarm})
+        for warning in self.stalled.read(self.place.step, line):
+            log.warning("%s", warning)
+            if self.metrics:
+                self.metrics.write(self.place.step, {"event": "stalled", "what": warning})
         return line
 
     def _validate(self) -> bool:
@@ -222,6 +230,7 @@ class Session:
         if self.first:
             statistics = {"mean": self.mean_C.tolist(), "sd": self.sd_C.tolist()}
             extra = {**statistics, "data": to_dict(self.data), "alarm": self.alarm.state(), "bad": self.bad}
+            extra["stalled"] = self.stalled.state()
             save_checkpoint(self.folder / "checkpoints", self.learner, self.place, extra)
             drop_old(self.folder / "checkpoints", self.config.train.keep)
         self.group.barrier()
