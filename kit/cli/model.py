@@ -129,7 +129,7 @@ def plan(
 @click.option("--work", type=PATH, required=True)
 @click.option("--run", "runs", multiple=True, required=True)
 @click.option("--weights", type=PATH, help="A checkpoint other than the run's last, or a published DINOv2 file.")
-@click.option("--channels", help="As in kit train; needed with a published file or texture when the run is new.")
+@click.option("--channels", help="As in kit train; needed for a run that was not trained: published weights, intensity, texture.")
 @click.option(
     "--baseline",
     type=click.Choice(["random", "intensity", "texture"]),

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from kit.errors import KitError, UsageError
 from kit.files import existing_file, write_whole
-from kit.profiles.intensity import intensity
+from kit.profiles.intensity import Intensity
 from kit.profiles.runs import run_config
 from kit.profiles.share import Share, join_share
 from kit.profiles.table import PLATE, SITE, WELL, read_facts, write_table
@@ -73,8 +73,8 @@ def embed(
             others published: then the run need not exist, and its patch filters are spread over `channels`.
         baseline: `random`: the run's architecture at its initial random weights, written as RUN-random; `intensity`: mean
             and standard deviation of each channel's 8-bit levels, written as RUN-intensity, and of the camera counts,
-            written as RUN-intensity-raw; `texture`: see `texture.Texture`, written as RUN-texture: with `channels` the run
-            need not exist.
+            written as RUN-intensity-raw; `texture`: see `texture.Texture`, written as RUN-texture. For these two the run need
+            not exist if `channels` are given.
 
     Raises:
         UsageError: no such run or weights file, channels that are not the run's, or weights and baseline together.
@@ -83,11 +83,13 @@ def embed(
     if weights is not None and baseline is not None:
         raise UsageError("--weights and --baseline exclude each other")
     share = join_share()
+    if baseline in ("intensity", "texture"):
+        channels = _channels_of(work, run, channels)
     if baseline == "intensity":
-        _write_run(work, f"{run}-intensity-raw", intensity(work, run, raw=True), share)
-        return _write_run(work, f"{run}-intensity", intensity(work, run, raw=False), share)
+        _write_run(work, f"{run}-intensity-raw", Intensity(work, run, channels, raw=True), share)
+        return _write_run(work, f"{run}-intensity", Intensity(work, run, channels, raw=False), share)
     if baseline == "texture":
-        return _write_run(work, f"{run}-texture", texture(work, run, _channels_of(work, run, channels)), share)
+        return _write_run(work, f"{run}-texture", texture(work, run, channels), share)
     name = f"{run}-random" if baseline == "random" else run
     return _write_run(work, name, _open(work, run, weights, baseline, channels), share)
 

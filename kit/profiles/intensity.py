@@ -10,8 +10,6 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from kit.profiles.runs import run_config
-
 if TYPE_CHECKING:
     from kit.images.store.work import Work
 
@@ -48,12 +46,3 @@ class Intensity:
 
     def _columns(self, sites: pd.DataFrame, statistic: str) -> np.ndarray:
         return sites[[f"{channel}_{statistic}" for channel in self.channels]].to_numpy(dtype=np.float64)
-
-
-def intensity(work: "Work", run: str, *, raw: bool) -> Intensity:
-    """Return the intensity statistics of a run's channels.
-
-    Raises:
-        UsageError: there is no such run.
-    """
-    return Intensity(work, run, run_config(work, run).channels, raw)

@@ -166,6 +166,14 @@ def test_intensity_baselines_are_mean_and_sd_of_the_pixels(work):
     assert facts["parts"] == {"cls": [0, 6]}
 
 
+def test_intensity_needs_no_trained_run(work):
+    embed(work, "tiny", baseline="intensity")
+    embed(work, "untrained", baseline="intensity", channels=CHANNELS)
+    pd.testing.assert_frame_equal(work.features("untrained-intensity"), work.features("tiny-intensity"))
+    with pytest.raises(UsageError, match="run tiny takes"):
+        embed(work, "tiny", baseline="intensity", channels=CHANNELS[:1])
+
+
 def test_what_is_not_there_is_said(work):
     with pytest.raises(KitError, match=r"no run nothing .* available: tiny"):
         embed(work, "nothing")
