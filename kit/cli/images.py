@@ -59,6 +59,9 @@ def phantom(out: Path, seed: int, settings: tuple[str, ...], jobs: int | None, p
     "--channel-names", help="Names of the channels, e.g. ch1=DNA,ch2=Actin; cpjump1: ch1 to ch8 are Mito to Brightfield."
 )
 @click.option("--groups", help='Groups of channels, e.g. "fluorescence=DNA,Actin brightfield=BF".')
+@click.option(
+    "--pixel-size", type=float, metavar="UM", help="Micrometres per pixel on the sample, where the files do not say it."
+)
 @click.option("--scale", type=click.Choice(["image", "plate-percentile"]), default="image", show_default=True)
 @click.option("--bits", type=click.Choice(["8", "16"]), default="8", show_default=True)
 @click.option("--size", type=int, default=None, help="Downsample sites by area averaging; pixels of the longer side.")

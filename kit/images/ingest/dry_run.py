@@ -53,7 +53,7 @@ class PlannedPlate:
             f"{self.work.shape[0]} x {self.work.shape[1]} pixels{stored}",
             f"  {megabytes(self.bytes_in)} in, about {megabytes(self.bytes_out)} out",
         ]
-        lines += [f"  channels: {self.work.naming.text()}", f"  groups: {self.work.grouped}"]
+        lines += [f"  {self.work.pixel.text()}", f"  channels: {self.work.naming.text()}", f"  groups: {self.work.grouped}"]
         if self.complete:
             changes = (f"; its table would get the labels of {self.relabel}" if self.relabel else "") + (
                 "; its channels would get these groups" if self.regroup else ""

@@ -1,5 +1,6 @@
 """The request of an ingest: one frozen plan, checked on construction."""
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field, fields
@@ -44,6 +45,7 @@ class IngestPlan:
     control: str | None = None  # the value of that column that is the control
     load_data: str | Path | None = None  # folder or URL of <plate>/load_data.csv(.gz) with the positions
     layout: Path | None = None  # CSV of field, x_um, y_um for plates without positions of their own
+    pixel_size: float | None = None  # micrometres; None: as the images' own tables and tags say
     illum: Path | None = None  # folder of <plate>/<plate>_Illum<Channel>.npy, to divide by before scaling
 
     channel_names: Names | None = None  # name in the source -> name in the store, or "cpjump1"; None: see naming.py
@@ -95,6 +97,8 @@ class IngestPlan:
             raise UsageError(f"--jobs {self.jobs}: need at least 1")
         if not 0 <= self.max_bad <= 1:
             raise UsageError(f"--max-bad {self.max_bad}: need a share, 0 to 1")
+        if self.pixel_size is not None and not 0 < self.pixel_size < math.inf:
+            raise UsageError(f"--pixel-size {self.pixel_size:g}: need micrometres, more than 0")
         _ = self.settings  # a StoreConfig checks itself
         if self.channel_names is not None:
             check_names(self.channel_names)

@@ -2,28 +2,31 @@
 
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from kit.config import StoreConfig
 from kit.errors import KitError
+from kit.images.ingest.describe import describe
 from kit.images.ingest.inputs import Inputs
 from kit.images.ingest.naming import Naming
 from kit.images.ingest.picked import attributes, check_picked
 from kit.images.ingest.plan import IngestPlan
-from kit.images.ingest.prepare import find_illumination, read_illumination, shrunken_shape
+from kit.images.ingest.prepare import find_illumination, read_illumination, shrunken_pixel, shrunken_shape
 from kit.images.ingest.probe import probe
 from kit.images.ingest.quality import add_quality
 from kit.images.ingest.report import PlateReport
 from kit.images.ingest.sites_table import add_labels, level_sums, sites_table
 from kit.images.ingest.well import WellJob, WellRecord
 from kit.images.labels import Labels
+from kit.images.source.pixel_size import PixelSize, find_pixel_size
 from kit.images.source.plates import Pick, Plate
 from kit.images.source.positions import Positions
 from kit.images.store.codecs import find_codec
 from kit.images.store.container import Container, open_container
+from kit.images.store.ome import Ome
 from kit.images.store.tables import write_table
 from kit.words import count
 
@@ -42,6 +45,7 @@ class PlateWork:
     illumination: dict[str, Path]
     naming: Naming
     grouped: str  # its groups in words
+    pixel: PixelSize  # of the images as they come
     whites: dict[str, int] = field(default_factory=dict)  # channel -> the camera's largest count, if not that of the file's type
     positions: Positions = field(default_factory=Positions)
     ranges: dict[str, tuple[int, int]] = field(default_factory=dict)
@@ -103,6 +107,7 @@ class PlateWork:
             self.plate, self.positions, records, table, labels, kept=self.kept, source=source, channels_said=channels
         )
         record = {"plate": barcode, "levels": level_sums(records), "illumination": sorted(self.illumination), **report.record()}
+        replace(self.container, ome=describe(self.container, table, self.positions)).write_array()
         write_table(self.folder / f"{barcode}.parquet", table, record)
         shutil.rmtree(self.progress_folder)
         return report
@@ -135,13 +140,16 @@ def plan_plate(barcode: str, plan: IngestPlan, inputs: Inputs) -> PlateWork:
     shape = found.shape
     dtype = np.dtype(np.uint8 if plan.bits == 8 else np.uint16)
     path, size, codec = plan.folder / f"{barcode}.zarr", shrunken_shape(*shape, plan.size), find_codec(plan.codec)
-    groups = inputs.groups.of(plate.channels)
-    container = Container(path, plate.wells, plate.fields, plate.channels, *size, dtype=dtype, codec=codec, groups=groups)
+    pixel = find_pixel_size(plan.pixel_size, plate, inputs.source, inputs.locator.folders, inputs.reader)
+    container = Container(
+        path, plate.wells, plate.fields, plate.channels, *size, dtype=dtype, codec=codec,
+        groups=inputs.groups.of(plate.channels), ome=Ome(shrunken_pixel(pixel.um, shape, size)),
+    )  # fmt: skip
     illumination = find_illumination(plan.illum, barcode, plate.channels) if plan.illum else {}
     for path in illumination.values():
         read_illumination(path, shape)  # a function that cannot be used is known before the first image
     said = inputs.groups.text(plate.channels)
-    return PlateWork(plate, plan.folder, plan.settings, container, shape, illumination, naming, said, found.whites)
+    return PlateWork(plate, plan.folder, plan.settings, container, shape, illumination, naming, said, pixel, found.whites)
 
 
 def check_begun(container: Container, pick: Pick) -> None:

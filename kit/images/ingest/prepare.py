@@ -25,6 +25,13 @@ def shrunken_shape(height: int, width: int, size: int) -> tuple[int, int]:
     return max(height * size // longer, 1), max(width * size // longer, 1)
 
 
+def shrunken_pixel(
+    pixel_um: tuple[float, float] | None, shape: tuple[int, int], size: tuple[int, int]
+) -> tuple[float, float] | None:
+    """Return height and width of a stored pixel, from those of an imaged one and the image's shape before and after."""
+    return None if pixel_um is None else (pixel_um[0] * shape[0] / size[0], pixel_um[1] * shape[1] / size[1])
+
+
 def shrink(counts_HW: np.ndarray, height: int, width: int) -> np.ndarray:
     """Return the image averaged over the area of each of height x width pixels, rounded half up, of the same type.
 

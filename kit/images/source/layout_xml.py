@@ -1,4 +1,4 @@
-"""Stage positions in the microscope's XML: Index.idx.xml next to the images, and tag 65500 of each TIFF.
+"""Stage positions and pixel sizes in the microscope's XML: Index.idx.xml next to the images, and tag 65500 of each TIFF.
 
 Both are in metres; fields are numbered from 1. Names are compared without their namespace, which changes with the software.
 """
@@ -12,6 +12,7 @@ from xml.etree import ElementTree
 from kit.errors import KitError
 from kit.images.names import well_name
 
+Point = tuple[float, float]
 _UNITS = {"m": 1e6, "mm": 1e3, "um": 1.0, "µm": 1.0, "": 1e6}  # micrometres in one
 
 
@@ -54,6 +55,62 @@ def read_tag(xml: bytes) -> tuple[list[dict[int, tuple[float, float]]], dict[str
     if any(not 0 <= index < len(layouts) for index in wells.values()):
         return [], {}
     return [layout for layout in layouts if layout], wells
+
+
+def read_index_pixel(file: IO[bytes], where: str) -> Point | None:
+    """Return height and width of a pixel in micrometres from the first image of an Index.idx.xml that has them, or None."""
+    found: dict[str, float] = {}
+    try:
+        for _, element in ElementTree.iterparse(file, events=("end",)):
+            if _name(element) in ("ImageResolutionX", "ImageResolutionY"):
+                found[_name(element)[-1]] = _micrometres(element)
+            if len(found) == 2:
+                return found["Y"], found["X"]
+    except (ElementTree.ParseError, ValueError, TypeError, KeyError) as error:
+        raise KitError(f"{where} cannot be read as the microscope's image index: {error}") from error
+    return None
+
+
+def read_tag_pixel(xml: bytes) -> Point | None:
+    """Return height and width of a pixel on the sample in micrometres, from an acquisition XML.
+
+    The camera's pixel x binning / (magnification of the instrument x of the objective in use). None where the XML is not
+    well-formed, or where one of them is missing or has several values.
+    """
+    try:
+        root = ElementTree.fromstring(xml.rstrip(b"\0"))
+        magnification = [
+            float(child.text or "") for part in _all(root, "InstrumentDescription") for child in _own(part, "Magnification")
+        ]
+        used = {exposure_part.text for exposure in _all(root, "Exposure") for exposure_part in _own(exposure, "Objective")}
+        objectives = [
+            float(child.text or "")
+            for objective in _all(root, "Objective")
+            if used & {part.text for part in _own(objective, "ID")}
+            for child in _own(objective, "Magnification")
+        ]
+        pixel = []
+        for axis in "YX":
+            camera = [_micrometres(child) for child in _all(root, f"PixelSize{axis}")]
+            binning = [float(child.text or "") for child in _all(root, f"Binning{axis}")]
+            pixel.append(_only(camera) * _only(binning) / (_only(magnification) * _only(objectives)))
+    except (ElementTree.ParseError, ValueError, TypeError, KeyError, ZeroDivisionError):
+        return None
+    return pixel[0], pixel[1]
+
+
+def _all(element: ElementTree.Element, name: str) -> Iterator[ElementTree.Element]:
+    return (found for found in element.iter() if _name(found) == name)
+
+
+def _own(element: ElementTree.Element, name: str) -> list[ElementTree.Element]:
+    return [child for child in element if _name(child) == name]
+
+
+def _only(values: list[float]) -> float:
+    """Return the one value; ValueError where there are several, or none."""
+    (value,) = set(values)
+    return value
 
 
 def _elements(xml: bytes) -> Iterator[ElementTree.Element]:

@@ -22,6 +22,7 @@ _SMIN_TAG, _SMAX_TAG = 340, 341
 _UNCOMPRESSED, _LZW = 1, 5
 _XML_TAG = 65500  # the acquisition XML of the microscope
 _MOST_XML = 1 << 24  # bytes
+_UNITS_UM = {2: 25_400.0, 3: 10_000.0}  # ResolutionUnit inch and centimetre; 1 is none
 DECODED, UNSUPPORTED, DAMAGED = range(3)  # verdicts of the compiled reader
 
 logging.getLogger("tifffile").addHandler(logging.NullHandler())  # its complaints are in BadImage
@@ -109,6 +110,18 @@ def read_acquisition_xml(file: BinaryIO) -> bytes | None:
             return file.read(min(tag.count, _MOST_XML)) or None
     except _DAMAGE:
         return None  # a damaged image is reported when its pixels are read
+
+
+def read_resolution(file: BinaryIO) -> tuple[float, float] | None:
+    """Return height and width of a pixel of an open TIFF in micrometres, as its resolution tags have it; None without a unit."""
+    try:
+        with tifffile.TiffFile(file) as opened:
+            tags = opened.pages.first.tags
+            unit = _UNITS_UM.get(_integer(tags.get("ResolutionUnit")))
+            (down, per_down), (across, per_across) = (tags[name].value for name in ("YResolution", "XResolution"))
+            return None if unit is None else (unit * per_down / down, unit * per_across / across)
+    except _DAMAGE:
+        return None  # a damaged image is reported when its pixels are read, and many have no such tags
 
 
 @contextlib.contextmanager

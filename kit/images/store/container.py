@@ -14,6 +14,7 @@ from kit.config.channels import Groups, grouped
 from kit.errors import KitError
 from kit.files import write_whole
 from kit.images.store.codecs import Codec, find_codec
+from kit.images.store.ome import AXES, Ome, read_ome
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,8 @@ class Container:
     dtype: np.dtype
     codec: Codec
     groups: Groups = field(default_factory=dict, compare=False)  # group -> its channels; empty: by CPJUMP1's names
+
+    ome: Ome = field(default_factory=Ome, compare=False)  # what viewers are told
 
     def __post_init__(self) -> None:
         if not self.groups:
@@ -59,15 +62,16 @@ class Container:
         self.write_array()
 
     def write_array(self) -> None:
-        """Write the metadata of the array alone: what each axis holds, and the groups of the channels."""
+        """Write the metadata of the array alone: what each axis holds, the groups of the channels, and what viewers are told."""
         names = {
             "wells": list(self.wells),
             "fields": list(self.fields),
             "channels": list(self.channels),
             "groups": {group: list(channels) for group, channels in self.groups.items()},
             "codec": self.codec.name,
+            **self.ome.attributes(self.channels, self.groups, self.dtype),
         }
-        write_whole(self.folder / "pixels" / "zarr.json", json.dumps(self._array_metadata(names), indent=1))
+        write_whole(self.folder / "pixels" / "zarr.json", json.dumps(self._array_metadata(names)))
 
     def _array_metadata(self, attributes: dict) -> dict:
         image = [self.height, self.width]
@@ -91,7 +95,7 @@ class Container:
             "fill_value": 0,
             "codecs": [{"name": "sharding_indexed", "configuration": sharding}],
             "attributes": attributes,
-            "dimension_names": ["well", "field", "channel", "y", "x"],
+            "dimension_names": list(AXES),
             "storage_transformers": [],
         }
 
@@ -110,6 +114,7 @@ def open_container(folder: Path) -> Container:
         wells, fields, channels = (tuple(names[key]) for key in ("wells", "fields", "channels"))
         codec = find_codec(names["codec"])
         groups = {group: tuple(of_group) for group, of_group in names.get("groups", {}).items()}  # older stores have none
-    except (OSError, json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
+        ome = read_ome(names)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise KitError(f"{path} is not readable ({error}); delete {folder.name} and ingest the plate again") from error
-    return Container(folder, wells, fields, channels, height, width, np.dtype(array["data_type"]), codec, groups)
+    return Container(folder, wells, fields, channels, height, width, np.dtype(array["data_type"]), codec, groups, ome)
