@@ -114,6 +114,15 @@ def test_what_cannot_be_compared_is_refused(tmp_path):
             compare(labelled, ["demo"], models=models, out=tmp_path / "c.json")
 
 
+def test_a_lab_s_own_labels_can_be_compared(tmp_path):
+    make_work(tmp_path, lines=("HeLa", "HeLa"))
+    for plate in ("P1", "P2"):
+        change_table(tmp_path, plate, lambda table: table.assign(Metadata_drug=table["Metadata_Well"]),
+                     labels={"source": "plates.csv", "perturbation": "Metadata_drug", "control": ""})  # fmt: skip
+    with pytest.raises(UsageError, match="--seeds 0"):  # past the labels
+        compare(open_work(tmp_path), ["demo"], models=parse_models("fluorescence"), out=tmp_path / "c.json", seeds=())
+
+
 @pytest.mark.slow
 def test_rows_are_trained_once(tmp_path):
     plates, work, out = tmp_path / "plates", tmp_path / "work", tmp_path / "compare.json"
