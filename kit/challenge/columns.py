@@ -1,6 +1,6 @@
 """The Metadata_ columns of wells: from the tables that a user gives, and from the features' own file."""
 
-from collections.abc import Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,6 +67,10 @@ class Columns:
         """Return whether the official tables have the column."""
         return self.official and self.table is not None and column in self.table
 
+    def is_own_table(self, column: str) -> bool:
+        """Return whether a lab's own tables have the column."""
+        return not self.official and self.table is not None and column in self.table
+
     def find(self, option: str, name: str) -> str:
         """Return the column that a user named, with or without Metadata_, in whatever case.
 
@@ -94,8 +98,10 @@ class Columns:
             )
         return said.map(_FLAGS).to_numpy(dtype=bool)
 
-    def check(self, columns: Sequence[str], is_control: np.ndarray) -> None:
-        """Check that tables and features agree on broad_sample, and on `columns` where both say something of a treated well.
+    def check(self, columns: Collection[str], is_control: np.ndarray) -> None:
+        """Check that tables and features agree on `columns` where both say something of a well.
+
+        Official tables are also held to the features' broad_sample, but not to what these say of DMSO wells otherwise.
 
         Raises:
             KitError: they do not; the message names the first well.
@@ -105,10 +111,11 @@ class Columns:
         if self.official and SAMPLE in self.who:
             own, known = _text(self.who, SAMPLE).replace("DMSO", ""), self.text(SAMPLE)
             self._refuse(own != known, SAMPLE, own.replace("", "empty (DMSO)"), known.replace("", "empty (DMSO)"))
-        for column in columns:
+        for column in sorted(columns):
             if column in self.who and column in self.table:
                 own, known = _text(self.who, column), self.text(column)
-                self._refuse((own != known) & (own != "") & (known != "") & ~is_control, column, own, known)
+                beside = is_control if self.official else False
+                self._refuse((own != known) & (own != "") & (known != "") & ~np.asarray(beside), column, own, known)
 
     def _refuse(self, wrong: pd.Series, column: str, own: pd.Series, known: pd.Series) -> None:
         if wrong.any():

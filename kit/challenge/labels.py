@@ -75,7 +75,7 @@ def label_wells(who: pd.DataFrame, tables: Tables, wanted: Wanted, recorded: Map
     label = _label_column(columns, wanted, recorded)
     group = columns.find("--group", wanted.group) if wanted.group else _line_column(columns)
     is_control, controls = _controls(columns, wanted, recorded, label)
-    columns.check([label, *([group] if group else [])], is_control)
+    columns.check({label, group, recorded.get("perturbation", "")}, is_control)
     wells = who[[PLATE, WELL]].assign(
         label=columns.text(label), group=columns.text(group) if group else ALL, is_control=is_control
     )
@@ -111,13 +111,15 @@ def _line_column(columns: Columns) -> str:
 
 def _controls(columns: Columns, wanted: Wanted, recorded: Mapping[str, str], label: str) -> tuple[np.ndarray, str | None]:
     """Return which wells are controls, bool [M], and what is to say of it; None where they are not known."""
+    column, control = recorded.get("perturbation", ""), recorded.get("control", "")
     if wanted.control:
         if columns.official:
             raise UsageError(f"--control {wanted.control}: the official tables say which wells are controls")
-        column = recorded.get("perturbation", "")
         if wanted.perturbation:
             column = columns.find("--perturbation", wanted.perturbation)
         return _wells_with(columns, column if columns.has(column) else label, wanted.control)
+    if control and columns.is_own_table(column) and (columns.text(column) == control).any():
+        return _wells_with(columns, column, control)
     if columns.has(CONTROL):
         found_M = columns.flags(CONTROL)
         if found_M.any() or columns.is_official(CONTROL) or recorded.get("control"):

@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -107,6 +108,20 @@ def test_the_recorded_perturbation_is_the_default_label(tmp_path):
     assert result == score(table, label="compound") | {"uses_well_position": False}
     with pytest.raises(UsageError, match="name the column of the labels with --label; there are: compound, Cell_type, dose"):
         score(table)
+
+
+def test_the_recorded_control_is_looked_for_in_the_file_of_labels(tmp_path):
+    """A control of the features' day that the labels now call a drug is no control passed over, but a disagreement."""
+    table = own_table(Metadata_is_control=lambda own: own["Metadata_compound"] == "DMSO")
+    profiles = Profiles(features_MF=bare(table).iloc[:, 2:].to_numpy(np.float32), who=table.filter(like="Metadata_"),
+                        names=tuple("abcdef"), labels={"perturbation": "Metadata_compound", "control": "DMSO"})  # fmt: skip
+    path = labels_file(table, tmp_path / "labels.csv")
+    assert score(profiles, labels=path)["directions"] == score(profiles)["directions"]
+    unmarked = replace(profiles, who=profiles.who.drop(columns=["Metadata_compound", "Metadata_is_control"]))
+    assert score(unmarked, labels=path)["directions"] == score(profiles)["directions"]
+    path.write_text(path.read_text().replace("U1,C01,DMSO", "U1,C01,BRD-4"))
+    with pytest.raises(KitError, match=r"well C01 of plate U1: the features say Metadata_compound DMSO, labels\.csv says BRD-4"):
+        score(profiles, labels=path)
 
 
 def test_a_lab_s_file_of_labels(tmp_path, metadata):
