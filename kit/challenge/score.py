@@ -146,10 +146,12 @@ def _why_none(labelled: Labelled) -> str:
 
 
 def _why_small(splits: list[list[Split]], label_M: np.ndarray, k: int) -> str:
-    """Return why a direction with splits says nothing: no label trains and is tested, or fewer wells than neighbours."""
+    """Return why a direction with splits says nothing: one label trains, or none that is tested, or fewer wells than k."""
     folds = [split for of_seed in splits for split in of_seed]
     if not any(np.isin(label_M[split.test], label_M[split.train]).any() for split in folds):
         return "no label of a tested well is on another plate that trains: none can be recognised"
+    if folds and all(len(np.unique(label_M[split.train])) == 1 for split in folds):
+        return "all wells that train have one label: nothing to tell apart"
     fewest = min(len(split.train) for split in folds)
     return f"a fold has only {fewest} training wells: use a smaller --k than {k}" if fewest < k else ""
 

@@ -5,6 +5,7 @@ import numpy as np
 from kit.errors import KitError
 from kit.profiles.controls import choose_controls
 from kit.profiles.table import PLATE, Profiles
+from kit.words import count
 
 MAD_TO_SD = 1.4826  # of a normal distribution
 _TINY = 1e-6  # of the plate's median MAD: a feature below it does not vary over the controls
@@ -31,9 +32,10 @@ def normalise(profiles: Profiles, how: str, *, controls: str = "labelled") -> Pr
         rows_NF = profiles.features_MF[here_M & chosen.wells_M].astype(np.float64)
         need = 2 if how == "mad" else 1
         if len(rows_NF) < need:
+            there = count(len(rows_NF), chosen.name.removesuffix("s"))
             raise KitError(
-                f"plate {plate} has {len(rows_NF)} {chosen.name} and --normalize {how} needs {need}: "
-                f"{chosen.way_out}drop the plate or use --normalize none"
+                f"plate {plate} has {there} and --normalize {how} needs {need}: {chosen.way_out}"
+                "drop the plate or use --normalize none"
             )
         shift_F, scale_F = _mean(rows_NF) if how == "centre" else _median_and_mad(rows_NF)
         out_MF[here_M] = (profiles.features_MF[here_M] - shift_F) / scale_F

@@ -223,6 +223,9 @@ def test_what_cannot_be_scored_says_why_and_hides_nothing_else():
     said = scores_text(score(apart, label="compound"))
     assert "U2OS->HeLa, A549->HeLa, HeLa->U2OS, HeLa->A549: no label of a tested well is on another plate that trains" in said
     assert directions["U2OS->A549"]["accuracy"] is not None
+    one = table.assign(Metadata_compound=table["Metadata_compound"].mask(table["Metadata_Cell_type"] == "HeLa", "taxol"))
+    directions = score(one, label="compound", control="DMSO")["directions"]  # each HeLa well would be "recognised"
+    assert directions["HeLa->HeLa"] == {"accuracy": None, "reason": "all wells that train have one label: nothing to tell apart"}
 
 
 @pytest.mark.parametrize(

@@ -70,3 +70,6 @@ def test_a_plate_without_labels_is_not_used_beside_one_with():
     np.testing.assert_array_equal(whiten(raw, "sphere").features_MF[there], whiten(alone, "sphere").features_MF)
     with pytest.raises(KitError, match=r"plate P1 has 0 control wells and --normalize centre needs 1: use --controls all"):
         normalise(raw, "centre")
+    raw.who.loc[np.flatnonzero(~there)[0], "Metadata_is_control"] = True
+    with pytest.raises(KitError, match="plate P1 has 1 control well and --normalize mad needs 2"):
+        normalise(raw, "mad")
