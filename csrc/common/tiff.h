@@ -71,6 +71,27 @@ struct Numbers {
 // black and white below 0: the image's own least and most count. level_of[bins] is overwritten.
 Numbers describe(const uint64_t* histogram, size_t bins, int64_t black, int64_t white, uint8_t* level_of);
 
+// Counts by rank, of an image of at least one pixel: the smallest count that at least this share of the pixels does not exceed.
+struct Percentiles {
+    int64_t least, most;
+    int64_t low, high;     // percentiles 0.5 and 99.5
+    int64_t black, white;  // percentiles 0.1 and 99.9
+};
+
+Percentiles percentiles(const uint64_t* histogram, size_t bins, size_t pixels);
+
+struct Hot {
+    size_t at;        // pixel
+    uint16_t median;  // of its neighbours; the lower of the middle two
+};
+
+// The hot pixels, first to last: among the brightest (above percentile 99.5), above the brightest of the up to eight neighbours by
+// more than percentile 99.5 is above 0.5, and sharper than a lens draws: above the neighbours' median by more than kSharp times
+// what the brightest neighbour is. No two touch. Called with T = uint8_t or uint16_t.
+constexpr int64_t kSharp = 8;
+template <typename T>
+std::vector<Hot> find_hot(const T* counts, uint32_t width, uint32_t height, const Percentiles& percentiles);
+
 // levels[i] = level_of[counts[i]].
 template <typename T>
 void map_levels(const T* counts, size_t pixels, const uint8_t* level_of, uint8_t* levels);

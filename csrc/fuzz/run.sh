@@ -14,9 +14,9 @@ mkdir -p "$build/seeds" "$build/corpus" "$build/findings" "$build/committed" "$b
 tar -xJf "$archive" -C "$build/committed"
 flags=(-std=c++17 -O2 -g1 -fno-sanitize-recover=all -Icsrc/common)
 # The histogram takes no branch on what the bytes mean: sanitizers, but no coverage, which would cost more than the decoding.
-"$clang" "${flags[@]}" -fsanitize=address,undefined -c csrc/cpu/tiff_levels.cpp -o "$build/tiff_levels.o"
+for part in levels hot; do "$clang" "${flags[@]}" -fsanitize=address,undefined -c "csrc/cpu/tiff_$part.cpp" -o "$build/tiff_$part.o"; done
 "$clang" "${flags[@]}" -fsanitize=fuzzer,address,undefined csrc/fuzz/tiff_fuzz.cpp csrc/cpu/tiff_header.cpp csrc/cpu/tiff_decode.cpp \
-    "$build/tiff_levels.o" -o "$build/tiff_fuzz"
+    "$build/tiff_levels.o" "$build/tiff_hot.o" -o "$build/tiff_fuzz"
 .venv/bin/python csrc/fuzz/seeds.py "$build/seeds"
 "$build/tiff_fuzz" -runs="$runs" -max_len=65536 -timeout=60 -rss_limit_mb=2048 -malloc_limit_mb=512 -detect_leaks=0 -print_final_stats=1 \
     -dict=csrc/fuzz/tiff.dict -artifact_prefix="$build/findings/" "$build/corpus" "$build/seeds" "$build/committed" \

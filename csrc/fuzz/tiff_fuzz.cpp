@@ -18,6 +18,10 @@ void describe_image(const T* counts, const Header& header) {
     count_values(counts, header.pixels(), histogram.data());
     const Numbers n = describe(histogram.data(), histogram.size(), -1, -1, level_of.data());
     map_levels(counts, header.pixels(), level_of.data(), levels.data());
+    const Percentiles p = percentiles(histogram.data(), histogram.size(), header.pixels());
+    if (p.least != n.least || p.most != n.most || p.low != n.low || p.high != n.high || p.black > p.low || p.white < p.high) std::abort();
+    for (const Hot& hot : find_hot(counts, header.width, header.height, p))
+        if (hot.at >= header.pixels() || hot.median >= counts[hot.at]) std::abort();
     uint64_t lags[3][3];
     lag_sums(counts, header.width, header.height, lags);
     if (n.least > n.low || n.low > n.high || n.high > n.most) std::abort();

@@ -53,6 +53,12 @@ def cpu_seconds(action: Callable[[], object], repeats: int = 5) -> float:
     return statistics.median(times)
 
 
+def in_turn(first: Callable[[], object], second: Callable[[], object], repeats: int = 9) -> tuple[float, float]:
+    """Return the median CPU seconds of both, run in turn: what slows the machine down for a while slows both."""
+    pairs = [(cpu_seconds(first, 1), cpu_seconds(second, 1)) for _ in range(repeats)]
+    return statistics.median(one for one, _ in pairs), statistics.median(two for _, two in pairs)
+
+
 def tifffile_numpy(path: Path) -> np.ndarray:
     """The plain way: tifffile, then exact integers in numpy."""
     counts = tifffile.imread(path)
@@ -60,8 +66,8 @@ def tifffile_numpy(path: Path) -> np.ndarray:
     return ((counts.astype(np.int32) - least) * 255 // max(most - least, 1)).astype(np.uint8)
 
 
-def _kit_levels(path: Path) -> np.ndarray:
-    return read_levels(path.read_bytes())[0]
+def _kit_levels(path: Path, robust: bool = False) -> np.ndarray:
+    return read_levels(path.read_bytes(), robust=robust)[0]
 
 
 def decoder_rows(sites: list[list[Path]]) -> Iterator[Row]:
@@ -78,6 +84,10 @@ def decoder_rows(sites: list[list[Path]]) -> Iterator[Row]:
     yield Row(
         f"kit ({name}, with all numbers of the sites table)", statistics.mean(ours) * 1e3, "ms/image", f"x {ratio:.2f} ({reason})"
     )
+    times = [in_turn(functools.partial(_kit_levels, path), functools.partial(_kit_levels, path, robust=True)) for path in paths]
+    image, robust = np.sum(times, axis=0)
+    name = "the same with --scale image-robust"
+    yield Row(name, robust / len(paths) * 1e3, "ms/image", f"x {robust / image:.3f} of image's time, in turn")
 
 
 def plate_rows(sites: list[list[Path]], scratch: Path, jobs: int | None = None) -> Iterator[Row]:

@@ -7,6 +7,7 @@ import click
 
 import kit
 from kit.cli.options import PATH, PICTURE, only_one, recipe_option, words
+from kit.config import SCALES
 from kit.errors import KitError, UsageError
 from kit.recipe import config_from_settings, load_recipe, made_for
 
@@ -62,7 +63,9 @@ def phantom(out: Path, seed: int, settings: tuple[str, ...], jobs: int | None, p
 @click.option(
     "--pixel-size", type=float, metavar="UM", help="Micrometres per pixel on the sample, where the files do not say it."
 )
-@click.option("--scale", type=click.Choice(["image", "plate-percentile"]), default="image", show_default=True)
+@click.option(
+    "--scale", type=click.Choice(SCALES), help="How counts become grey levels; default: the store's, image in a new one."
+)
 @click.option("--bits", type=click.Choice(["8", "16"]), default="8", show_default=True)
 @click.option("--size", type=int, default=None, help="Downsample sites by area averaging; pixels of the longer side.")
 @click.option("--codec", default=None, help="Codec of the stored pixels: zstd (default), jpegls or jpegxl.")

@@ -11,11 +11,11 @@ from kit.config.loss import LossConfig
 from kit.config.made_for import MadeFor
 from kit.config.model import ModelConfig
 from kit.config.run import RunConfig
-from kit.config.store import StoreConfig
+from kit.config.store import SCALES, StoreConfig
 from kit.config.train import TrainConfig
 from kit.config.views import ViewsConfig
 
 __all__ = [
-    "CHANNELS", "CHANNEL_GROUPS", "CropsConfig", "EmbedConfig", "LossConfig", "MadeFor", "ModelConfig", "RunConfig",
+    "CHANNELS", "CHANNEL_GROUPS", "SCALES", "CropsConfig", "EmbedConfig", "LossConfig", "MadeFor", "ModelConfig", "RunConfig",
     "StoreConfig", "TrainConfig", "ViewsConfig", "channel_names",
 ]  # fmt: skip

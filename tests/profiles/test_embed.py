@@ -230,8 +230,8 @@ def test_a_file_that_is_no_weights_is_named(counted, tmp_path):
 
 
 def test_weights_from_pixels_scaled_otherwise_are_refused(work):
-    write_settings(work.path, replace(work.settings, scale="plate-percentile"))
-    with pytest.raises(UsageError, match=r"store with scale = image, .* has plate-percentile"):
+    write_settings(work.path, replace(work.settings, scale="image-robust"))
+    with pytest.raises(UsageError, match=r"store with scale = image, .* has image-robust"):
         embed(kit.open(work.path), "tiny")
     write_settings(work.path, replace(work.settings, bits=16, codec="jpegls"))  # these change no pixel
     check_store(work.settings, kit.open(work.path))

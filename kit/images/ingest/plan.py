@@ -14,6 +14,7 @@ from kit.images.ingest.naming import Names, check_names
 from kit.images.source.folders import is_url
 from kit.images.source.plates import Pick
 from kit.images.store.codecs import DEFAULT, find_codec
+from kit.images.store.work import read_settings
 
 _OF_LABELS = ("source", "work", "plates", "metadata", "labels", "perturbation", "control", "groups", "jobs")  # need no image
 BAD_SHARE = 0.1  # of a plate's images: with more of them bad the plate is not trusted
@@ -30,6 +31,7 @@ class IngestPlan:
 
     Raises:
         UsageError: an invalid value or a missing path; the message names its option of `kit ingest`.
+        KitError: the store that is there cannot be read.
     """
 
     source: str | Path | None  # folder or URL of plate folders, one plate folder, or a load_data.csv(.gz); None: only label
@@ -52,7 +54,7 @@ class IngestPlan:
     groups: Mapping[str, tuple[str, ...]] | None = None  # group -> channels; None: those of the store, else by CPJUMP1's names
 
     # One choice for the whole store: see StoreConfig.
-    scale: str = "image"
+    scale: str = ""  # "": as the store was made, and image for a new one
     bits: int = 8
     size: int = 0
     codec: str = DEFAULT
@@ -70,12 +72,15 @@ class IngestPlan:
         for name in ("work", "metadata", "labels", "layout", "illum"):
             if (path := getattr(self, name)) is not None:
                 object.__setattr__(self, name, Path(path))
+        if not self.scale:
+            made = read_settings(self.work)
+            object.__setattr__(self, "scale", made.scale if made else StoreConfig().scale)
 
     @property
     def settings(self) -> StoreConfig:
         """The settings of the store that this makes."""
         return StoreConfig(
-            scale=self.scale,
+            scale=self.scale or StoreConfig().scale,
             bits=self.bits,
             size=self.size,
             codec=find_codec(self.codec).name,

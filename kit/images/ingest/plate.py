@@ -103,9 +103,8 @@ class PlateWork:
         table = add_quality(table, self.container.groups, self.container.height * self.container.width)
         table = add_labels(table, barcode, labels)
         channels = "" if self.naming.official else f"{self.naming.text()}; groups: {self.grouped}"
-        report = PlateReport.of(
-            self.plate, self.positions, records, table, labels, kept=self.kept, source=source, channels_said=channels
-        )
+        said = {"source": source, "channels_said": channels, "scale": self.settings.scale}
+        report = PlateReport.of(self.plate, self.positions, records, table, labels, kept=self.kept, **said)
         record = {"plate": barcode, "levels": level_sums(records), "illumination": sorted(self.illumination), **report.record()}
         replace(self.container, ome=describe(self.container, table, self.positions)).write_array()
         write_table(self.folder / f"{barcode}.parquet", table, record)

@@ -44,10 +44,12 @@ class PlateReport:
     bytes_out: int
     levels: dict[str, int]  # channel -> median grey levels in use
     saturated: dict[str, int]  # channel -> pixels
+    hot: dict[str, int]  # channel -> pixels replaced; empty: not looked for
     constant: int  # images of one value, stored as zeros
     empty: list[str]  # sites without cells, by their contrast
     blurred: list[str]  # sites far less sharp than the plate
     source: str  # the folder from which on files are named in words
+    scale: str  # of the store
 
     @classmethod
     def of(
@@ -60,6 +62,7 @@ class PlateReport:
         kept: int,
         source: str,
         channels_said: str,
+        scale: str,
     ) -> "PlateReport":
         """Summarise a plate from its listing, its records and its table."""
         channels = [channel for channel in plate.channels if f"{channel}_levels" in table]
@@ -88,10 +91,12 @@ class PlateReport:
             bytes_out=sum(record.bytes_out for record in records),
             levels={channel: int(table[f"{channel}_levels"].median()) for channel in channels},
             saturated={channel: int(table[f"{channel}_saturated"].sum()) for channel in channels},
+            hot={channel: int(table[f"{channel}_hot"].sum()) for channel in channels if f"{channel}_hot" in table},
             constant=sum(image["least"] == image["most"] for image in images),
             empty=_sites(table[table["empty"]]),
             blurred=_sites(table[(table["focus"] < BLURRED) & ~table["empty"]]),
             source=source,
+            scale=scale,
         )
 
     def record(self) -> dict:
@@ -132,17 +137,29 @@ class PlateReport:
             lines.append(f"  ignored {count(self.ignored, 'TIFF')} with other planes, time points or names")
         if self.constant:
             lines.append(f"  stored as zeros: {count(self.constant, 'image')} of a single value")
-        lines.append("  grey levels in use (median): " + ", ".join(f"{name} {levels}" for name, levels in self.levels.items()))
+        lines += self._scaling()
+        if any(self.saturated.values()):
+            lines.append(f"  saturated pixels: {_pixels(self.saturated)}")
+        if self.hot:
+            lines.append(f"  hot pixels replaced: {_pixels(self.hot) or 'none'}")
+        return "\n".join(lines)
+
+    def _scaling(self) -> list[str]:
+        lines = ["  grey levels in use (median): " + ", ".join(f"{name} {levels}" for name, levels in self.levels.items())]
         few = [name for name, levels in self.levels.items() if levels < FEW_LEVELS]
         if few:
-            lines.append(f"  warning: fewer than {FEW_LEVELS} grey levels in {', '.join(few)}: hot pixels stretch the scale")
-        saturated = {name: count for name, count in self.saturated.items() if count}
-        if saturated:
-            lines.append("  saturated pixels: " + ", ".join(f"{name} {count}" for name, count in saturated.items()))
-        return "\n".join(lines)
+            why = ""
+            if self.scale == "image":
+                why = ": hot pixels or bright specks stretch the scale; with --scale image-robust, in a new --work, they do not"
+            lines.append(f"  warning: fewer than {FEW_LEVELS} grey levels in {', '.join(few)}{why}")
+        return lines
 
     def _within(self, path: str) -> str:
         return path.removeprefix(self.source.rstrip("/") + "/")
+
+
+def _pixels(by_channel: dict[str, int]) -> str:
+    return ", ".join(f"{name} {number}" for name, number in by_channel.items() if number)
 
 
 def _sites(rows: pd.DataFrame) -> list[str]:

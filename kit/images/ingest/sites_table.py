@@ -19,7 +19,8 @@ def sites_table(plate: str, records: list[WellRecord], channels: tuple[str, ...]
     Columns: Metadata_Plate, Metadata_Well, Metadata_Site, x_um, y_um (micrometres from the well's centre, y up),
     position_source, channels, and per channel <Channel>_min, _max, _mean, _sd (counts), _levels (grey levels between _low and
     _high), _focus, _saturated (pixels), _black and _white (the counts that became 0 and 255), _low and _high (counts at
-    percentiles 0.5 and 99.5), _sum8 and _sumsq8 (of the levels), _crc (CRC-32C of the stored pixels).
+    percentiles 0.5 and 99.5), _sum8 and _sumsq8 (of the levels), _crc (CRC-32C of the stored pixels). With --scale image-robust
+    also _hot (pixels that were replaced); the others, _saturated apart, are then of the image after that.
     """
     rows: dict[tuple[str, int], dict] = {}
     for record in records:
@@ -71,8 +72,11 @@ def _image_columns(image: dict) -> dict:
     columns["mean"] = total / n
     columns["sd"] = (n * squares - total * total) ** 0.5 / n
     columns |= {"levels": image["levels"], "focus": image["focus"]}
+    if image.get("hot", -1) >= 0:  # it was looked for
+        columns["hot"] = image["hot"]
     return {f"{image['channel']}_{key}": value for key, value in columns.items()}
 
 
 def _column_names() -> list[str]:
-    return ["min", "max", "mean", "sd", "levels", "focus", "saturated", "black", "white", "low", "high", "sum8", "sumsq8", "crc"]
+    counts = ["min", "max", "mean", "sd", "levels", "focus", "saturated", "hot", "black", "white", "low", "high"]
+    return [*counts, "sum8", "sumsq8", "crc"]

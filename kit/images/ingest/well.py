@@ -22,6 +22,7 @@ from kit.images.source.tiff import BadImage, Claims, TiffImage, read_tiff
 from kit.images.store.codecs import checksum, pack_parts
 from kit.images.store.container import Container
 from kit.images.store.levels import ImageStats, count_saturated, count_values, scale_image
+from kit.images.store.robust import scale_robust
 from kit.images.store.shards import write_shard
 
 
@@ -146,17 +147,20 @@ def _usable(job: WellJob, reader: Reader, stop: Event | None, record: WellRecord
 def scaled(data: bytes, job: WellJob, channel: str) -> tuple[np.ndarray, ImageStats, bool]:
     """Return the pixels to store of a one-plane TIFF, its numbers, and whether its tags claim another minimum or maximum."""
     black, white = job.ranges.get(channel, (-1, -1))
-    full = job.whites.get(channel)
+    full, robust = job.whites.get(channel), job.settings.scale == "image-robust"
     if job.settings.bits == 8 and channel not in job.illumination and job.shape == job.container.image_shape:
-        levels, stats, claims = read_levels(data, black, white)
+        levels, stats, claims = read_levels(data, black, white, robust=robust)
         _check_shape(levels.shape, job)
         if full is not None:
-            saturated = count_saturated(_counts(data, job).counts_HW, full) if stats.most >= full else 0
+            saturated = count_saturated(_counts(data, job).counts_HW, full) if stats.brightest >= full else 0
             stats = replace(stats, saturated=saturated)
-        return levels, stats, _unlike(claims, stats.least, stats.most, full)
+        return levels, stats, _unlike(claims, stats.least, stats.brightest, full)
     image = _counts(data, job)
     counts = prepare(image.counts_HW, job.container.image_shape, job.illumination, channel)
-    levels, stats = scale_image(counts, black, white)
+    if robust:
+        levels, stats, counts = scale_robust(counts)
+    else:
+        levels, stats = scale_image(counts, black, white)
     if full is not None:
         stats = replace(stats, saturated=count_saturated(shrink(image.counts_HW, *job.container.image_shape), full))
     doubt = _unlike(image.claims, int(image.counts_HW.min()), int(image.counts_HW.max()), full)

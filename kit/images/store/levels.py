@@ -28,6 +28,8 @@ class ImageStats:
     low: int  # count at percentile 0.5: hot and dead pixels are outside
     high: int  # count at percentile 99.5
     saturated: int  # pixels at the camera's largest count: that of the file's type, or of the bits that the TIFF says
+    hot: int  # pixels replaced before the others were counted, saturated apart: see robust.py; -1: not looked for
+    brightest: int  # the largest count before
     focus: float  # share of the structure that is finer than two pixels; see `focus_of`
 
     def record(self) -> dict[str, int | float]:
@@ -73,7 +75,7 @@ def scale_image_reference(counts_HW: np.ndarray, black: int = -1, white: int = -
     levels = level_of[counts].astype(np.int64)
     sums = [int(times @ values) for values in (counts, counts**2, levels, levels**2)]
     low, high = percentiles(histogram, 5, 995)
-    numbers = (black, white, least, most, *sums, low, high, int(histogram[-1]), lag_sums(counts_HW))
+    numbers = (black, white, least, most, *sums, low, high, int(histogram[-1]), -1, most, lag_sums(counts_HW))
     return level_of[counts_HW], stats_of(numbers, counts_HW.shape)
 
 

@@ -41,6 +41,7 @@ def snapshot(folder):
         ("", "--size 12", "without --size, not with --size 12"),
         ("--size 12", "", "with --size 12, not without --size"),
         ("", "--scale plate-percentile", "with --scale image, not with --scale plate-percentile"),
+        ("--scale image-robust", "--scale image", "with --scale image-robust, not with --scale image"),
         ("", "--codec jpegls", "with --codec zstd, not with --codec jpegls"),
         ("", "--illum illum", "without --illum, not with --illum"),
     ],

@@ -24,10 +24,10 @@ from kit.images.ingest import well as packing
 from kit.images.ingest.plan import IngestPlan
 from kit.images.ingest.run import ingest
 decode = packing.read_levels
-def noted(*args):
+def noted(*args, **options):
     with open(sys.argv[4], "ab") as log:
         log.write(b".")
-    return decode(*args)
+    return decode(*args, **options)
 packing.read_levels = noted
 ingest(IngestPlan(sys.argv[1], sys.argv[2], metadata=sys.argv[3], jobs=2))
 """
@@ -114,11 +114,11 @@ def test_a_damaged_record_or_shard_is_done_again(plates, tmp_path, monkeypatch):
     work, stop_after = tmp_path / "w", 40
     decode, seen = packing.read_levels, []
 
-    def stopping(*args):
+    def stopping(*args, **options):
         seen.append(1)
         if len(seen) > stop_after:
             raise KeyboardInterrupt
-        return decode(*args)
+        return decode(*args, **options)
 
     monkeypatch.setattr(packing, "read_levels", stopping)
     with pytest.raises(KeyboardInterrupt):

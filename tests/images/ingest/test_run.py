@@ -193,11 +193,11 @@ def test_stopped_halfway_it_goes_on_to_the_same_bytes(made, monkeypatch):
     shutil.rmtree(work)
     decode, seen = packing.read_levels, []
 
-    def failing(*args):
+    def failing(*args, **options):
         if len(seen) == 9:  # in the second well of the first plate
             raise OSError(28, "No space left on device")
         seen.append(1)
-        return decode(*args)
+        return decode(*args, **options)
 
     monkeypatch.setattr(packing, "read_levels", failing)
     with pytest.raises(KitError, match="no space left"):
@@ -205,7 +205,7 @@ def test_stopped_halfway_it_goes_on_to_the_same_bytes(made, monkeypatch):
     assert not list(work.rglob("*.part"))
     assert not list(work.rglob("*.parquet"))
     decoded = []
-    monkeypatch.setattr(packing, "read_levels", lambda *args: decoded.append(1) or decode(*args))
+    monkeypatch.setattr(packing, "read_levels", lambda *args, **options: decoded.append(1) or decode(*args, **options))
     report = ingest(IngestPlan(source, work, metadata=metadata, jobs=1))
     assert snapshot(work) == whole
     assert report.plates[0].kept == 6
