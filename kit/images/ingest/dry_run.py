@@ -7,7 +7,7 @@ from kit.errors import KitError, UsageError
 from kit.images.ingest.inputs import Inputs, open_inputs, strangers
 from kit.images.ingest.labels import label_notes
 from kit.images.ingest.lock import check_agreement
-from kit.images.ingest.naming import Naming, how_to_name
+from kit.images.ingest.naming import Naming, how_to_name, lacking_channels
 from kit.images.ingest.plan import IngestPlan
 from kit.images.ingest.plate import PlateWork, check_begun, plan_plate
 from kit.images.ingest.report import IngestReport, megabytes
@@ -86,6 +86,7 @@ class DryRun:
     passed_over: list[str] = field(default_factory=list)  # complete, and its images cannot be read any more
     failed: list[str] = field(default_factory=list)
     strangers: list[str] = field(default_factory=list)  # plates that have labels and are not there
+    there: dict[str, str] = field(default_factory=dict)  # channel -> a plate of the store that has it
 
     def text(self) -> str:
         """Return the plan for people."""
@@ -95,7 +96,9 @@ class DryRun:
         lines = [plate.text() for plate in self.plates]
         lines += [f"{barcode}: already packed" for barcode in self.passed_over] + self.failed
         lines += [f"plates in --labels that are not here: {some(self.strangers)}"] if self.strangers else []
-        unnamed = next((plate.work for plate in open_plates if plate.work.naming.unnamed), None)
+        labs = [plate.work for plate in open_plates if not plate.work.naming.official]
+        lines += lacking_channels({work.plate.barcode: work.plate.channels for work in labs}, self.there)
+        unnamed = next((work for work in labs if work.naming.unnamed), None)
         if unnamed is not None:
             lines.append(f"warning: {how_to_name(unnamed.plate.barcode, unnamed.naming)}")
         lines.append(
@@ -116,7 +119,8 @@ def dry_run(plan: IngestPlan) -> DryRun | IngestReport:
     inputs = open_inputs(plan)
     check_agreement(plan.work, plan.settings)
     complete = scan_plates(plan.folder, inputs.barcodes, inputs.labels, inputs.groups, write=False)
-    dry = DryRun(plan.jobs, failed=list(complete.failed), strangers=strangers(inputs.labels, inputs.source.plates))
+    strange, there = strangers(inputs.labels, inputs.source.plates), inputs.groups.plates
+    dry = DryRun(plan.jobs, failed=list(complete.failed), strangers=strange, there=there)
     for barcode in inputs.barcodes:
         if barcode not in complete.already and barcode not in complete.waiting:
             continue

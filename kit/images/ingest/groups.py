@@ -63,6 +63,11 @@ class Grouping:
     asked: Groups = field(default_factory=dict)  # --groups
     there: dict[str, tuple[str, str]] = field(default_factory=dict)  # channel -> its group in the store, and a plate that says so
 
+    @property
+    def plates(self) -> dict[str, str]:
+        """Channel -> a plate of the store that has it."""
+        return {channel: plate for channel, (_, plate) in self.there.items()}
+
     def of(self, channels: Iterable[str]) -> Groups:
         """Return the groups of a plate's channels."""
         return grouped(channels, {channel: group for channel, (group, _) in self.there.items()} | by_channel(self.asked))

@@ -99,8 +99,9 @@ def check_channels(inputs: Inputs, plan: IngestPlan) -> None:
     Raises:
         UsageError: naming the channel, or a packed plate that has other names.
     """
-    own = set(plan.channel_names) if isinstance(plan.channel_names, Mapping) else set()
-    names = set(by_channel(inputs.groups.asked)) - set(inputs.groups.there)
+    packed, asked = set(inputs.groups.there), plan.channel_names if isinstance(plan.channel_names, Mapping) else {}
+    own = {channel for channel, name in asked.items() if name not in packed}
+    names = set(by_channel(inputs.groups.asked)) - packed
     seen: dict[str, str] = {}  # name in the source -> name in the store
     for barcode in inputs.barcodes:
         if (plan.folder / f"{barcode}.parquet").is_file():

@@ -129,6 +129,24 @@ def how_to_name(barcode: str, naming: Naming) -> str:
     )
 
 
+def lacking_channels(of_plates: Mapping[str, tuple[str, ...]], there: Mapping[str, str]) -> list[str]:
+    """Return a line for each plate without any image of a channel that another plate has.
+
+    Args:
+        of_plates: plate -> its channels; those of CPJUMP1 are compared with its eight channels instead.
+        there: channel -> a plate of the store that has it.
+    """
+    owners = dict(there)
+    for plate, channels in of_plates.items():
+        owners |= {channel: plate for channel in channels if channel not in owners}
+    lacking = {plate: [name for name in owners if name not in channels] for plate, channels in of_plates.items()}
+    return [
+        f"warning: {plate} has no images of {', '.join(names)}, which {owners[names[0]]} has"
+        for plate, names in lacking.items()
+        if names
+    ]
+
+
 def check_packed(barcode: str, folder: Path, asked: Names | None) -> None:
     """Check that a packed plate in the store's `folder` of plates has the names that were asked for.
 

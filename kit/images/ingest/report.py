@@ -177,6 +177,7 @@ class IngestReport:
     regrouped: list[str] = field(default_factory=list)  # of these, their channels put into other groups
     unlabelled: list[str] = field(default_factory=list)  # of these, still without labels
     strangers: list[str] = field(default_factory=list)  # plates that have labels and are not there
+    lacking: list[str] = field(default_factory=list)  # "warning: <plate> has no images of ..."
     failed: list[str] = field(default_factory=list)  # "<plate>: <reason>"
     verified: int = 0  # images that --verify read again
     damaged: list[str] = field(default_factory=list)  # of these
@@ -202,6 +203,7 @@ class IngestReport:
             )
         if self.strangers:
             lines.append(f"plates in --labels that are not here: {some(self.strangers)}")
+        lines += self.lacking
         lines += [f"{failure}; not packed" for failure in self.failed]
         if self.verified:
             lines.append(f"verified: {count(self.verified, 'image')} read again, {len(self.damaged)} damaged")

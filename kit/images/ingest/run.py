@@ -6,6 +6,7 @@ from dataclasses import replace
 from kit.images.ingest.groups import grouping
 from kit.images.ingest.inputs import check_labels, open_inputs, plan_labels, strangers
 from kit.images.ingest.lock import disk_errors, only_one, settle
+from kit.images.ingest.naming import lacking_channels
 from kit.images.ingest.pack import pack_plates
 from kit.images.ingest.plan import IngestPlan
 from kit.images.ingest.report import IngestReport
@@ -40,6 +41,7 @@ def ingest(plan: IngestPlan) -> IngestReport:
             regrouped=complete.regrouped,
             unlabelled=list(complete.unlabelled),
             strangers=strangers(inputs.labels, inputs.source.plates),
+            lacking=lacking_channels({p.barcode: p.channels for p in packed.plates if p.channels_said}, inputs.groups.plates),
             failed=complete.failed + packed.failed,
             seconds=packed.seconds,
         )

@@ -131,6 +131,19 @@ def test_new_plates_follow_the_groups_of_the_store(lab):
     assert kit.open("w").groups == {"fluorescence": ("DNA", "Actin"), "brightfield": ("BF",)}
 
 
+def test_a_channel_that_one_plate_lacks_is_named_and_nothing_is_lost(lab):
+    for path in lab.glob("LAB2*/Images/*-ch3*"):
+        path.unlink()
+    said = "warning: LAB2 has no images of BF, which LAB1 has"
+    plan = IngestPlan(lab, "w", channel_names=NAMES, groups=GROUPS)
+    assert said in dry_run(plan).text()
+    ingest(IngestPlan(lab, "w", channel_names=NAMES, groups=GROUPS, plates=("LAB1",)))
+    report = ingest(plan)
+    assert (report.lacking, report.failed) == ([said], [])
+    assert said in report.text()
+    assert kit.open("w").sites["channels"].tolist() == ["DNA,Actin,BF", "DNA,Actin"]
+
+
 def test_a_store_from_before_has_the_groups_of_its_names(lab):
     ingest(IngestPlan(lab, "w", channel_names={"ch1": "DNA", "ch2": "LowZBF", "ch3": "BF"}))
     for path in Path("w").rglob("pixels/zarr.json"):
