@@ -18,6 +18,7 @@ def some(items: Sequence[str], shown: int = _SHOWN) -> str:
 
 
 def nearest(name: str, names: Iterable[str], *, cutoff: float = 0.5) -> str:
-    """Return "; did you mean X?" with the name most like `name`, or nothing where none is."""
-    close = difflib.get_close_matches(name, list(names), n=1, cutoff=cutoff)
-    return f"; did you mean {close[0]}?" if close else ""
+    """Return "; did you mean X?" with the name most like `name`, in whatever case, or nothing where none is."""
+    folded = {known.casefold(): known for known in names}
+    close = difflib.get_close_matches(name.casefold(), list(folded), n=1, cutoff=cutoff)
+    return f"; did you mean {folded[close[0]]}?" if close else ""

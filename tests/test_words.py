@@ -28,3 +28,4 @@ def test_long_lists_are_cut_short():
 def test_the_nearest_name():
     assert nearest("fluorescense", ["brightfield", "fluorescence"]) == "; did you mean fluorescence?"
     assert nearest("x", ["brightfield", "fluorescence"]) == ""
+    assert nearest("dna", ["Actin", "DNA"]) == "; did you mean DNA?"
