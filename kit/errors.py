@@ -2,7 +2,14 @@
 
 
 class KitError(ValueError):
-    """The input or the data stops the work: exit code 1."""
+    """The input or the data stops the work: exit code 1.
+
+    `lines` are for the user to copy into a file; the commands print them as they are below the message.
+    """
+
+    def __init__(self, message: object = "", lines: tuple[str, ...] = ()):
+        super().__init__(message)
+        self.lines = lines
 
 
 class UsageError(KitError):

@@ -134,4 +134,6 @@ def _fail(message: str, code: int, error: BaseException | None = None) -> NoRetu
     if error is not None and os.environ.get("KIT_DEBUG"):
         raise error
     click.echo(f"kit: {' '.join(message.split())}", err=True)
+    for line in error.lines if isinstance(error, KitError) else ():
+        click.echo(line, err=True)
     sys.exit(code)

@@ -48,7 +48,8 @@ def find_plates(source: Folder) -> dict[str, Folder]:
     if not plates and source.has_folder("images"):
         return find_plates(source / "images")
     if not plates:
-        raise UsageError(f"{source.path} holds no plate: {no_names_known(source)}")
+        why, lines = no_names_known(source)
+        raise UsageError(f"{source.path} holds no plate: {why}{':' if lines else ''}", lines)
     return plates
 
 
@@ -57,24 +58,27 @@ def barcode_of(folder_name: str) -> str:
     return folder_name.split("__")[0]
 
 
-def no_names_known(folder: Folder, plate: str = "") -> str:
-    """Return why no image was found in a folder, with the first lines of a load_data.csv where it has TIFFs."""
+def no_names_known(folder: Folder) -> tuple[str, tuple[str, ...]]:
+    """Return why no image was found in a folder, and the first lines of a load_data.csv where it has TIFFs."""
+    table = (folder / "load_data.csv").path
+    if folder.file("load_data.csv"):
+        return f"give its table as SOURCE, {table}", ()
     below = [name for name in folder.names(folders=True) if not name.startswith(".")]
     files = ((place, name) for place in ("", *below) for name in (folder / place if place else folder).names(folders=False))
     flex = ""
     for place, name in files:
         if is_tiff(name) and not is_thumbnail(name):
             path = f"{place}/{name}" if place else name
-            barcode = plate or barcode_of(place or folder.name)
-            return (
-                f"no TIFF has a name that kit knows (docs/data.md has the table), for example {path}; write a load_data.csv into "
-                f"{folder.path}, one row a site, and ingest that. Its first lines:\n"
-                f"Metadata_Plate,Metadata_Well,Metadata_Site,FileName_ch1\n{_cell(barcode)},A01,1,{_cell(path)}"
+            why = (
+                f"no TIFF has a name that kit knows (docs/data.md has the table), for example {path}; write "
+                f"{table}, one row a site, and ingest it"
             )
+            row = f"{_cell(barcode_of(place or folder.name))},A01,1,{_cell(path)}"
+            return why, ("Metadata_Plate,Metadata_Well,Metadata_Site,FileName_ch1", row)
         flex = flex or (name if name.lower().endswith(".flex") else "")
     if flex:
-        return f"{flex} is an Opera .flex file, which kit does not read: export the plate as TIFF"
-    return "need folders named <barcode>__<start>-Measurement1/Images, <barcode>/Images or <barcode>/, with TIFFs"
+        return f"{flex} is an Opera .flex file, which kit does not read: export the plate as TIFF", ()
+    return "need folders named <barcode>__<start>-Measurement1/Images, <barcode>/Images or <barcode>/, with TIFFs", ()
 
 
 def _plates_under(folder: Folder) -> Iterator[tuple[str, Folder]]:

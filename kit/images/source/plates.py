@@ -105,11 +105,12 @@ def _read_names(folder: Folder) -> tuple[list[Named], list[str]]:
         name = read_name(entry.name, convention)
         if name is not None:
             convention = name.convention  # the next name is most likely of the same kind
-            plane, time = (own if of_folder is None else of_folder for own, of_folder in ((name.plane, plane), (name.time, time)))
-            named.append((replace(name, plane=plane, time=time), entry))
+            if plane is not None or time is not None:
+                name = replace(name, plane=name.plane if plane is None else plane, time=name.time if time is None else time)
+            named.append((name, entry))
         elif is_tiff(entry.name) and not is_thumbnail(entry.name):
             others.append(entry.name)
-    if any(name.plane is not None for name, _ in named):  # beside the steps of a z-stack lies its projection
+    if len({name.plane is None for name, _ in named}) == 2:  # beside the steps of a z-stack lies its projection
         named = [(name if name.plane is not None else replace(name, plane=0), entry) for name, entry in named]
     return named, others
 

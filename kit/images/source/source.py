@@ -37,7 +37,7 @@ class FolderSource:
         folder = self.plates[barcode]
         plate = list_plate(barcode, folder, self.pick)
         if not plate.images:
-            raise KitError(f"{folder.path}: {no_names_known(folder, barcode)}")
+            raise KitError(f"{folder.path}: {no_names_known(folder)[0]}")
         return _with_channels(plate, self.reader)
 
     def table(self, barcode: str) -> None:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import fsspec
 import numpy as np
 import pytest
 
@@ -15,6 +16,7 @@ from kit.images.source.plates import Pick, list_plate
 from kit.images.source.source import open_source
 from kit.images.store.levels import scale_image
 from kit.images.store.work import open_work
+from tests.commands import kit_command
 from tests.images.made_plates import counts, write_tiff
 
 GUID = "1A52B117-9DC7-4534-9623-9DCA396EFA00"  # starts with digits, which must not become part of a number
@@ -97,8 +99,13 @@ def touch(folder: Path, *names: str) -> Folder:
 )  # fmt: skip
 def test_plates_are_found_in_the_folders_of_microscopes(tmp_path, files, plates):
     source = touch(tmp_path / "source", *files)
-    expected = {barcode: f"{source.path}/{folder}".rstrip("/") for barcode, folder in plates.items()}
-    assert {barcode: folder.path for barcode, folder in find_plates(source).items()} == expected
+    memory = fsspec.filesystem("memory")
+    memory.put(source.path, f"{tmp_path}/source", recursive=True)
+    for place in (source, Folder(f"memory://{tmp_path}/source")):  # a URL alike
+        expected = {barcode: f"{place.path}/{folder}".rstrip("/") for barcode, folder in plates.items()}
+        found = find_plates(place)
+        assert {barcode: folder.path for barcode, folder in found.items()} == expected
+        assert all(len(list_plate(barcode, folder).files()) == 1 for barcode, folder in found.items())
 
 
 @pytest.mark.parametrize("inside", ["P1/TimePoint_1", "P1/TimePoint_1/ZStep_1", "P1"])
@@ -117,11 +124,15 @@ def test_unknown_names_come_with_the_lines_of_a_table(tmp_path):
     source = touch(tmp_path / "screen", "P1/notes.txt", "P1/Exp, well A1 DAPI.tif")
     with pytest.raises(UsageError) as refused:
         find_plates(source)
-    before, header, row = str(refused.value).splitlines()
-    assert before.startswith(f"{source.path} holds no plate: no TIFF has a name that kit knows")
-    assert "for example P1/Exp, well A1 DAPI.tif; write a load_data.csv into" in before
+    header, row = refused.value.lines
     table = tmp_path / "screen" / "load_data.csv"
+    assert str(refused.value).startswith(f"{source.path} holds no plate: no TIFF has a name that kit knows")
+    assert str(refused.value).endswith(f"for example P1/Exp, well A1 DAPI.tif; write {table}, one row a site, and ingest it:")
+    said = kit_command("ingest", source.path, "--work", tmp_path / "work", code=2).stderr
+    assert said.splitlines() == [f"kit: {refused.value}", header, row]
     table.write_text(f"{header}\n{row}\n")  # copied as they are, the two lines work
+    with pytest.raises(UsageError, match=r"holds no plate: give its table as SOURCE, .*/screen/load_data\.csv"):
+        open_source(tmp_path / "screen", Reader())
     plate = open_source(table, Reader()).plate("P1")
     assert {key: next(iter(files.values())).path for key, files in plate.images.items()} == {
         ("A01", 1): str(tmp_path / "screen/P1/Exp, well A1 DAPI.tif")
