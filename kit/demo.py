@@ -22,7 +22,9 @@ from kit.images.phantom.figure import draw_plate_figure
 from kit.images.phantom.plates import PhantomConfig, make_plates
 from kit.images.store.work import Work
 from kit.profiles.embed import embed
-from kit.profiles.profile import Steps, merge_runs, post_process, profile
+from kit.profiles.merge import merge_runs
+from kit.profiles.post_processing import Steps, post_process
+from kit.profiles.profile import profile
 from kit.profiles.table import Profiles, read_profiles, write_profiles
 from kit.recipe import load_recipe
 

@@ -152,6 +152,7 @@ def embed(work: Path, runs: tuple[str, ...], weights: Path | None, channels: str
 @click.option("--work", type=PATH, required=True)
 @click.option("--run", "runs", multiple=True, required=True, help="One or more runs; their features are concatenated.")
 @click.option("--out", type=OUT_FILE, required=True, help="The file to write: .parquet, .csv or .csv.gz.")
+@click.option("--plates", help="These plates only, comma-separated.  [default: all that every run has]")
 @click.option("--parts", default="cls,patch", show_default=True)
 @click.option(
     "--sites",
@@ -175,17 +176,53 @@ def embed(work: Path, runs: tuple[str, ...], weights: Path | None, channels: str
     help="The wells that --normalize and --whiten are fitted on; all: every well, for plates without controls.",
 )
 @click.option(
+    "--whiten-on",
+    type=click.Choice(["wells", "sites"]),
+    default="wells",
+    show_default=True,
+    help="sites: normalize and whiten sites, fitted on the controls' sites, before they are merged.",
+)
+@click.option(
+    "--ridge",
+    type=float,
+    help="Of --whiten, in units of the controls' mean eigenvalue; 0 makes the controls exactly white.  [default: 0.1]",
+)
+@click.option(
+    "--balance-runs",
+    is_flag=True,
+    help="Standardize all columns and give every run the same total variance, whatever its number of columns.",
+)
+@click.option(
+    "--run-weight",
+    "run_weights",
+    multiple=True,
+    metavar="NAME=W",
+    help="--balance-runs, with W times the share for a run.",
+)
+@click.option(
     "--align",
     type=float,
     default=None,
     help="Optional cross-plate alignment (leaks well position): weight of the well's own profile, 0 to 1.",
 )
 @click.option("--l2", is_flag=True, help="Scale each profile to unit length.")
-def profile(work: Path, runs: tuple[str, ...], out: Path, parts: str, **options: Any) -> None:
+def profile(
+    work: Path,
+    runs: tuple[str, ...],
+    out: Path,
+    parts: str,
+    plates: str | None,
+    balance_runs: bool,
+    run_weights: tuple[str, ...],
+    **options: Any,
+) -> None:
     """Merge the sites of each well into one profile. Post-processing is optional."""
+    from kit.profiles.balance import run_weights as weights_of
     from kit.profiles.profile import profile as run
 
-    profiles = run(kit.open(work), runs, out, parts=words(parts, "--parts"), **options)
+    weights = weights_of(runs, run_weights, balanced=balance_runs)
+    chosen = words(plates, "--plates")
+    profiles = run(kit.open(work), runs, out, parts=words(parts, "--parts"), plates=chosen, weights=weights, **options)
     click.echo(f"{out}: {profiles.text()}")
 
 

@@ -1,19 +1,22 @@
-"""The wells that normalisation and whitening are fitted on: the controls, or all wells where a plate has none. M wells."""
+"""The wells that normalisation and whitening are fitted on: the controls, or all wells where a plate has none. M wells.
+
+Where the rows are sites, which have a Metadata_Site, they are the sites of these wells.
+"""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from kit.profiles.table import Profiles
+from kit.profiles.table import SITE, Profiles
 
 CHOICES = ("labelled", "all")
 
 
 @dataclass(frozen=True, slots=True)
 class Controls:
-    """wells_M: bool. name: what messages and steps call them. way_out: the option that helps where there are too few."""
+    """rows_M: bool. name: what messages and steps call them. way_out: the option that helps where there are too few."""
 
-    wells_M: np.ndarray
+    rows_M: np.ndarray
     name: str
     way_out: str
     step: dict[str, str]  # what a step records beside its own
@@ -26,8 +29,9 @@ def choose_controls(profiles: Profiles, which: str = "labelled") -> Controls:
     plate share, so it asks for plates on which most treatments do little, or that hold the same treatments.
     """
     assert which in CHOICES, which
+    rows, step = ("sites", {"on": "sites"}) if SITE in profiles.who else ("wells", {})
     if which == "all":
-        return Controls(np.ones(len(profiles.who), dtype=bool), "wells", "", {"controls": "all"})
+        return Controls(np.ones(len(profiles.who), dtype=bool), rows, "", {"controls": "all", **step})
     control, column = (profiles.labels.get(key, "") for key in ("control", "perturbation"))
-    dmso = control == "DMSO" or column in ("", "Metadata_broad_sample")
-    return Controls(profiles.is_control_M, "DMSO wells" if dmso else "control wells", "use --controls all (every well), ", {})
+    name = "DMSO" if control == "DMSO" or column in ("", "Metadata_broad_sample") else "control"
+    return Controls(profiles.is_control_M, f"{name} {rows}", "use --controls all (every well), ", step)

@@ -29,13 +29,13 @@ def normalise(profiles: Profiles, how: str, *, controls: str = "labelled") -> Pr
     plates = profiles.who[PLATE].to_numpy()
     for plate in np.unique(plates):
         here_M = plates == plate
-        rows_NF = profiles.features_MF[here_M & chosen.wells_M].astype(np.float64)
+        rows_NF = profiles.features_MF[here_M & chosen.rows_M].astype(np.float64)
         need = 2 if how == "mad" else 1
         if len(rows_NF) < need:
             there = count(len(rows_NF), chosen.name.removesuffix("s"))
             raise KitError(
                 f"plate {plate} has {there} and --normalize {how} needs {need}: {chosen.way_out}"
-                "drop the plate or use --normalize none"
+                "leave the plate out by --plates or use --normalize none"
             )
         shift_F, scale_F = _mean(rows_NF) if how == "centre" else _median_and_mad(rows_NF)
         out_MF[here_M] = (profiles.features_MF[here_M] - shift_F) / scale_F

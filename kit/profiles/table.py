@@ -18,7 +18,7 @@ from kit.errors import KitError, UsageError
 from kit.files import existing_file, whole_file
 from kit.profiles.csv_file import write_csv
 from kit.profiles.manifest import is_csv, read_manifest
-from kit.profiles.merge_text import merge_lines
+from kit.profiles.step_text import step_lines
 from kit.words import count
 
 PLATE, WELL, SITE = "Metadata_Plate", "Metadata_Well", "Metadata_Site"
@@ -27,7 +27,7 @@ _FILE_KEY = b"kit"  # in the parquet schema: JSON with the steps and what follow
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Profiles:
-    """One row per well.
+    """One row per well; per site, and then with Metadata_Site, while sites are not merged yet.
 
     features_MF: float32. who: M rows of `Metadata_` columns, Metadata_Plate and Metadata_Well among them.
     names: F column names. steps: what was done, in order, one dict each with the key `step`. labels: `perturbation`, the
@@ -58,16 +58,15 @@ class Profiles:
         return any(step.get("uses_well_position", False) for step in self.steps)
 
     def text(self) -> str:
-        """Return a line about these profiles, and a line each on what merging chose, left out or filled in."""
+        """Return a line about these profiles, and a line each on what the steps chose, left out or filled in."""
         plates = self.who[PLATE].nunique()
         size = f"{count(len(self.who), 'well')} of {count(plates, 'plate')} x {count(len(self.names), 'feature')}"
         notes = ""
-        if any(step.get("controls") == "all" for step in self.steps):
-            notes += "; centred or whitened on all wells, not on controls"
+        if fitted := [step for step in self.steps if step.get("controls") == "all"]:
+            notes += f"; centred or whitened on all {fitted[0].get('on', 'wells')}, not on controls"
         if self.uses_well_position:
             notes += "; uses the well position: the label can leak, see the README"
-        merged = [f"\n  {line}" for step in self.steps if step["step"] == "merge" for line in merge_lines(step)]
-        return f"{size}{notes}{''.join(merged)}"
+        return "".join([size, notes, *(f"\n  {line}" for step in self.steps for line in step_lines(step))])
 
     def after(self, features_MF: np.ndarray, **step: Any) -> "Profiles":
         """Return these wells with new features of the same names, and one more step."""

@@ -41,22 +41,56 @@ def covariance(rows_NF: np.ndarray) -> Covariance:
     rows_NF = rows_NF.astype(np.float64)
     N, F = rows_NF.shape
     if F <= N:
-        variance_R, vectors_FR = np.linalg.eigh(rows_NF.T @ rows_NF / (N - 1))
-        keep_R = variance_R > _RANK * variance_R[-1]
-        return Covariance(vectors_FR[:, keep_R], variance_R[keep_R])
+        return eigenvectors(rows_NF.T @ rows_NF / (N - 1))
     variance_R, rotation_NR = np.linalg.eigh(rows_NF @ rows_NF.T / (N - 1))
     keep_R = variance_R > _RANK * variance_R[-1]
     variance_R = variance_R[keep_R]
     return Covariance(rows_NF.T @ (rotation_NR[:, keep_R] / np.sqrt((N - 1) * variance_R)), variance_R)
 
 
+def eigenvectors(covariance_FF: np.ndarray) -> Covariance:
+    """Return a covariance by its eigenvectors, without those whose variance is rounding."""
+    variance_R, vectors_FR = np.linalg.eigh(covariance_FF)
+    keep_R = variance_R > _RANK * variance_R[-1]
+    return Covariance(vectors_FR[:, keep_R], variance_R[keep_R])
+
+
+@dataclass(frozen=True, slots=True)
+class Sphering:
+    """Rows minus the controls' mean, times (their covariance + ridge)^-1/2, not rotated (ZCA).
+
+    ridge: of the mean eigenvalue, 0 or more. A direction in which the controls do not vary has no scale of its own: the ridge
+    gives it one, and with ridge 0 it is removed (the pseudo-inverse).
+    """
+
+    mean_F: np.ndarray  # float32
+    controls: Covariance
+    ridge: float
+
+    def __call__(self, rows_MF: np.ndarray) -> np.ndarray:
+        return self.controls.apply(self._gain, rows_MF - self.mean_F)
+
+    @property
+    def white(self) -> Covariance:
+        """The covariance of the controls after sphering."""
+        return Covariance(self.controls.vectors_FR, self.controls.variance_R * self._gain(self.controls.variance_R) ** 2)
+
+    @property
+    def facts(self) -> dict:
+        """What the step records of it."""
+        removed = {} if self.ridge else {"directions_removed": len(self.mean_F) - len(self.controls.variance_R)}
+        return {"ridge_of_mean_eigenvalue": self.ridge, **removed}
+
+    def _gain(self, variance_R: np.ndarray) -> np.ndarray:
+        lifted_R = variance_R + self.ridge * self.controls.variance_R.sum() / len(self.mean_F)
+        return np.where(lifted_R > 0, lifted_R, np.inf) ** -0.5
+
+
 def whiten(profiles: Profiles, how: str, *, ridge: float = RIDGE, controls: str = "labelled") -> Profiles:
     """Remove the variation of the control wells.
 
-    how: `none`; `sphere`: minus the mean of all control wells, then times (covariance + ridge)^-1/2, not rotated (ZCA);
-    `tvn`: the same, then each plate minus the mean of its control wells and its covariance on them turned into the pooled
-    one (CORAL). `ridge` is in units of the mean eigenvalue.
-    controls: see `controls.choose_controls`.
+    how: `none`; `sphere`: see `Sphering`, fitted on all control wells; `tvn`: the same, then each plate minus the mean of its
+    control wells and its covariance on them turned into the pooled one (CORAL). controls: see `controls.choose_controls`.
 
     Sources: sphering, Cell-DINO, section on post-processing; typical variation normalisation, Ando et al. 2017
     (doi:10.1101/161422).
@@ -68,40 +102,58 @@ def whiten(profiles: Profiles, how: str, *, ridge: float = RIDGE, controls: str 
         return profiles
     assert how in ("sphere", "tvn"), how
     chosen = choose_controls(profiles, controls)
-    control_M, name = chosen.wells_M, chosen.name
-    if control_M.sum() < 2:
+    control_M = chosen.rows_M
+    need_two(how, chosen, control_M.sum())
+    mean_F = profiles.features_MF[control_M].mean(axis=0, dtype=np.float64).astype(np.float32)
+    sphering = fit_sphering(how, chosen, control_M.sum(), mean_F, covariance(profiles.features_MF[control_M] - mean_F), ridge)
+    white_MF = sphering(profiles.features_MF)
+    if how == "tvn":
+        pooled, plates = covariance(white_MF[control_M]), profiles.who[PLATE].to_numpy()
+        for plate in np.unique(plates):
+            here_M = plates == plate
+            white_MF[here_M] = match_plate(white_MF[here_M], control_M[here_M], pooled, plate=plate, chosen=chosen)
+    return profiles.after(white_MF, **whiten_step(how, chosen, control_M.sum(), sphering))
+
+
+def need_two(how: str, chosen: Controls, found: int) -> None:
+    """Raise a KitError where there are fewer than two controls to whiten by."""
+    if found < 2:
         raise KitError(
-            f"--whiten {how} needs at least two {name}, and these profiles have {control_M.sum()}: "
+            f"--whiten {how} needs at least two {chosen.name}, and these profiles have {found}: "
             f"{chosen.way_out}{'or' if chosen.way_out else 'use'} --whiten none"
         )
-    mean_F = profiles.features_MF[control_M].mean(axis=0, dtype=np.float64)
-    centred_MF = profiles.features_MF - mean_F.astype(np.float32)
-    pooled = covariance(centred_MF[control_M])
-    if not len(pooled.variance_R):
-        raise KitError(f"--whiten {how}: the {control_M.sum()} {name} are identical: no covariance to whiten by")
-    floor = ridge * pooled.variance_R.sum() / profiles.features_MF.shape[1]
-    white_MF = pooled.apply(lambda variance: (variance + floor) ** -0.5, centred_MF)
-    facts = {"fitted_on": f"{control_M.sum()} {name} of all plates", "ridge_of_mean_eigenvalue": ridge, **chosen.step}
-    if how == "tvn":
-        white_MF = _match_plates(white_MF, chosen, profiles.who[PLATE].to_numpy())
-        facts["coral_ridge"] = CORAL_RIDGE
-    return profiles.after(white_MF, step="whiten", how=how, **facts)
 
 
-def _match_plates(white_MF: np.ndarray, chosen: Controls, plates: np.ndarray) -> np.ndarray:
-    """Give every plate's control wells the mean 0 and the covariance of all control wells (CORAL, Sun et al. 2016)."""
-    control_M = chosen.wells_M
-    pooled = covariance(white_MF[control_M])
-    out_MF = np.empty_like(white_MF)
-    for plate in np.unique(plates):
-        here_M = plates == plate
-        if (here_M & control_M).sum() < 2:
-            raise KitError(
-                f"plate {plate} has fewer than two {chosen.name} and --whiten tvn needs them: "
-                f"{chosen.way_out}drop the plate or use sphere"
-            )
-        centred = white_MF[here_M] - white_MF[here_M & control_M].mean(axis=0)
-        own = covariance(centred[control_M[here_M]])
-        centred = own.apply(lambda variance: (variance + CORAL_RIDGE) ** -0.5, centred)
-        out_MF[here_M] = pooled.apply(lambda variance: (variance + CORAL_RIDGE) ** 0.5, centred)
-    return out_MF
+def fit_sphering(how: str, chosen: Controls, found: int, mean_F: np.ndarray, of: Covariance, ridge: float) -> Sphering:
+    """Return the sphering by the mean and the covariance of the `found` controls.
+
+    Raises:
+        KitError: they do not vary.
+    """
+    if not len(of.variance_R):
+        raise KitError(f"--whiten {how}: the {found} {chosen.name} are identical: no covariance to whiten by")
+    return Sphering(mean_F.astype(np.float32), of, ridge)
+
+
+def whiten_step(how: str, chosen: Controls, found: int, sphering: Sphering) -> dict:
+    """Return the record of the step."""
+    coral = {"coral_ridge": CORAL_RIDGE} if how == "tvn" else {}
+    fitted_on = f"{found} {chosen.name} of all plates"
+    return {"step": "whiten", "how": how, "fitted_on": fitted_on, **sphering.facts, **chosen.step, **coral}
+
+
+def match_plate(white_MF: np.ndarray, control_M: np.ndarray, pooled: Covariance, *, plate: str, chosen: Controls) -> np.ndarray:
+    """Return a plate's whitened rows, its control rows given the mean 0 and the pooled covariance (CORAL, Sun et al. 2016).
+
+    Raises:
+        KitError: the plate has fewer than two controls.
+    """
+    if control_M.sum() < 2:
+        raise KitError(
+            f"plate {plate} has fewer than two {chosen.name} and --whiten tvn needs them: "
+            f"{chosen.way_out}leave the plate out by --plates or use sphere"
+        )
+    centred_MF = white_MF - white_MF[control_M].mean(axis=0)
+    own = covariance(centred_MF[control_M])
+    centred_MF = own.apply(lambda variance: (variance + CORAL_RIDGE) ** -0.5, centred_MF)
+    return pooled.apply(lambda variance: (variance + CORAL_RIDGE) ** 0.5, centred_MF)

@@ -21,7 +21,8 @@ from kit.errors import KitError, UsageError
 from kit.files import write_whole
 from kit.images.store.work import Work
 from kit.profiles.embed import embed
-from kit.profiles.profile import Steps, merge_runs, post_process
+from kit.profiles.merge import merge_runs
+from kit.profiles.post_processing import Steps, post_process
 from kit.profiles.table import PLATE, WELL, Profiles
 from kit.recipe import config_to_dict, load_recipe, split_setting
 from kit.trials.compare_table import CHOSEN, table_text

@@ -7,7 +7,7 @@ import pytest
 
 from kit.errors import KitError
 from kit.profiles.normalise import normalise
-from kit.profiles.profile import post_process
+from kit.profiles.post_processing import post_process
 from kit.profiles.whiten import whiten
 
 from .conftest import make_profiles

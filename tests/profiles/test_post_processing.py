@@ -8,7 +8,7 @@ import scipy.stats
 from kit.errors import KitError, UsageError
 from kit.profiles.align import align
 from kit.profiles.normalise import l2_normalise, normalise
-from kit.profiles.profile import post_process
+from kit.profiles.post_processing import post_process
 from kit.profiles.whiten import CORAL_RIDGE, whiten
 
 from .conftest import make_profiles
@@ -150,3 +150,38 @@ def test_the_order_of_steps_is_fixed_and_recorded():
     np.testing.assert_array_equal(done.features_MF, by_hand.features_MF)
     assert [step["step"] for step in done.steps] == ["normalize", "whiten", "align", "l2"]
     assert post_process(raw) is raw
+
+
+@pytest.mark.filterwarnings("error")
+def test_ridge_zero_is_the_pseudo_inverse():
+    """Directions in which the controls do not vary are removed and counted, without a warning; the rest is exactly white."""
+    raw = make_profiles(features=300, shift=0.0)  # 48 controls: 47 directions
+    white = whiten(raw, "sphere", ridge=0)
+    controls = raw.features_MF[raw.is_control_M].astype(float)
+    centred = raw.features_MF - controls.mean(axis=0)
+    vectors_RF = np.linalg.svd(controls - controls.mean(axis=0), full_matrices=False)[2][:47]
+    within = covariance_of(centred[raw.is_control_M] @ vectors_RF.T)
+    by_hand = centred @ vectors_RF.T @ scipy.linalg.fractional_matrix_power(within, -0.5) @ vectors_RF
+    np.testing.assert_allclose(white.features_MF, by_hand, rtol=2e-3, atol=2e-3)
+    np.testing.assert_allclose(covariance_of(white.features_MF[raw.is_control_M] @ vectors_RF.T), np.eye(47), atol=1e-3)
+    assert white.steps[0]["directions_removed"] == 300 - 47
+    assert "\n  ridge 0: 253 directions without variation over the controls removed" in white.text()
+    assert np.isfinite(whiten(raw, "tvn", ridge=0).features_MF).all()
+    full = whiten(make_profiles(shift=0.0), "sphere", ridge=0)
+    assert full.steps[0]["directions_removed"] == 0
+    np.testing.assert_allclose(covariance_of(full.features_MF[full.is_control_M]), np.eye(5), atol=1e-5)
+
+
+def test_options_without_a_meaning_are_refused():
+    raw = make_profiles()
+    for steps, message in [
+        ({"ridge": 0.1}, "--ridge 0.1 is the ridge of --whiten: give --whiten sphere or tvn"),
+        ({"whiten": "sphere", "ridge": -1.0}, "--ridge -1: need a number from 0 up"),
+        ({"whiten": "sphere", "ridge": np.nan}, "--ridge nan: need a number from 0 up"),
+        ({"whiten": "sphere", "ridge": np.inf}, "--ridge inf: need a number from 0 up"),
+    ]:
+        with pytest.raises(UsageError, match=message):
+            post_process(raw, **steps)
+    default, given = (post_process(raw, whiten="sphere", ridge=ridge) for ridge in (None, 0.1))
+    np.testing.assert_array_equal(default.features_MF, given.features_MF)
+    assert default.steps == given.steps

@@ -106,3 +106,31 @@ def test_not_finite_features_are_named(work, tmp_path):
     table.to_parquet(path)
     with pytest.raises(KitError, match="f0002 of plate P1 well A01 site 5"):
         profile(work, ["fluo"], tmp_path / "p.parquet")
+
+
+def test_only_the_plates_that_are_named(work, tmp_path):
+    write_run(work, "less", 3, skip="A02")
+    (work.run_folder("less") / "features" / "P1.parquet").unlink()
+    whole = profile(work, ["fluo"], tmp_path / "p.parquet", merge="mean")
+    one = profile(work, ["fluo"], tmp_path / "p.parquet", merge="mean", plates=["P2", "P2"])
+    np.testing.assert_array_equal(one.features_MF, whole.features_MF[3:])
+    assert one.who["Metadata_Plate"].unique().tolist() == one.steps[1]["plates"] == ["P2"]
+    assert "plates" not in whole.steps[1]
+    both = profile(work, ["fluo", "less"], tmp_path / "p.parquet", plates=["P2"])
+    assert both.steps[1]["wells_not_in_every_run"] == 1  # those of P1 were not asked for
+    for runs, plate, message in [
+        (["fluo"], "P3", r"--plates P3: run fluo has no features of this plate; did you mean P2\?; it has P1, P2"),
+        (["fluo", "less"], "P1", r"--plates P1: run less has no features of this plate; did you mean P2\?; it has P2"),
+    ]:
+        with pytest.raises(UsageError, match=message):
+            profile(work, runs, tmp_path / "p.parquet", plates=["P2", plate])
+
+
+@pytest.mark.parametrize("steps", [{"normalize": "centre"}, {"normalize": "mad"}, {"whiten": "tvn"}])
+@pytest.mark.parametrize("whiten_on", ["wells", "sites"])
+def test_a_plate_without_controls_can_be_left_out(work, tmp_path, steps, whiten_on):
+    work.wells.loc[work.wells["Metadata_Plate"] == "P1", "Metadata_broad_sample"] = "BRD-1"
+    work.wells.loc[work.wells["Metadata_Plate"] == "P2", "Metadata_broad_sample"] = ["", "", "BRD-1"]
+    with pytest.raises(KitError, match=r"plate P1 has .*leave the plate out by --plates"):
+        profile(work, ["fluo"], tmp_path / "p.parquet", whiten_on=whiten_on, **steps)
+    assert len(profile(work, ["fluo"], tmp_path / "p.parquet", plates=["P2"], whiten_on=whiten_on, **steps).who) == 3
