@@ -78,7 +78,7 @@ def test_a_bright_peak_with_lit_neighbours_is_structure():
 
 
 def test_how_far_a_pixel_must_stand_out():
-    """By more than percentile 99.5 lies above 0.5: 99 here; a pixel of 200 beside one of 101 does not, one of 201 does."""
+    """By more than percentile 99.5 lies above 0.5, 99 here: beside neighbours of 100 a pixel of 199 does not, one of 200 does."""
     counts = np.tile(np.arange(1, 101, dtype=np.uint16), (200, 1))
     counts[:, -1] = 100
     low, high = np.percentile(counts, (0.5, 99.5), method="inverted_cdf")
