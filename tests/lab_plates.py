@@ -12,7 +12,8 @@ import tifffile
 
 SIDE = 128  # pixels
 COMPOUNDS = ("nocodazole", "taxol", "staurosporine")
-PITCH_M = 3.2e-4  # between the four fields of a Phenix well, metres
+PIXEL_M = 1.2e-6  # side of a pixel of the Phenix plates, metres
+PITCH_M = 3.2e-4  # between the four fields of one of their wells, metres
 
 
 def draw_site(well: str, compound: str, line: str, *of: object, channels: int) -> np.ndarray:
@@ -55,7 +56,9 @@ def write_phenix(folder: Path) -> None:
                     x, y = (PITCH_M * (place - 0.5) for place in ((field - 1) % 2, 1 - (field - 1) // 2))
                     index.append(
                         f"<Image><URL>{name}</URL><Row>{row}</Row><Col>{col}</Col><FieldID>{field}</FieldID><ChannelID>{channel}"
-                        f'</ChannelID><PositionX Unit="m">{x}</PositionX><PositionY Unit="m">{y}</PositionY></Image>'
+                        f'</ChannelID><PositionX Unit="m">{x}</PositionX><PositionY Unit="m">{y}</PositionY>'
+                        f'<ImageResolutionX Unit="m">{PIXEL_M}</ImageResolutionX><ImageResolutionY Unit="m">{PIXEL_M}'
+                        "</ImageResolutionY></Image>"
                     )
         text = f'<?xml version="1.0"?><EvaluationInputData><Images>{"".join(index)}</Images></EvaluationInputData>'
         (images / "Index.idx.xml").write_text(text)
