@@ -186,7 +186,7 @@ class IngestReport:
 
     def text(self) -> str:
         """Return the report for people."""
-        lines = [plate.text() for plate in self.plates] + self._lacking()
+        lines = [plate.text() for plate in self.plates]
         if self.already:
             lines.append(f"already packed: {', '.join(self.already)}")
         if self.relabelled:
@@ -213,17 +213,6 @@ class IngestReport:
                 f"{count(images, 'image')} in {self.seconds:.1f} s ({images / max(self.seconds, 1e-9):.0f} images/s, {mb:.0f} MB)"
             )
         return "\n".join([*lines, "nothing was written"] if self.dry else lines)
-
-    def _lacking(self) -> list[str]:
-        """Return a line for each plate without a channel that another has; a CPJUMP1 plate says it itself."""
-        every = dict.fromkeys(channel for plate in self.plates for channel in plate.channels)
-        own = {plate.barcode: plate.channels for plate in self.plates if plate.channels_said}
-        lacking = {barcode: [name for name in every if name not in channels] for barcode, channels in own.items()}
-        return [
-            f"{barcode}: no images of {', '.join(names)}, which other plates have; a run on such a channel leaves the plate out"
-            for barcode, names in lacking.items()
-            if names
-        ]
 
 
 def megabytes(size: int) -> str:
