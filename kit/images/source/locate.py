@@ -23,7 +23,7 @@ from kit.images.source.positions import (
 from kit.images.source.source import Source
 from kit.images.source.tiff import BadImage, read_acquisition_xml
 
-_REMOTE_TAGS = 16  # images to fetch in search of a tag: at a URL, each is a download
+_TAGS, _REMOTE_TAGS = 64, 16  # images to open in search of a tag, spread over the plate; at a URL, each is a download
 
 
 @dataclass
@@ -87,9 +87,8 @@ class Locator:
             return None  # another plate's damaged index is reported when that plate is ingested
 
     def _tags(self, files: list[ImageFile]) -> Iterator[bytes]:
-        for number, file in enumerate(files):
-            if number == _REMOTE_TAGS and is_url(file.path):
-                return
+        most = _REMOTE_TAGS if files and is_url(files[0].path) else _TAGS
+        for file in files[:: -(-len(files) // most) or 1]:
             try:
                 with open_file(self.reader, file) as data:
                     xml = read_acquisition_xml(data)

@@ -2,10 +2,12 @@
 
 import io
 import math
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
+import kit.images.source.locate
 from kit.errors import KitError, UsageError
 from kit.images.metadata import read_metadata
 from kit.images.source.folders import Folder, ImageFile, Reader
@@ -64,6 +66,20 @@ def test_sources_in_their_order(tmp_path):
     folder = load_data(tmp_path / "load_data")
     assert locate(source, folders=[folder]).source == "load_data"
     assert locate(source, folders=[folder]).of("A01", 1) == pytest.approx((100, -200))
+
+
+def test_a_plate_without_the_tag_is_not_opened_whole(tmp_path, monkeypatch):
+    """27,648 images took half a minute a plate to say that there are no positions; the tag is in every image or in none."""
+    images = write_plate(tmp_path, "BR01", wells=("A01",), sites=(1,), channels=(1,))
+    one = next(images.iterdir())
+    for number in range(2, 200):
+        (images / f"r01c01f{number:03d}p01-ch1sk1fk1fl1.tiff").write_bytes(one.read_bytes())
+    opened = []
+    monkeypatch.setattr(kit.images.source.locate, "read_acquisition_xml", lambda file: opened.append(Path(file.name).name))
+    assert locate(tmp_path).source == "none"
+    numbers = [int(name[7:].partition("p")[0]) for name in opened]
+    assert len(numbers) <= 64
+    assert (numbers[0], numbers[-1]) == (1, 197)  # spread over the plate
 
 
 def test_none_where_nothing_speaks(tmp_path):
