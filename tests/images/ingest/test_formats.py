@@ -130,6 +130,9 @@ def test_a_z_stack_by_name_is_refused_and_one_plane_taken(tmp_path):
     assert packed.ignored == 1
     with pytest.raises(KitError, match="packing began with --plane 2, not with --plane 1"):
         ingest(IngestPlan(tmp_path / "in", tmp_path / "work", plane=1))
+    (tmp_path / "work" / "plates" / "BR01.parquet").unlink()  # begun, not complete
+    (failure,) = ingest(IngestPlan(tmp_path / "in", tmp_path / "work", plane=1)).failed
+    assert "packing began with --plane 2, not with --plane 1" in failure
     with pytest.raises(UsageError, match="--plane and --time are for folders"):
         ingest(IngestPlan(table(tmp_path / "l.csv", "FileName_A", f"P1,A01,1,{second}"), tmp_path / "w", plane=1))
 
