@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 
 from kit.images.source.positions import Positions
@@ -22,6 +23,6 @@ def _window(table: pd.DataFrame, channel: str, container: Container) -> tuple[in
     """Return the median site's percentiles 0.5 and 99.5, in stored values."""
     low, high, black, white = (table[f"{channel}_{name}"].astype("float64") for name in ("low", "high", "black", "white"))
     if container.dtype.itemsize == 1:
-        low, high = (255 * (counts - black) / (white - black).clip(lower=1) for counts in (low, high))
-    start = round(low.clip(lower=0).median())
+        low, high = ((255 * (counts - black) / (white - black).clip(lower=1)).clip(0, 255) for counts in (low, high))
+    start = min(round(low.median()), np.iinfo(container.dtype).max - 1)
     return start, max(round(high.median()), start + 1)

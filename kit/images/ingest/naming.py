@@ -105,13 +105,13 @@ def name_channels(plate: Plate, asked: Names | None, metadata: Metadata | None, 
     by_number = bool(why) and (numbered or asked == CPJUMP1)
     names = {channel: _OFFICIAL.get(channel, channel) if by_number else channel for channel in own}
     if asked == CPJUMP1 and not set(own) & set(_OFFICIAL):
-        raise KitError(f"{OPTION} {CPJUMP1} names ch1 to ch8; the channels of {plate.barcode} are {', '.join(own)}")
+        raise KitError(f"{OPTION} {CPJUMP1} names ch1 to ch8; its channels are {', '.join(own)}")
     source = f"CPJUMP1's names: {why}" if by_number else "as in the file names" if numbered else "as in the load_data table"
     if isinstance(asked, Mapping):
         given = {channel: asked[channel] for channel in own if channel in asked}
         names |= given
         source = OPTION if len(given) == len(own) else f"{', '.join(given)} by {OPTION}, the others {source}" if given else source
-    _check_plate(plate.barcode, names)
+    _check_plate(names)
     images = {key: {names[channel]: files[channel] for channel in own if channel in files} for key, files in plate.images.items()}
     by_name = {name: channel for channel, name in names.items()}
     ordered = {by_name[name]: name for name in order_channels(by_name)}
@@ -179,12 +179,12 @@ def _why_cpjump1(barcode: str, asked: Names | None, metadata: Metadata | None) -
     return "a made plate" if _MADE.fullmatch(barcode) else ""
 
 
-def _check_plate(barcode: str, names: dict[str, str]) -> None:
+def _check_plate(names: dict[str, str]) -> None:
     """Check the names that a plate's channels end up with: a table's own are used as they are."""
     owners: dict[str, str] = {}
     for own, name in names.items():
         if not name or "," in name or name.startswith("Metadata"):
-            raise KitError(f"{barcode}: {name!r} cannot be a channel's name (empty, a comma, or Metadata...): rename its column")
+            raise KitError(f"{name!r} cannot be a channel's name (empty, a comma, or Metadata...): rename its column")
         if name in owners:
-            raise KitError(f"{barcode}: {owners[name]} and {own} are both called {name}: rename one with {OPTION} {own}=...")
+            raise KitError(f"{owners[name]} and {own} are both called {name}: rename one with {OPTION} {own}=...")
         owners[name] = own

@@ -82,7 +82,7 @@ def read_tag_pixel(xml: bytes) -> Point | None:
         magnification = [
             float(child.text or "") for part in _all(root, "InstrumentDescription") for child in _own(part, "Magnification")
         ]
-        used = {exposure_part.text for exposure in _all(root, "Exposure") for exposure_part in _own(exposure, "Objective")}
+        used = {part.text for exposure in _all(root, "Exposure") for part in _own(exposure, "Objective")}
         objectives = [
             float(child.text or "")
             for objective in _all(root, "Objective")

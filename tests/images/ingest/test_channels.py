@@ -65,8 +65,14 @@ def test_the_names_of_a_table_are_used_as_they_are_and_may_be_changed():
     table = listed("BR00116991", "ch1", "HOECHST 33342")
     assert name_channels(table, None, None, numbered=False)[1].text() == "HOECHST 33342, ch1 (as in the load_data table)"
     assert name_channels(table, {"HOECHST 33342": "DNA"}, None, numbered=False)[1].channels == ("DNA", "ch1")
-    with pytest.raises(KitError, match=r"P: 'a,b' cannot be a channel's name"):
+    with pytest.raises(KitError, match=r"^'a,b' cannot be a channel's name"):
         name_channels(listed("P", "a,b"), None, None, numbered=False)
+    for asked, said in (
+        ("cpjump1", "names ch1 to ch8; its channels are DNA, Actin"),
+        ({"DNA": "Actin"}, "DNA and Actin are both"),
+    ):
+        with pytest.raises(KitError, match=said):
+            name_channels(listed("P", "DNA", "Actin"), asked, None, numbered=False)
 
 
 def test_sixteen_channels_stand_in_the_order_of_their_numbers():
