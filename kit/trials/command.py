@@ -17,24 +17,34 @@ def run(name: str, purpose: str, default: str, action: Callable[..., str], **tex
         default: the data's folder within $KIT_REAL_DATA, taken where no folder is given.
         texts: options that the trial has besides, each a text, and their help.
     """
-    parser = argparse.ArgumentParser(prog=f"python -m kit.trials.{name}", description=purpose)
+    parser = new_parser(name, purpose)
     real = os.environ.get("KIT_REAL_DATA")
     folder = Path(real) / default if real else None
     parser.add_argument(
         "folder", type=Path, nargs="?" if folder else None, default=folder, help=f"default: $KIT_REAL_DATA/{default}"
     )
-    parser.add_argument("--seeds", type=int, default=3)
+    for option, about in texts.items():
+        parser.add_argument(f"--{option}", default="", help=about)
+    options = parser.parse_args()
+    more = {option: getattr(options, option) for option in texts}
+    finish(lambda: action(options.folder, options.out, seeds=options.seeds, settings=options.settings, say=say, **more))
+
+
+def new_parser(name: str, purpose: str) -> argparse.ArgumentParser:
+    """Return a parser of the options that every trial has: seeds (a range), out, settings."""
+    parser = argparse.ArgumentParser(prog=f"python -m kit.trials.{name}", description=purpose)
+    parser.add_argument("--seeds", type=_seeds, default=range(3), help="how many; default: 3")
     parser.add_argument("--out", type=Path, default=Path("trials") / name)
     parser.add_argument(
         "--set", dest="settings", action="append", default=[], metavar="KEY=VALUE", help="on top of the trial's own"
     )
-    for option, about in texts.items():
-        parser.add_argument(f"--{option}", default="", help=about)
-    options = parser.parse_args()
-    if options.seeds < 1:
-        parser.error(f"--seeds {options.seeds}: need at least 1")
-    more = {option: getattr(options, option) for option in texts}
-    finish(lambda: action(options.folder, options.out, seeds=range(options.seeds), settings=options.settings, say=say, **more))
+    return parser
+
+
+def _seeds(text: str) -> range:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text}: need a whole number, at least 1")
+    return range(int(text))
 
 
 def finish(action: Callable[[], str]) -> None:

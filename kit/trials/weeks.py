@@ -12,13 +12,18 @@ from kit.neighbours import distances, gram, nearest
 
 ASKED = ("compound", "treatment", "mechanism")
 FLIPS = 10_000  # of signs, in a paired test
+_BLOCK = 500  # of them drawn at once
 _NONE = np.inf  # the distance of a well that may not be a neighbour
 
 
-def standardised(features_MF: np.ndarray) -> np.ndarray:
-    """Return the columns with mean 0 and standard deviation 1, the whole with total variance 1; a constant column is 0."""
-    centred_MF = features_MF.astype(np.float64) - features_MF.mean(axis=0)
-    sd_F = centred_MF.std(axis=0)
+def standardised(features_MF: np.ndarray, fitted_M: np.ndarray | None = None) -> np.ndarray:
+    """Return the columns with mean 0 and standard deviation 1, the whole with total variance 1; a constant column is 0.
+
+    fitted_M: bool; the rows that this is true of. Default: all.
+    """
+    fitted_M = np.ones(len(features_MF), dtype=bool) if fitted_M is None else fitted_M
+    centred_MF = features_MF.astype(np.float64) - features_MF[fitted_M].mean(axis=0)
+    sd_F = centred_MF[fitted_M].std(axis=0)
     varies_F = sd_F > 1e-9 * max(sd_F.max(), 1e-300)
     return np.divide(centred_MF, sd_F, out=np.zeros_like(centred_MF), where=varies_F) / np.sqrt(max(varies_F.sum(), 1))
 
@@ -67,11 +72,19 @@ def guess(wells: pd.DataFrame) -> dict[str, np.ndarray]:
     return found
 
 
-def paired_p(better_M: np.ndarray, worse_M: np.ndarray, *, seed: int = 0) -> float:
+def paired_p(better_M: np.ndarray, worse_M: np.ndarray, group_M: np.ndarray | None = None, *, seed: int = 0) -> float:
     """Return the one-sided p of a mean difference over wells at least this large, the sign of each well's difference being free.
 
-    better_M, worse_M: scores of the same wells, means over seeds.
+    Args:
+        better_M, worse_M: scores of the same wells, means over seeds.
+        group_M: names; wells of a group share their sign. Default: each has its own.
     """
     difference_M = np.asarray(better_M, dtype=np.float64) - worse_M
-    signs_FM = np.random.default_rng(seed).choice([-1.0, 1.0], size=(FLIPS, len(difference_M)))
-    return float((1 + (signs_FM @ difference_M >= difference_M.sum() - 1e-9).sum()) / (1 + FLIPS))
+    if group_M is not None:
+        difference_M = np.bincount(np.unique(group_M, return_inverse=True)[1], weights=difference_M)
+    rng, at_least = np.random.default_rng(seed), difference_M.sum() - 1e-9
+    found = 0
+    for start in range(0, FLIPS, _BLOCK):
+        signs_FM = rng.choice([-1.0, 1.0], size=(min(_BLOCK, FLIPS - start), len(difference_M)))
+        found += int((signs_FM @ difference_M >= at_least).sum())
+    return (1 + found) / (1 + FLIPS)

@@ -56,11 +56,18 @@ def test_blocks_count_the_same_whatever_their_width():
     narrow, wide = rng.normal(size=(20, 3)), rng.normal(5, 40, size=(20, 300))
     assert (standardised(narrow) ** 2).sum() == pytest.approx((standardised(wide) ** 2).sum()) == pytest.approx(20)
     assert not standardised(np.ones((20, 4))).any()
+    fitted = np.arange(20) < 12
+    some = standardised(wide, fitted)
+    assert np.allclose(some[fitted], standardised(wide[fitted]))
+    assert np.allclose(some, (wide - wide[:12].mean(axis=0)) / wide[:12].std(axis=0) / np.sqrt(300))
 
 
 def test_paired_test():
     assert paired_p(np.ones(12), np.zeros(12)) < 0.001
     assert paired_p(np.zeros(12), np.zeros(12)) == 1
+    assert paired_p(np.ones(12), np.zeros(12), np.repeat(["a", "b"], 6)) == pytest.approx(1 / 4, abs=0.02)  # two signs
+    better = np.random.default_rng(3).random(9)
+    assert paired_p(better, np.full(9, 0.4), np.arange(9)) == paired_p(better, np.full(9, 0.4))
     rng = np.random.default_rng(2)
     p = [paired_p(rng.random(30), rng.random(30), seed=seed) for seed in range(60)]
     assert np.mean(np.array(p) < 0.5) == pytest.approx(0.5, abs=0.2)
