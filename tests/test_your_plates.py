@@ -212,3 +212,12 @@ def test_pycytominer_and_copairs(phenix):
             )
     phenix.follow(SECTIONS["Other"])
     assert len(phenix.names["wells"]) == 32
+
+
+def test_links_lead_somewhere():
+    for file, heading in re.findall(r"\]\(([\w.-]*)#?([\w-]*)\)", PAGE.read_text()):
+        text = (PAGE.parent / (file or PAGE.name)).read_text()
+        slugs = [
+            re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+        ]
+        assert not heading or heading in slugs, f"{file}#{heading}"
