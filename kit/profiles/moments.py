@@ -32,5 +32,5 @@ class Moments:
 
     @property
     def covariance(self) -> np.ndarray:
-        """The covariance [F, F] of at least two rows, or the variances [F] (ddof 1)."""
-        return self.scatter / (self.rows - 1)
+        """The covariance [F, F], or the variances [F] (ddof 1); 0 of a single row."""
+        return self.scatter / max(self.rows - 1, 1)
