@@ -18,7 +18,7 @@ def scores_text(scores: dict[str, Any]) -> str:
 def score_table(rows: dict[str, dict[str, Any]]) -> str:
     """Return a table in per cent of named scores, with chance, how they were scored and why a cell is empty.
 
-    A row for each score; where they have more than four directions in all, a row for each direction.
+    A row for each score; where they have more than four directions in all, a row for each direction with a value.
     """
     names = direction_names(rows.values())
     lines = _across(rows, names) if len(names) <= MOST_ACROSS else _down(rows, names)
@@ -92,6 +92,7 @@ def _across(rows: dict[str, dict[str, Any]], names: list[str]) -> list[str]:
 
 
 def _down(rows: dict[str, dict[str, Any]], names: list[str]) -> list[str]:
+    names = [name for name in names if any(accuracy(result, name) is not None for result in rows.values())]  # others: _reasons
     heads = [name + _mark(result) for name, result in rows.items()]
     width, wide = max(len("chance"), *map(len, names)), [max(12, len(head)) for head in heads]
 

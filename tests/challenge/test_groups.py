@@ -221,6 +221,13 @@ def test_what_cannot_be_scored_says_why_and_hides_nothing_else():
     directions = score(apart, label="compound")["directions"]
     assert "no label of a tested well" in directions["U2OS->HeLa"]["reason"]
     said = scores_text(score(apart, label="compound"))
+    assert [line.split()[0] for line in said.splitlines()[1:6]] == [
+        "U2OS->U2OS",
+        "U2OS->A549",
+        "A549->U2OS",
+        "A549->A549",
+        "HeLa->HeLa",
+    ]
     assert "U2OS->HeLa, A549->HeLa, HeLa->U2OS, HeLa->A549: no label of a tested well is on another plate that trains" in said
     assert directions["U2OS->A549"]["accuracy"] is not None
     one = table.assign(Metadata_compound=table["Metadata_compound"].mask(table["Metadata_Cell_type"] == "HeLa", "taxol"))
