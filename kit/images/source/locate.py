@@ -64,9 +64,8 @@ class Locator:
         if index:
             yield from_index(index, self.reader)
         if plate.convention in (None, HARMONY):  # no other microscope writes the tag
-            yield from_tag(
-                self._tags(list({file.path: file for file in plate.files()}.values()))
-            )  # a file once, not once a plane
+            files = {file.path: file for file in plate.files()}  # a file once, not once a plane
+            yield from_tag(self._tags(list(files.values())))
 
     def _relatives(self, barcode: str) -> dict[str, Callable[[], Positions | None]]:
         """The other plates of the batch with the same plate map; without metadata, of the same source."""
