@@ -8,6 +8,7 @@ import importlib
 import os
 from types import ModuleType
 
+INTERFACE = 2  # of the modules that this code calls: csrc/common/interface.h
 CUDA_DRIVER_TOO_OLD = 35
 CUDA_NO_DEVICE = 100
 CUDA_NO_CODE = 209
@@ -44,11 +45,14 @@ def _load(name: str) -> tuple[ModuleType | None, str]:
     if os.environ.get("KIT_NO_EXT") == "1":
         return None, "blocked by KIT_NO_EXT=1"
     try:
-        return importlib.import_module(f"kit.kernels.{name}"), "ready"
+        module = importlib.import_module(f"kit.kernels.{name}")
     except ModuleNotFoundError:
         return None, "not built"
     except ImportError as error:  # built for another Python, C++ library or machine
         return None, f"built, but does not load: {error}"
+    if getattr(module, "interface", 0) != INTERFACE:
+        return None, "built from other sources than this version of kit: build it again (make install, or pip install -e .)"
+    return module, "ready"
 
 
 def loaded(extension: ModuleType | None) -> ModuleType:

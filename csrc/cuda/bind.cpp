@@ -2,6 +2,8 @@
 #include <cuda_runtime_api.h>
 #include <pybind11/pybind11.h>
 
+#include "interface.h"
+
 extern "C" int kit_probe_code();  // device.cu
 
 void bind_blur(pybind11::module_&);
@@ -25,6 +27,7 @@ static pybind11::tuple versions() {
 
 PYBIND11_MODULE(_cuda, m) {
     m.doc() = "CUDA twins of kit.kernels' ops";
+    m.attr("interface") = kit::INTERFACE;
     m.def("device_report", &device_report, "number of devices, CUDA error code, its text, for the current device");
     m.def("versions", &versions, "CUDA version of the driver (0: none) and of the runtime linked in, as 1000 major + 10 minor");
     bind_blur(m);

@@ -20,7 +20,7 @@ from kit.files import write_whole
 from kit.images.crops.sampling import WHO, sites_to_draw
 from kit.images.store.work import Work
 from kit.model.knn import Validation, choose_wells
-from kit.words import some
+from kit.words import count, some
 
 log = logging.getLogger(__name__)
 
@@ -68,6 +68,9 @@ def resolve(work: Work, config: RunConfig) -> RunData:
     drawn = sites_to_draw(work, config.crops, config.channels)
     if lacking := [plate for plate in work.plates if plate not in set(drawn["Metadata_Plate"])]:
         log.warning("left out, as they lack a channel of %s: %s", ",".join(config.channels), some(lacking))
+    sites = work.sites[~work.sites["Metadata_Plate"].isin(lacking)]
+    if few := len(sites) - len(sites.index.intersection(work.sites_with(config.channels).index)):
+        log.warning("left out, %s without a channel of %s", count(few, "site"), ",".join(config.channels))
     mean_C, sd_C = work.channel_stats(config.channels)
     validation = choose_wells(work, config) if config.train.knn_epochs else None
     by_line = config.crops.balance == "cell_lines"

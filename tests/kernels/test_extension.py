@@ -61,6 +61,20 @@ print(extension.cpu_reason())
     assert run(code, KIT_NO_EXT="0").startswith("built, but does not load: ")
 
 
+def test_a_module_of_another_version_is_set_aside(tmp_path):
+    """Its functions take other arguments: after an update without a build, ingest ended with a TypeError."""
+    code = f"""
+import sys
+import kit.kernels
+kit.kernels.__path__.insert(0, {str(tmp_path)!r})
+from kit.kernels import extension
+print(extension.cpu_extension(), extension.cpu_reason())
+"""
+    (tmp_path / "_cpu.py").write_text("interface = 1")
+    reason = "None built from other sources than this version of kit: build it again (make install, or pip install -e .)"
+    assert run(code, KIT_NO_EXT="0") == reason
+
+
 @pytest.fixture(scope="module")
 def build():
     """setup.py as a module."""
