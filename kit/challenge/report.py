@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from kit.challenge.columns import short
-from kit.challenge.score_text import MOST_ACROSS, accuracy, chance, direction_names, notes_of, percent, rules_text
+from kit.challenge.score_text import accuracy, chance, direction_names, is_down, notes_of, percent, reasons_of, rules_text
 from kit.errors import KitError
 from kit.files import write_whole
 from kit.images.names import well_position
@@ -73,12 +73,12 @@ def _read_scores(folders: list[Path]) -> list[tuple[str, dict[str, Any]]]:
 
 
 def _score_table(scores: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """Return a score file as rows of cells: a row for each score, or for each direction where there are many."""
+    """Return a score file as rows of cells: a row for each score, or for each direction with a value where there are many."""
     results, names = list(scores.values()), direction_names(scores.values())
     heads = [name + (" *" if result.get("uses_well_position") else "") for name, result in scores.items()]
     values = [[percent(accuracy(result, name)) for name in names] + [percent(result["mean"])] for result in results]
     levels = list(map(chance, results))
-    if len(names) <= MOST_ACROSS:
+    if not is_down(results):
         head = [*names, "mean"]
         rows = [[name, *cells] for name, cells in zip(heads, values, strict=True)]
         rows += [["chance", *[level] * len(head)] for level in dict.fromkeys(levels)]
@@ -89,7 +89,7 @@ def _score_table(scores: dict[str, dict[str, Any]]) -> dict[str, Any]:
         "head": head,
         "rows": rows,
         "rule": f"k-NN, {rules_text(results[0])}",
-        "notes": notes_of(scores),
+        "notes": reasons_of(scores) + notes_of(scores),
         "leaks": any(result.get("uses_well_position") for result in results),
     }
 

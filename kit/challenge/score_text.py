@@ -21,18 +21,31 @@ def score_table(rows: dict[str, dict[str, Any]]) -> str:
     A row for each score; where they have more than four directions in all, a row for each direction with a value.
     """
     names = direction_names(rows.values())
-    lines = _across(rows, names) if len(names) <= MOST_ACROSS else _down(rows, names)
+    lines = (_down if is_down(rows.values()) else _across)(rows, names)
     lines += map(rules_text, _kinds(rows))
-    lines += [line for name, result in rows.items() for line in _reasons(name if len(rows) > 1 else "", result)]
-    lines += notes_of(rows)
+    lines += reasons_of(rows) + notes_of(rows)
     if any(result["uses_well_position"] for result in rows.values()):
         lines.append("* uses the well position: where a position holds one compound on every plate, noise scores high too")
     return "\n".join(lines)
 
 
 def direction_names(results: Iterable[dict[str, Any]]) -> list[str]:
-    """Return the directions of all scores, each once."""
-    return list(dict.fromkeys(direction for result in results for direction in result["directions"]))
+    """Return the directions of all scores, each once; where they are more than four, only those in which one has a value."""
+    results = list(results)
+    names = list(dict.fromkeys(direction for result in results for direction in result["directions"]))
+    if not is_down(results):
+        return names
+    return [name for name in names if any(accuracy(result, name) is not None for result in results)]
+
+
+def is_down(results: Iterable[dict[str, Any]]) -> bool:
+    """Return whether the scores have so many directions that each gets a row."""
+    return len({direction for result in results for direction in result["directions"]}) > MOST_ACROSS
+
+
+def reasons_of(rows: dict[str, dict[str, Any]]) -> list[str]:
+    """Return why directions have no value; a line names its score where there are several."""
+    return [line for name, result in rows.items() for line in _reasons(name if len(rows) > 1 else "", result)]
 
 
 def notes_of(rows: dict[str, dict[str, Any]]) -> list[str]:
@@ -92,7 +105,6 @@ def _across(rows: dict[str, dict[str, Any]], names: list[str]) -> list[str]:
 
 
 def _down(rows: dict[str, dict[str, Any]], names: list[str]) -> list[str]:
-    names = [name for name in names if any(accuracy(result, name) is not None for result in rows.values())]  # others: _reasons
     heads = [name + _mark(result) for name, result in rows.items()]
     width, wide = max(len("chance"), *map(len, names)), [max(12, len(head)) for head in heads]
 

@@ -52,6 +52,16 @@ def test_the_page_shows_plates_runs_and_scores(work, metadata, tmp_path):
     assert not re.search(r'(src|href)="(?!data:)', text)
 
 
+def test_a_direction_without_a_score_is_no_row_but_a_reason(work, metadata, tmp_path):
+    result = score(make_table(), metadata)
+    result["directions"]["U2OS->HeLa"] = {"accuracy": None, "reason": "no HeLa"}
+    write_scores(result, tmp_path / "score.json")
+    text = report(work, tmp_path / "report.html").read_text()
+    assert "<p>U2OS-&gt;HeLa: no HeLa</p>" in text
+    assert "<td>U2OS-&gt;A549</td>" in text
+    assert "<td>U2OS-&gt;HeLa</td>" not in text
+
+
 def test_a_lab_without_cell_lines_has_labels_all_the_same(tmp_path):
     make_work(tmp_path / "work", wells=1, sites=1)
     change_table(tmp_path / "work", "P1", lambda table: table.drop(columns="Metadata_Cell_type").assign(Metadata_gene="TP53"))
