@@ -19,6 +19,11 @@ def some(items: Sequence[str], shown: int = _SHOWN) -> str:
 
 def nearest(name: str, names: Iterable[str], *, cutoff: float = 0.5) -> str:
     """Return "; did you mean X?" with the name most like `name`, in whatever case, or nothing where none is."""
-    folded = {known.casefold(): known for known in names}
+    folded: dict[str, list[str]] = {}
+    for known in names:
+        folded.setdefault(known.casefold(), []).append(known)
     close = difflib.get_close_matches(name.casefold(), list(folded), n=1, cutoff=cutoff)
-    return f"; did you mean {folded[close[0]]}?" if close else ""
+    if not close:
+        return ""
+    best = max(folded[close[0]], key=lambda known: difflib.SequenceMatcher(None, name, known).ratio())
+    return f"; did you mean {best}?"
