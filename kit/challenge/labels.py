@@ -101,7 +101,8 @@ def _label_column(columns: Columns, wanted: Wanted, recorded: Mapping[str, str])
     found = [column for column in usual if column in columns.first] or (columns.first if len(columns.first) == 1 else [])
     if not found:
         there = some([short(column) for column in columns.first], 12)
-        raise UsageError(f"{columns.called}: name the column of the labels with --label; there are: {there}")
+        verb = "are" if columns.called == OWN else "has"
+        raise UsageError(f"name the column of the labels with --label; {columns.called} {verb} {there}")
     return found[0]
 
 

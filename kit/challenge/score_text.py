@@ -106,7 +106,7 @@ def _across(rows: dict[str, dict[str, Any]], names: list[str]) -> list[str]:
 
 def _down(rows: dict[str, dict[str, Any]], names: list[str]) -> list[str]:
     heads = [name + _mark(result) for name, result in rows.items()]
-    width, wide = max(len("chance"), *map(len, names)), [max(12, len(head)) for head in heads]
+    width, wide = max(map(len, ["chance", *names])), [max(12, len(head)) for head in heads]
 
     def line(start: str, cells: list[str]) -> str:
         return " ".join([f"{start:<{width}}", *(f"{text:>{w}}" for text, w in zip(cells, wide, strict=True))])

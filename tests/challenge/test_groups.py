@@ -106,7 +106,9 @@ def test_the_recorded_perturbation_is_the_default_label(tmp_path):
     result = score(tmp_path / "profiles.parquet")
     assert result == score(profiles)
     assert result == score(table, label="compound") | {"uses_well_position": False}
-    with pytest.raises(UsageError, match="name the column of the labels with --label; there are: compound, Cell_type, dose"):
+    with pytest.raises(
+        UsageError, match=r"^name the column of the labels with --label; the file's own columns are compound, Cell_type, dose"
+    ):
         score(table)
 
 
@@ -230,6 +232,10 @@ def test_what_cannot_be_scored_says_why_and_hides_nothing_else():
     ]
     assert "U2OS->HeLa, A549->HeLa, HeLa->U2OS, HeLa->A549: no label of a tested well is on another plate that trains" in said
     assert directions["U2OS->A549"]["accuracy"] is not None
+    alone = table[table["Metadata_Plate"].isin(["U1", "A1", "H1"])]
+    said = scores_text(score(alone, label="compound")).splitlines()
+    assert [line.split()[0] for line in said[:3]] == ["%", "mean", "chance"], "no direction of nine has a value"
+    assert "U2OS->U2OS: only one U2OS plate: no other is left to train on" in said
     one = table.assign(Metadata_compound=table["Metadata_compound"].mask(table["Metadata_Cell_type"] == "HeLa", "taxol"))
     directions = score(one, label="compound", control="DMSO")["directions"]  # each HeLa well would be "recognised"
     assert directions["HeLa->HeLa"] == {"accuracy": None, "reason": "all wells that train have one label: nothing to tell apart"}
