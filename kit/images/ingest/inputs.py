@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kit.config.channels import by_channel
-from kit.errors import KitError
+from kit.errors import KitError, UsageError
 from kit.images.ingest.groups import Grouping, grouping, no_channel
 from kit.images.ingest.naming import Names, Naming, check_packed, name_channels
 from kit.images.ingest.picked import check_picked
@@ -15,6 +15,7 @@ from kit.images.source.folders import Folder, Reader
 from kit.images.source.locate import Locator
 from kit.images.source.plates import ALL, Plate
 from kit.images.source.source import FolderSource, Source, choose_plates, open_source
+from kit.images.store.container import open_container
 from kit.words import nearest, some
 
 _REQUESTS_AHEAD = 64  # remote files to prefetch, over all wells in progress
@@ -97,7 +98,7 @@ def check_channels(inputs: Inputs, plan: IngestPlan) -> None:
     """Check that some plate has each channel of --channel-names and --groups; plates are listed until all are found.
 
     Raises:
-        UsageError: naming the channel, or a packed plate that has other names.
+        UsageError: naming the channel, or a packed plate that has other names or another pixel size.
     """
     packed, asked = set(inputs.groups.there), plan.channel_names if isinstance(plan.channel_names, Mapping) else {}
     own = {channel for channel, name in asked.items() if name not in packed}
@@ -108,6 +109,7 @@ def check_channels(inputs: Inputs, plan: IngestPlan) -> None:
             check_packed(barcode, plan.folder, plan.channel_names)
             if plan.pick != ALL:
                 check_picked(plan.folder / f"{barcode}.zarr", plan.pick)
+            _check_pixel(barcode, plan)
         elif own or names:
             try:
                 naming = inputs.plate(barcode)[1]
@@ -118,3 +120,23 @@ def check_channels(inputs: Inputs, plan: IngestPlan) -> None:
     if own and seen:
         raise no_channel("--channel-names", own, seen)
     inputs.groups.check([*seen.values(), *inputs.groups.there])
+
+
+def _check_pixel(barcode: str, plan: IngestPlan) -> None:
+    """Check that a packed plate has the pixel size of --pixel-size, as far as can be seen: a shrunken site keeps another.
+
+    Raises:
+        UsageError: it has another, or none.
+    """
+    if plan.pixel_size is None or plan.size:
+        return
+    try:
+        there = open_container(plan.folder / f"{barcode}.zarr").ome.pixel_um
+    except KitError:
+        return  # damaged: whoever opens the plate is told
+    if there is None or any(abs(side - plan.pixel_size) > 1e-6 * plan.pixel_size for side in there):
+        packed = "without one" if there is None else f"with {there[0]:.4g} um"
+        raise UsageError(
+            f"--pixel-size {plan.pixel_size:g}: plate {barcode} is packed {packed}, and packing it again is the only way to "
+            f"change it: delete {plan.folder / barcode}.parquet and .zarr, or leave it out with --plates"
+        )

@@ -60,7 +60,7 @@ def parse_names(text: str) -> Names:
         own, equals, name = (part.strip() for part in pair.partition("="))
         if not (own and equals and name):
             raise UsageError(
-                f"{OPTION} {text!r}: {pair.strip()!r} is no pair: need chN=NAME, separated by commas (no name has one), "
+                f"{OPTION} {text!r}: {pair.strip()!r} is no pair: need chN=NAME, separated by commas (names cannot contain one), "
                 f"or {CPJUMP1}"
             )
         if own in names:

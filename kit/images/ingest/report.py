@@ -176,6 +176,7 @@ class IngestReport:
     relabelled: dict[str, list[str]] = field(default_factory=dict)  # of these, given other labels now: notes on them
     regrouped: list[str] = field(default_factory=list)  # of these, their channels put into other groups
     unlabelled: list[str] = field(default_factory=list)  # of these, still without labels
+    kept_labels: list[str] = field(default_factory=list)  # of these, not in --labels: they keep the labels they had
     strangers: list[str] = field(default_factory=list)  # plates that have labels and are not there
     lacking: list[str] = field(default_factory=list)  # "warning: <plate> has no images of ..."
     failed: list[str] = field(default_factory=list)  # "<plate>: <reason>"
@@ -201,6 +202,8 @@ class IngestReport:
                 f"without labels: {', '.join(self.unlabelled)}; add them with kit ingest --work {self.work} --labels FILE, or "
                 "--metadata DIR: this updates the tables and reads no image"
             )
+        if self.kept_labels:
+            lines.append(f"plates not in --labels, which keep the labels they had: {some(self.kept_labels)}")
         if self.strangers:
             lines.append(f"plates in --labels that are not here: {some(self.strangers)}")
         lines += self.lacking

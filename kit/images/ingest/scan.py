@@ -19,6 +19,7 @@ class Scan:
     relabelled: dict[str, list[str]] = field(default_factory=dict)  # of these, given other labels now: notes on them
     regrouped: list[str] = field(default_factory=list)  # of these, their channels put into other groups
     unlabelled: dict[str, str] = field(default_factory=dict)  # of these, still without labels: why
+    kept: list[str] = field(default_factory=list)  # of these, not in --labels: they keep the labels they had
     failed: list[str] = field(default_factory=list)  # what is wrong with the tables of others
 
 
@@ -50,6 +51,8 @@ def scan_plates(folder: Path, barcodes: list[str], labels: Labels, groups: Group
             scan.regrouped.append(barcode)
         if unlabelled:
             scan.unlabelled[barcode] = unlabelled
+        elif labels.file is not None and not labels.is_labelled(barcode):
+            scan.kept.append(barcode)
     return scan
 
 

@@ -172,7 +172,10 @@ def test_two_plates_that_disagree_are_named(lab):
     [
         ("--channel-names ch1", "'ch1' is no pair: need chN=NAME"),
         ("--channel-names ''", "'' is no pair"),
-        ("--channel-names 'ch1=DNA,Hoechst'", "'Hoechst' is no pair: need chN=NAME, separated by commas (no name has one)"),
+        (
+            "--channel-names 'ch1=DNA,Hoechst'",
+            "'Hoechst' is no pair: need chN=NAME, separated by commas (names cannot contain one)",
+        ),
         ("--channel-names ch1=DNA,ch1=RNA", "names ch1 twice: DNA and RNA"),
         ("--channel-names ch1=DNA,ch2=DNA", "calls ch1 and ch2 both DNA"),
         ("--channel-names ch1=a/b", "'a/b' cannot be a channel's name"),

@@ -177,6 +177,9 @@ def test_plates_on_one_side_only_are_listed(lab):
         assert "without labels: " in text
         assert "plates in --labels that are not here: P7" in text
     assert open_work(lab / "w").plates == ["P1", "P2"]
+    ingest(plan(lab))
+    text = ingest(plan(lab, source=None, labels=lab / "other.csv", perturbation=None)).text()
+    assert "\nplates not in --labels, which keep the labels they had: P2\n" in text
 
 
 def test_plates_labelled_by_different_columns(lab):

@@ -134,6 +134,17 @@ def test_a_pixel_size_is_more_than_0(images, value, capsys):
     assert f"--pixel-size {value}: need micrometres, more than 0" in capsys.readouterr().err
 
 
+def test_a_packed_plate_takes_no_other_pixel_size(images, capsys):
+    kit_here("ingest images --work w --pixel-size 0.5")
+    kit_here("ingest images --work w --pixel-size 0.5")
+    kit_here("ingest images --work w --pixel-size 0.6", 2)
+    said = capsys.readouterr().err
+    assert "kit: --pixel-size 0.6: plate LAB1 is packed with 0.5 um, and packing it again is the only way to change it: " in said
+    assert "delete w/plates/LAB1.parquet and .zarr, or leave it out with --plates" in said
+    kit_here("ingest --work w --pixel-size 0.6 --groups brightfield=ch2", 2)
+    assert "--pixel-size needs SOURCE" in capsys.readouterr().err
+
+
 def test_a_kill_before_the_table_loses_nothing(images, monkeypatch):
     ingest(plan("whole"))
 
