@@ -107,7 +107,11 @@ def ingest(
 @click.argument("work", type=PATH)
 @click.option("--out", type=PICTURE, help="PNG file to write; not needed with --nuclei.")
 @click.option(
-    "--nuclei", metavar="CHANNEL", help="Measure the nuclei in this channel and print the settings that fit the recipe."
+    "--nuclei",
+    metavar="CHANNEL",
+    multiple=True,
+    callback=only_one("measure one channel at a time"),
+    help="Measure the nuclei in this channel and print the settings that fit the recipe.",
 )
 @recipe_option
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE")

@@ -1,5 +1,6 @@
 """How large the nuclei of a store's plates are: a sample of sites, measured."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +29,7 @@ class NucleusSize:
     plates: int
     height: int  # of a site
     width: int
+    pixel_um: float | None = None  # side of a stored pixel, micrometres, where all plates have the same
 
     @property
     def share(self) -> float:
@@ -39,9 +41,13 @@ class NucleusSize:
         least, median, most = self.quartiles
         sites = f"{count(self.sites, 'site')} of {self.height} x {self.width} px on {count(self.plates, 'plate')}"
         few = "; too few to rely on" if self.nuclei < FEW else ""
+        if self.pixel_um is None:
+            size = f"{median:.1f} px (quartiles {least:.1f} and {most:.1f})"
+        else:
+            size = f"{median:.1f} px, {median * self.pixel_um:.1f} um (quartiles {least:.1f} and {most:.1f} px)"
         return (
             f"{self.channel}: {count(self.nuclei, 'nucleus', 'nuclei')} in {sites}{few}\n"
-            f"median diameter {median:.1f} px (quartiles {least:.1f} and {most:.1f}), {100 * self.share:.2g} % of the site's side"
+            f"median diameter {size}, {100 * self.share:.2g} % of the site's side"
         )
 
 
@@ -49,9 +55,11 @@ def measure_nuclei(work: Work, channel: str, *, sites: int = SITES, seed: int = 
     """Measure the nuclei of at most `sites` sites, the same for a seed: plates take turns, and on each its wells.
 
     Raises:
-        UsageError: the store has no such channel.
+        UsageError: no channel is named, or the store has no such channel.
         KitError: no nucleus was found; plates differ in size; an image is damaged; scikit-image is not installed.
     """
+    if not channel.strip():
+        raise UsageError(f"--nuclei {channel!r}: give a channel; {work.path} has {', '.join(work.channels)}")
     there = work.sites_with((channel,))
     if there.empty:
         has = f"it has {', '.join(work.channels)}" if work.plates else "it has no complete plate"
@@ -70,8 +78,23 @@ def measure_nuclei(work: Work, channel: str, *, sites: int = SITES, seed: int = 
     if not len(diameter_N):
         raise KitError(f"no nucleus found in {count(len(chosen), 'site')} of {channel}: is it a nuclear stain?")
     least, median, most = np.percentile(diameter_N, [25, 50, 75]).tolist()
-    return NucleusSize(channel=channel, nuclei=len(diameter_N), quartiles=(least, median, most), sites=len(chosen),
-                       plates=len(plates), height=reader.size[0], width=reader.size[1])  # fmt: skip
+    return NucleusSize(
+        channel=channel,
+        nuclei=len(diameter_N),
+        quartiles=(least, median, most),
+        sites=len(chosen),
+        plates=len(plates),
+        height=reader.size[0],
+        width=reader.size[1],
+        pixel_um=_pixel_um(work, plates),
+    )
+
+
+def _pixel_um(work: Work, plates: Sequence[str]) -> float | None:
+    """Return the side of a stored pixel, of a square of the same area; None where it is unknown or differs between plates."""
+    found = {work.container(plate).ome.pixel_um for plate in plates}
+    pixel_um = found.pop() if len(found) == 1 else None
+    return None if pixel_um is None else (pixel_um[0] * pixel_um[1]) ** 0.5
 
 
 def sample_sites(sites: pd.DataFrame, number: int, seed: int) -> pd.DataFrame:

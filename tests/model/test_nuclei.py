@@ -3,6 +3,7 @@
 import re
 import shlex
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -162,6 +163,13 @@ def test_plates_that_a_recipe_cannot_fit_are_said_to_be():
     )
 
 
+def test_the_diameter_in_micrometres_where_the_pixel_is_known():
+    size = replace(size_of(0.03), pixel_um=0.65)
+    assert size.text().splitlines()[1] == (
+        "median diameter 32.4 px, 21.1 um (quartiles 25.9 and 42.1 px), 3 % of the site's side"
+    )
+
+
 def test_a_recipe_of_ones_own_says_what_it_was_made_for(tmp_path):
     def own(text):
         (tmp_path / "mine.toml").write_text('extends = "demo"\n' + text)
@@ -190,4 +198,11 @@ def test_the_command_line(tmp_path, monkeypatch):
     assert sorted(path for path in tmp_path.rglob("*")) == before
     asked = kit_command("views", work.path, code=2).stderr
     assert "give --out FILE.png for a picture, --nuclei CHANNEL to measure nuclei, or both" in asked
+    for words, line in (
+        (("",), "--nuclei '': give a channel"),
+        (("AGP", "--nuclei", "RNA"), "AGP and RNA: measure one channel at a time"),
+    ):
+        error = kit_command("views", work.path, "--nuclei", *words, code=2).stderr
+        assert line in error
+        assert len(error.splitlines()) == 1
     assert "no nucleus found in 4 sites of RNA" in kit_command("views", work.path, "--nuclei", "RNA", code=1).stderr
