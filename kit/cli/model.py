@@ -119,10 +119,12 @@ def plan(
     and peak are from the vendor's data sheet.
     """
     from kit.model.plan import plan as run
+    from kit.profiles.merging import averages
 
     opened = kit.open(work) if work else None
     config = _run_config(recipe, channels, settings, opened)
-    click.echo(run(config, machine, opened, gpu_memory=gpu_memory, name=recipe))
+    averaged = opened is not None and averages(opened)
+    click.echo(run(config, machine, opened, gpu_memory=gpu_memory, name=recipe, averaged=averaged))
 
 
 @click.command()

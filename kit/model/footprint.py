@@ -26,11 +26,12 @@ def store_text(work: "Work | None") -> str:
     return f"{gb(size)} in {folder}: {len(work.sites):,} sites"
 
 
-def csv_text(work: "Work | None", model: ModelConfig, networks: int) -> str:
-    """Return what a submission of `networks` backbones takes: a row for every compound well, its sites concatenated."""
-    rows, columns = _compound_wells(work), PLACES * PARTS * model.dim * networks
+def csv_text(work: "Work | None", model: ModelConfig, networks: int, *, averaged: bool = False) -> str:
+    """Return what the features of `networks` backbones take: a row for every compound well, nine sites in it or their mean."""
+    rows, columns = _compound_wells(work), (1 if averaged else PLACES) * PARTS * model.dim * networks
+    sites = "mean of the sites" if averaged else f"{PLACES} sites"
     size, made_by = rows * columns * VALUE_BYTES, count(networks, "network")
-    return f"about {gb(size)}: {rows:,} wells x {columns:,} features ({PLACES} sites, CLS and patch mean, {made_by})"
+    return f"about {gb(size)}: {rows:,} wells x {columns:,} features ({sites}, CLS and patch mean, {made_by})"
 
 
 def gb(size: float) -> str:

@@ -54,7 +54,13 @@ class _Network:
 
 
 def plan(
-    config: RunConfig, machine: str, work: "Work | None" = None, *, gpu_memory: float | None = None, name: str | None = None
+    config: RunConfig,
+    machine: str,
+    work: "Work | None" = None,
+    *,
+    gpu_memory: float | None = None,
+    name: str | None = None,
+    averaged: bool = False,
 ) -> str:
     """Return the plan of a run as text.
 
@@ -64,6 +70,7 @@ def plan(
         work: an open work folder to count the sites of; default: the 24 compound plates.
         gpu_memory: of a card, GB of 10**9 bytes, instead of the machine's own.
         name: the recipe as given on the command line; default: its own name.
+        averaged: kit profile averages the sites of a well; else it concatenates the challenge's nine.
 
     Raises:
         UsageError: an unknown machine, or channels that `work` does not have.
@@ -86,7 +93,7 @@ def plan(
     if second is not None:
         lines.append(_pair(network, second, other, rate))
     lines.append(f"store    {store_text(work)}")
-    lines.append(f"CSV      {csv_text(work, config.model, 1 if second is None else 2)}")
+    lines.append(f"CSV      {csv_text(work, config.model, 1 if second is None else 2, averaged=averaged)}")
     if rate is not None:
         lines.append("These hours exclude reading sites and making views.")
     return "\n".join(lines)

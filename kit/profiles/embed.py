@@ -17,7 +17,7 @@ from tqdm import tqdm
 from kit.errors import KitError, UsageError
 from kit.files import existing_file, write_whole
 from kit.profiles.intensity import Intensity
-from kit.profiles.runs import run_config
+from kit.profiles.runs import existing_run, run_config
 from kit.profiles.share import Share, join_share
 from kit.profiles.table import PLATE, SITE, WELL, read_facts, write_table
 from kit.profiles.texture import texture
@@ -111,6 +111,7 @@ def _channels_of(work: "Work", run: str, channels: tuple[str, ...]) -> tuple[str
     """Return the channels of a run, or those given for one that does not exist."""
     if channels and not work.run_folder(run).is_dir():
         return channels
+    existing_run(work, run, or_else="name the channels: with --channels this baseline needs no run")
     of_run = run_config(work, run).channels
     if channels and channels != of_run:
         raise UsageError(f"--channels {','.join(channels)}: run {run} takes {','.join(of_run)}")

@@ -1,12 +1,16 @@
 """How the sites of a well become one profile: what was asked for, or what suits every plate of the file."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from kit.profiles.places import find_places, lacks_positions
+from kit.profiles.places import field_positions, find_places, lacks_positions
 from kit.profiles.table import PLATE
 from kit.words import count
+
+if TYPE_CHECKING:
+    from kit.images.store.work import Work
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,11 @@ def choose_merging(fields: pd.DataFrame, merge: str | None, sites: str | None, o
     return Merging(merge or "concat", sites, None if sites == "position" else order, why)
 
 
+def averages(work: "Work") -> bool:
+    """Return whether the sites of a well are averaged where neither --merge nor --sites is given, with all plates of a store."""
+    return bool(_why_not_nine(field_positions(work.sites)))
+
+
 def _why_not_nine(fields: pd.DataFrame) -> str:
     """Return why the sites of these plates cannot be concatenated as the challenge's; empty if they can."""
     places = find_places(fields)
@@ -57,4 +66,4 @@ def _why_not_nine(fields: pd.DataFrame) -> str:
             doubts.append(f"plate {plate} images {imaged or 'none'} of the challenge's nine places ({of})")
     if len(doubts) < 2:
         return "".join(doubts)
-    return f"{doubts[0]}, and {count(len(doubts) - 1, 'plate')} more {'does' if len(doubts) == 2 else 'do'} not fit"
+    return f"{doubts[0]}, and {count(len(doubts) - 1, 'more plate')} {'does' if len(doubts) == 2 else 'do'} not fit"

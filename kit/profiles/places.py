@@ -73,15 +73,15 @@ def common_places(fields: pd.DataFrame) -> dict[str, dict[int, int]]:
     if lacking:
         raise KitError(
             f"sites are placed by their stage position and plate {lacking[0]} has none"
-            + (f" (nor do {len(lacking) - 1} others)" if len(lacking) > 1 else "")
+            + (f" (nor {'has' if len(lacking) == 2 else 'have'} {count(len(lacking) - 1, 'other')})" if len(lacking) > 1 else "")
             + f": {_AVERAGE}, or give the positions to kit ingest by --load-data or --layout"
         )
     for plate, rows in plates.items():
         if not slots[plate]:
             x_um, y_um = rows[["x_um", "y_um"]].to_numpy(dtype=float)[0]
             raise KitError(
-                f"plate {plate}: --sites position does not fit its {count(len(rows), 'field')}, which are not at the nine common "
-                f"places of the compound plates' 4 x 4 grid (the first is at x {x_um:.0f}, y {y_um:.0f} um): {_AVERAGE}"
+                f"plate {plate}: --sites position finds none of its fields at the nine common places of the compound plates' "
+                f"4 x 4 grid ({count(len(rows), 'field')}, the first at x {x_um:.0f}, y {y_um:.0f} um): {_AVERAGE}"
             )
     return slots
 

@@ -24,8 +24,8 @@ def run_config(work: "Work", run: str) -> RunConfig:
     return load_config(path)
 
 
-def existing_run(work: "Work", run: str) -> Path:
-    """Return the folder of an existing run.
+def existing_run(work: "Work", run: str, *, or_else: str = "") -> Path:
+    """Return the folder of an existing run; `or_else` is another way out for the message.
 
     Raises:
         UsageError: it does not exist; the message lists those that do.
@@ -34,5 +34,5 @@ def existing_run(work: "Work", run: str) -> Path:
     if not folder.is_dir():
         there = sorted(path.name for path in folder.parent.glob("*") if path.is_dir())
         listed = f"; available: {some(there)}" if there else "; it has no runs yet: train one with kit train"
-        raise UsageError(f"no run {run} in {work.path}{nearest(run, there)}{listed}")
+        raise UsageError(f"no run {run} in {work.path}{nearest(run, there)}{listed}{f'; or {or_else}' if or_else else ''}")
     return folder

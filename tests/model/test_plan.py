@@ -124,6 +124,8 @@ def test_a_plan_counts_a_store(tmp_path):
     assert "the 96 sites of 24 wells in store" in text
     assert f"store    {size / 1e6:.3g} MB in {tmp_path / 'store' / 'plates'}: 96 sites" in text
     assert f"18 wells x {9 * 2 * 96:,} features" in text
+    averaged = plan(load_recipe("demo", channels=work.channels), "h100", work, averaged=True)
+    assert f"18 wells x {2 * 96:,} features (mean of the sites, CLS and patch mean, 1 network)" in averaged
     assert plan(load_recipe("demo"), "h100", work).startswith("demo, 3 channels (Mito, AGP, RNA)"), "the group of the store"
     with pytest.raises(UsageError, match=r"store has no channel ER; it has Mito, AGP, RNA"):
         plan(load_recipe("demo", channels=("ER",)), "h100", work)

@@ -179,6 +179,9 @@ def test_what_is_not_there_is_said(work):
         embed(work, "nothing")
     with pytest.raises(KitError, match="no run nothing"):
         embed(work, "nothing", baseline="intensity")
+    for baseline in ("intensity", "texture"):
+        with pytest.raises(UsageError, match="or name the channels: with --channels this baseline needs no run"):
+            embed(work, "nothing", baseline=baseline)
     with pytest.raises(UsageError, match="exclude"):
         embed(work, "tiny", weights=Path("x"), baseline="random")
 

@@ -66,7 +66,7 @@ def test_one_plate_of_another_layout_decides_for_the_file(tmp_path):
     made = profile(work, ["fluo"], tmp_path / "p.parquet")
     assert made.features_MF.shape == (12, 4)
     assert (
-        "(1 to 16 a well; --merge mean): plate P2 images 2 of the challenge's nine places (4 fields), and 1 plate more"
+        "(1 to 16 a well; --merge mean): plate P2 images 2 of the challenge's nine places (4 fields), and 1 more plate"
         in made.text()
     )
 
