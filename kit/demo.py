@@ -29,6 +29,7 @@ from kit.profiles.table import Profiles, read_profiles, write_profiles
 from kit.recipe import load_recipe
 
 STEPS: Steps = {"normalize": "centre", "whiten": "sphere"}  # what every row of the table has had, baselines too
+TEXTURE = "fluorescence-texture"
 MODELS: dict[str, tuple[str, ...]] = {"fluorescence": (), "brightfield": ("train.max_steps=60",)}
 
 
@@ -51,8 +52,8 @@ def run_demo(out: Path, *, seed: int, say: Callable[[str], None]) -> str:
     work = kit.open(out / "work")
     for run, settings in MODELS.items():
         _train(work, run, settings, seed, say)
-    say("embed: the same sites with random weights, and as plain intensity statistics")
-    for baseline in ("random", "intensity"):
+    say("embed: the same sites with random weights, as plain intensity statistics, and as texture by hand")
+    for baseline in ("random", "intensity", "texture"):
         embed(work, "fluorescence", baseline=baseline)
     say("profile, export, check")
     submission = out / "submission.csv"
@@ -106,12 +107,16 @@ def _scores(work: Work, out: Path, metadata: Path, ids: Path) -> tuple[dict[str,
         "fluorescence": ("fluorescence",),
         "random weights": ("fluorescence-random",),
         "mean and sd per channel": ("fluorescence-intensity",),
+        "texture by hand": (TEXTURE,),
+        "fluorescence + texture": ("fluorescence", TEXTURE),
         "fluorescence + brightfield": tuple(MODELS),
     }
     files = {}
     for name, runs in sets.items():
         files[name] = out / "profiles" / f"{'+'.join(runs)}.parquet"
-        write_profiles(post_process(merged(*runs), **STEPS), files[name])
+        weights = dict.fromkeys(runs, 1.0) if TEXTURE in runs[1:] else None  # 192 columns beside 85
+        steps: Steps = {**STEPS, "weights": weights}
+        write_profiles(post_process(merged(*runs), **steps), files[name])
     files["submission.csv (sites concatenated)"] = out / "submission.csv"
     table = {name: score(path, metadata, ids=ids) for name, path in files.items()}
     write_scores({"schema": 1, "files": {str(files[name]): scores for name, scores in table.items()}}, out / "score.json")

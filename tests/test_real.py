@@ -37,7 +37,7 @@ def test_the_plate_without_map_is_listed_as_incomplete_and_unlabelled(packed):
     assert "without labels" in said
     assert "incomplete: no images of Mito, ER, HighZBF, LowZBF, Brightfield" in said
     wells = kit.open(packed[0]).wells.set_index("Metadata_Plate")
-    assert pd.isna(wells.loc["BR00117006", "Metadata_broad_sample"])
+    assert wells.loc["BR00117006", "Metadata_broad_sample"] == ""
 
 
 def test_positions_are_the_stages_or_those_of_another_plate(packed, listed):

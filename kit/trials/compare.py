@@ -110,7 +110,8 @@ def compare(work: Work, recipes: Sequence[str], *, models: Models, out: Path, se
         settings: `key=value` applied to every row.
         switches: one row each, see `make_rows`.
         seeds: seeds of weights, sampling and views.
-        baselines: also random weights of the first row's networks, and intensity statistics of the 8-bit and the raw pixels.
+        baselines: also random weights of the first row's networks, intensity statistics of the 8-bit and the raw pixels,
+            texture, and the first row's networks with texture, half of the variance each.
 
     Raises:
         KitError: the work has no labels to score with, or no other plate to train on.
@@ -129,7 +130,7 @@ def compare(work: Work, recipes: Sequence[str], *, models: Models, out: Path, se
                 measure.random(row, seed)
     measure.null(rows[0], seeds[0])
     if baselines:
-        measure.intensity(rows[0], seeds[0])
+        measure.by_hand(rows[0], seeds)
     return table_text(measure.results, classes=classes, batches=_batches(work))
 
 
@@ -156,10 +157,19 @@ class _Measure:
     def random(self, row: Row, seed: int) -> None:
         self._baseline("random weights", [run_name(config) for config in row.configs(seed)], "random", "random", seed)
 
-    def intensity(self, row: Row, seed: int) -> None:
-        runs = [run_name(config) for config in row.configs(seed)]
+    def by_hand(self, row: Row, seeds: Sequence[int]) -> None:
+        """Score what needs no training, of the first seed's channels; and the row's networks with texture, seed by seed."""
+        runs = [run_name(config) for config in row.configs(seeds[0])]
         self._baseline("mean and sd, 8 bit", runs, "intensity", "intensity", None)
         self._baseline("mean and sd, raw counts", runs, "intensity", "intensity-raw", None)
+        self._baseline("texture", runs, "texture", "texture", None)
+        texture = [f"{run}-texture" for run in runs]
+        for seed in seeds:
+            both = [*(run_name(config) for config in row.configs(seed)), *texture]
+            name = f"{row.name} + texture"
+            if self.results.get(f"{name} s{seed}", {}).get("runs") != both:
+                scores = _score(self.work, both, weights=dict.fromkeys(both, 1.0))
+                self._keep(f"{name} s{seed}", name, seed, True, scores, runs=both)
 
     def null(self, row: Row, seed: int) -> None:
         """Score the first row's features with the wells of each plate in random order, compounds where they were."""
@@ -233,9 +243,11 @@ def _merge(work: Work, runs: list[str]) -> Profiles:
     return merge_runs(work, runs, parts=PARTS, merge=MERGE)
 
 
-def _score(work: Work, runs: list[str]) -> dict:
+def _score(work: Work, runs: list[str], weights: dict[str, float] | None = None) -> dict:
+    """Return the score under every post-processing; with `weights` the runs are balanced in each of them."""
     merged = _merge(work, runs)
-    return {post: _score_wells(post_process(merged, **steps), work) for post, steps in POST.items()}
+    balanced: dict[str, Steps] = {post: {**steps, "weights": weights} for post, steps in POST.items()}
+    return {post: _score_wells(post_process(merged, **steps), work) for post, steps in balanced.items()}
 
 
 def _score_wells(profiles: Profiles, work: Work) -> dict:

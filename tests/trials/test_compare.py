@@ -135,7 +135,8 @@ def test_rows_are_trained_once(tmp_path):
     first = kit_command(*words).stdout
     rows = json.loads(out.read_text())
     assert [row["name"] for row in rows.values()] == [
-        "demo", "random weights", "demo views.noise_p=0", "permuted wells", "mean and sd, 8 bit", "mean and sd, raw counts"
+        "demo", "random weights", "demo views.noise_p=0", "permuted wells", "mean and sd, 8 bit", "mean and sd, raw counts",
+        "texture", "demo + texture",
     ]  # fmt: skip
     assert rows["demo s0"]["configs"][0]["views"]["noise_p"] == 0.5
     before = out.stat().st_mtime_ns
