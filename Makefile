@@ -24,15 +24,18 @@ install: .venv/installed
 demo: install
 	$(BIN)/kit demo --out demo
 
+# A file's tests share what they set up, so a file stays in one of the processes, one for each CPU; torch takes one thread in each.
+PARALLEL = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
+
 test: install
-	$(BIN)/python -m pytest -m "not slow"
+	$(PARALLEL) -m "not slow" $(TESTS)
 
 test-slow: install
 	$(BIN)/python -m pytest -m slow
 
 # The lower bounds of pyproject.toml, in an environment of their own; CI does not run it.
 test-oldest: .venv-oldest/installed
-	.venv-oldest/bin/python -m pytest -m "not slow"
+	OMP_NUM_THREADS=1 .venv-oldest/bin/python -m pytest -n auto --dist loadfile -m "not slow"
 
 lint: install
 	$(BIN)/ruff format --check .
