@@ -60,9 +60,7 @@ def phantom(out: Path, seed: int, settings: tuple[str, ...], jobs: int | None, p
     "--channel-names", help="Names of the channels, e.g. ch1=DNA,ch2=Actin; cpjump1: ch1 to ch8 are Mito to Brightfield."
 )
 @click.option("--groups", help='Groups of channels, e.g. "fluorescence=DNA,Actin brightfield=BF".')
-@click.option(
-    "--pixel-size", type=float, metavar="UM", help="Micrometres per pixel on the sample, where the files do not say it."
-)
+@click.option("--pixel-size", type=float, metavar="UM", help="Micrometres per pixel on the sample.  [default: as the files say]")
 @click.option(
     "--scale", type=click.Choice(SCALES), help="How counts become grey levels; default: the store's, image in a new one."
 )

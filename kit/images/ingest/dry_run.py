@@ -70,11 +70,9 @@ class PlannedPlate:
             if items
         ]
         lines.append(f"  {self.positions.said}")
-        lines.append(draw_grid({site: self.positions.of(plate.wells[0], site) for site in plate.fields} if self._known() else {}))
+        if self.positions.source != "none":
+            lines.append(draw_grid({site: self.positions.of(plate.wells[0], site) for site in plate.fields}))
         return "\n".join(lines)
-
-    def _known(self) -> bool:
-        return self.positions.source != "none"
 
 
 @dataclass(frozen=True)

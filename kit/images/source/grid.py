@@ -9,8 +9,6 @@ _SAME = 5.0  # um: stage coordinates closer than this are one row or column
 
 def draw_grid(fields: dict[int, Point]) -> str:
     """Return lines of text with each field's number at its place; the margins give micrometres from the well's centre."""
-    if not fields:
-        return "    no positions"
     columns, rows = _lines(x for x, _ in fields.values()), _lines(y for _, y in fields.values())[::-1]
     cells = [["." for _ in columns] for _ in rows]
     for number, (x, y) in sorted(fields.items()):

@@ -96,7 +96,8 @@ class _Stack:
         for axis, (kind, noun, advice) in _STACKS.items():
             if axis in self.axes:
                 return f"a {kind}: {count(self.planes, noun)} in one file; {advice} {_FROM_TABLE}"
-        return f"{count(self.planes, 'plane')} in one file that stands for one channel; name each channel's {_FROM_TABLE}"
+        way_out = f"project a z-stack first, or name each channel's plane {_FROM_TABLE}"
+        return f"{count(self.planes, 'plane')} in one file that stands for one channel; {way_out}"
 
 
 def _stack_of(file: tifffile.TiffFile) -> _Stack:

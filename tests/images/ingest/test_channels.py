@@ -88,6 +88,7 @@ def test_a_dry_run_says_the_names_and_groups_and_where_they_come_from(lab, capsy
     assert "warning" not in text
     assert not Path("w").exists()
     text = dry_run(IngestPlan(lab, "w")).text()
+    assert text.count("no site positions") == text.count("positions") == 2, "once a plate"
     assert "\n  channels: ch1, ch2, ch3 (as in the file names)\n  groups: fluorescence: ch1, ch2, ch3 (by default; " in text
     assert text.count("warning: the channels of plate LAB1 are called ch1, ch2, ch3") == 1
     assert "--channel-names ch1=NAME1,ch2=NAME2,ch3=NAME3" in text

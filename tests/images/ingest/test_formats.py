@@ -109,7 +109,10 @@ def test_a_stack_in_files_with_a_channel_in_their_names_is_refused(tmp_path):
     for site in (1, 2):
         write_tiff(tmp_path / "P1" / f"P1_A01_s{site}_w1.tif", stack("A01", site))
     report = ingest(IngestPlan(tmp_path, tmp_path / "work"))
-    assert "3 planes in one file that stands for one channel; name each channel's in a load_data.csv" in report.failed[0]
+    assert (
+        "that stands for one channel; project a z-stack first, or name each channel's plane in a load_data.csv"
+        in report.failed[0]
+    )
     assert dry_run(IngestPlan(tmp_path, tmp_path / "work")).failed == report.failed
 
 

@@ -50,7 +50,7 @@ def test_every_plane_is_a_channel(data):
     with pytest.raises(Unfit, match="3 planes in the file, 2 channels expected of it"):
         one_plane(data, 1, 2)
     with pytest.raises(
-        Unfit, match=r"3 planes in one file that stands for one channel; name .* Plane_<channel>|3 samples a pixel"
+        Unfit, match=r"3 planes in one file that stands for one channel; project .* name .* Plane_<channel>|3 samples a pixel"
     ):
         read_tiff(one_plane(data))  # never the first plane without a word
 
