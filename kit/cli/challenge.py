@@ -48,7 +48,9 @@ def check(submission: Path, ids: Path) -> None:
 )  # fmt: skip
 @click.option("--group", metavar="COLUMN", help="Score within and across its values.  [default: Cell_type, the cell line]")
 @click.option("--control", metavar="VALUE", help="Leave out the wells with this label; for labels without a recorded control.")
-@click.option("--perturbation", metavar="COLUMN", help="Where --control stands.  [default: the recorded one, else --label]")
+@click.option(
+    "--perturbation", metavar="COLUMN", help="The column that --control stands in.  [default: the recorded one, else --label]"
+)
 @click.option("--together", is_flag=True, help="Score all files as one feature set.")
 @click.option("--k", default=5, show_default=True)
 @click.option("--metric", type=click.Choice(["cosine", "euclidean"]), default="cosine", show_default=True)

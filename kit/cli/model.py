@@ -187,7 +187,7 @@ def embed(work: Path, runs: tuple[str, ...], weights: Path | None, channels: str
 @click.option(
     "--ridge",
     type=float,
-    help="Of --whiten, in units of the controls' mean eigenvalue; 0 makes the controls exactly white.  [default: 0.1]",
+    help="The ridge of --whiten, in units of the controls' mean eigenvalue; 0 makes the controls exactly white.  [default: 0.1]",
 )
 @click.option(
     "--balance-runs",
@@ -199,7 +199,7 @@ def embed(work: Path, runs: tuple[str, ...], weights: Path | None, channels: str
     "run_weights",
     multiple=True,
     metavar="NAME=W",
-    help="--balance-runs, with W times the share for a run.",
+    help="As --balance-runs, and give this run W times the share.",
 )
 @click.option(
     "--align",

@@ -81,7 +81,8 @@ def plan(
     network = _network(config if config.channels else replace(config, channels=next(iter(groups.values()), ())), work)
     config, cost = network.config, network.cost
     lines = [
-        f"{name or config.recipe}, {len(config.channels)} channels ({', '.join(config.channels)}), batch {config.train.batch}",
+        f"{name or config.recipe}, {count(len(config.channels), 'channel')} ({', '.join(config.channels)}), "
+        f"batch {config.train.batch}",
         f"steps    {network.steps:,}, {network.per_epoch:,} an epoch: {network.source}",
         f"work     {cost.total / 1e12:.3g} TFLOP a step ({cost.backbone / cost.total:.0%} backbone), "
         f"{network.flops / 1e18:.3g} EFLOP in all",

@@ -127,6 +127,7 @@ def test_a_plan_counts_a_store(tmp_path):
     averaged = plan(load_recipe("demo", channels=work.channels), "h100", work, averaged=True)
     assert f"18 wells x {2 * 96:,} features (mean of the sites, CLS and patch mean, 1 network)" in averaged
     assert plan(load_recipe("demo"), "h100", work).startswith("demo, 3 channels (Mito, AGP, RNA)"), "the group of the store"
+    assert plan(load_recipe("demo", channels=("RNA",)), "h100", work).startswith("demo, 1 channel (RNA), batch")
     with pytest.raises(UsageError, match=r"store has no channel ER; it has Mito, AGP, RNA"):
         plan(load_recipe("demo", channels=("ER",)), "h100", work)
 
