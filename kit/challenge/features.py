@@ -19,7 +19,7 @@ from kit.images.names import normalise_wells
 from kit.profiles.table import PLATE, WELL, Profiles, read_facts
 from kit.words import count, some
 
-_MERGE = "; kit profile turns a table of sites into one of wells"
+_MERGE = "; a table has a row a well (kit profile merges sites), and files of one set hold different wells"
 log = logging.getLogger(__name__)
 _CHUNK = 512  # columns checked together
 

@@ -281,6 +281,9 @@ def test_plates_in_files_of_their_own_are_scored_together(plate_files, monkeypat
     kept = json.loads((plate_files / "score.json").read_text())
     assert kept["directions"] == score(own_table(("U1", "U2", "U3")), label="compound", control="DMSO")["directions"]
     assert score(["U1.parquet", "U2.parquet", "U3.parquet"], label="compound", together=True) == kept
+    again = kit_command("score", "U1.parquet", "U1.parquet", "--together", code=1).stderr
+    assert "plate U1 well A01 appears in more than one row; a table has a row a well" in again
+    assert "and files of one set hold different wells" in again
     table = pd.read_parquet("U3.parquet").rename(columns={"x0": "y0"})
     table.to_parquet("U3.parquet")
     assert "x0 is a column in only one of U1.parquet and U3.parquet" in kit_command(*words, "--together", code=1).stderr
