@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from kit.images.store.work import Work
 
 LEAST_SIDE = 10  # pixels on the shorter side of the coarsest band
-_STATISTICS = ("share", "skewness", "kurtosis")
+_STATISTICS = ("log share", "asinh skewness", "log kurtosis")
+_MOST = 0.999999  # of a correlation: z of 1 is infinite
 _ROWS = 64  # of a site that are correlated together: they fit the cache
 
 
@@ -27,9 +28,11 @@ _ROWS = 64  # of a site that are correlated together: they fit the cache
 class Texture:
     """Texture of each of a run's channels.
 
-    Per channel and band (see `kernels.bands`; L bands, until the coarsest would have fewer than ten pixels a side): its share
-    of the energy of all bands, its skewness and its kurtosis. Per pair of channels: the Pearson correlation of their levels.
-    A channel of one value in a site gives 0 everywhere. No number depends on a channel's gain or offset.
+    Per channel and band (see `kernels.bands`; L bands, until the coarsest would have fewer than ten pixels a side): the
+    logarithm of its share of the energy of all bands, the inverse hyperbolic sine of its skewness, and the logarithm of its
+    kurtosis. Per pair of channels: the Pearson correlation of their levels, as Fisher's z. These scales make the numbers alike
+    in size; as they are, kurtosis would set distances and the ridge of whitening alone. A channel of one value in a site gives
+    0 everywhere. No number depends on a channel's gain or offset.
     """
 
     work: "Work"
@@ -41,7 +44,7 @@ class Texture:
     def names(self) -> list[str]:
         """What each feature is, D of them."""
         bands = [f"{name} band {band} {of}" for name in self.channels for of in _STATISTICS for band in range(1, self.levels + 1)]
-        return bands + [f"{a} {b} correlation" for a, b in itertools.combinations(self.channels, 2)]
+        return bands + [f"{a} {b} correlation z" for a, b in itertools.combinations(self.channels, 2)]
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -104,9 +107,10 @@ def site_texture(site_CHW: np.ndarray, levels: int) -> np.ndarray:
     pixels_L1 = np.array(level_pixels(height, width, levels), dtype=np.float64)[:, None]
     variance_CL, skewness_CL, kurtosis_CL = _standardised(sums_CL4 / pixels_L1)
     share_CL = _ratio(variance_CL, variance_CL.sum(axis=1, keepdims=True))
-    bands_C3L = np.stack([share_CL, skewness_CL, kurtosis_CL], axis=1)
+    bands_C3L = np.stack([_log(share_CL), np.arcsinh(skewness_CL), _log(kurtosis_CL)], axis=1)
     pairs = np.triu_indices(len(site_CHW), 1)
-    return np.concatenate([bands_C3L.ravel(), correlations(site_CHW)[pairs]]).astype(np.float32)
+    z_P = np.arctanh(np.clip(correlations(site_CHW)[pairs], -_MOST, _MOST))
+    return np.concatenate([bands_C3L.ravel(), z_P]).astype(np.float32)
 
 
 def correlations(site_CHW: np.ndarray) -> np.ndarray:
@@ -129,6 +133,11 @@ def _standardised(raw_CL4: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarr
     third = m3 - 3 * m1 * m2 + 2 * m1**3
     fourth = m4 - 4 * m1 * m3 + 6 * m1**2 * m2 - 3 * m1**4
     return variance, _ratio(third, variance**1.5), _ratio(fourth, variance**2)
+
+
+def _log(values: np.ndarray) -> np.ndarray:
+    """Return the logarithms, 0 where a value is 0: that of a channel of one value."""
+    return np.log(values, out=np.zeros_like(values), where=values > 0)
 
 
 def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:

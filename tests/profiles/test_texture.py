@@ -33,7 +33,8 @@ def test_bands_by_value():
         bands.append((image_HW - blurred_HW).ravel())
         image_HW = blurred_HW[::2, ::2]
     energy = np.array([band.var() for band in bands])
-    expected = [*(energy / energy.sum()), *map(skew, bands), *(kurtosis(band, fisher=False) for band in bands)]
+    sharp = [np.log(kurtosis(band, fisher=False)) for band in bands]
+    expected = [*np.log(energy / energy.sum()), *(np.arcsinh(skew(band)) for band in bands), *sharp]
     np.testing.assert_allclose(site_texture(site, 2), expected, rtol=1e-4)
 
 
@@ -53,6 +54,12 @@ def test_a_channel_of_one_value_gives_zeros():
     assert row[-2:].tolist() == [0, 0]  # its correlations with the other two
 
 
+def test_two_channels_alike_and_opposite_are_finite():
+    site = made_site()
+    site[1], site[2] = site[0], 200 - site[0]
+    np.testing.assert_allclose(site_texture(site, 2)[-3:], np.arctanh([0.999999, -0.999999, -0.999999]), rtol=1e-6)
+
+
 @pytest.fixture
 def work(tmp_path):
     return make_work(tmp_path, plates=("P1", "P2"))
@@ -63,8 +70,8 @@ def test_it_is_a_run_and_needs_none(work):
     assert done.run == "hand-texture"
     facts = json.loads((work.run_folder("hand-texture") / "features" / "features.json").read_text())
     assert facts["parts"] == {"cls": [0, len(facts["features"])]}
-    assert facts["features"][0] == f"{CHANNELS[0]} band 1 share"
-    assert facts["features"][-1] == f"{CHANNELS[-2]} {CHANNELS[-1]} correlation"
+    assert facts["features"][0] == f"{CHANNELS[0]} band 1 log share"
+    assert facts["features"][-1] == f"{CHANNELS[-2]} {CHANNELS[-1]} correlation z"
     table = work.features("hand-texture")
     row = table.query("Metadata_Plate == 'P1' and Metadata_Well == 'A03' and Metadata_Site == 2").filter(like="f0").to_numpy()[0]
     levels = (len(row) - 3) // 9
