@@ -22,7 +22,7 @@ from kit.profiles.share import Share, join_share
 from kit.profiles.table import PLATE, SITE, WELL, read_facts, write_table
 from kit.profiles.texture import texture
 from kit.progress import progress
-from kit.words import count, some
+from kit.words import count, nearest, some
 
 if TYPE_CHECKING:
     from kit.images.store.work import Work
@@ -161,6 +161,10 @@ def _made_by(path: Path) -> str | None:
 
 def _complete_sites(work: "Work", channels: tuple[str, ...]) -> tuple[pd.DataFrame, list[str]]:
     """Return the sites that have all channels, by plate, and what the others lack."""
+    unknown = [name for name in channels if name not in work.channels]
+    if unknown:
+        there = f"{nearest(unknown[0], work.channels)}; it has {', '.join(work.channels)}"
+        raise UsageError(f"{work.path} has no channel {unknown[0]}{there}")
     sites = work.sites_with(channels)
     if sites.empty:
         raise KitError(f"no site of {work.path} has all of the channels {', '.join(channels)}")

@@ -182,6 +182,8 @@ def test_what_is_not_there_is_said(work):
     for baseline in ("intensity", "texture"):
         with pytest.raises(UsageError, match="or name the channels: with --channels this baseline needs no run"):
             embed(work, "nothing", baseline=baseline)
+    with pytest.raises(UsageError, match=f"has no channel {CHANNELS[0]}x; did you mean {CHANNELS[0]}.; it has {CHANNELS[0]}, "):
+        embed(work, "nothing", baseline="texture", channels=(CHANNELS[0] + "x",))
     with pytest.raises(UsageError, match="exclude"):
         embed(work, "tiny", weights=Path("x"), baseline="random")
 

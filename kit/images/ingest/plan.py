@@ -116,7 +116,9 @@ class IngestPlan:
             if self.labels is None:
                 raise UsageError(f"--{name} {value}: also give --labels FILE, the table that has it")
             if not value.strip():
-                raise UsageError(f"--{name} is empty: a well without a label is unknown, never a control")
+                need = "a well without a label is unknown, never a control"
+                need = need if name == "control" else "name the column of the treatments, or omit the option"
+                raise UsageError(f"--{name} is empty: {need}")
         if self.source is not None:
             return
         if self.labels is None and self.metadata is None and self.groups is None:

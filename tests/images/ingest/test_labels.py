@@ -146,6 +146,7 @@ def test_both_tables_are_joined_and_must_agree(lab):
             "no column compond; did you mean compound?; it has: compound, dose",
         ),
         ("images --labels lab.csv --perturbation compound --control DMS", 2, "no well has this compound; did you mean DMSO?"),
+        ("images --labels lab.csv --perturbation ''", 2, "--perturbation is empty: name the column of the treatments"),
         ("images --labels lab.csv --perturbation compound --control ''", 2, "--control is empty: a well without a label is unkn"),
         ("images --labels lab.csv --perturbation compound --plates P3", 2, "--plates P3: no such plate"),
         ("images --labels other.csv --plates P2", 1, "plate P2 has no labels: not in other.csv; the file has P1, P7"),
