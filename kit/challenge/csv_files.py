@@ -29,7 +29,7 @@ def read_csv(path: Path, is_text: Callable[[str], bool], number: type[pl.DataTyp
         numbers = {name: number for name, kind in head.schema.items() if kind.is_numeric() and name not in text}
         if any(head[name].null_count() == len(head) for name in head.columns if name not in text):
             return _read_all_as_text(path, is_text, number, called)
-        return pl.read_csv(path, schema_overrides={**text, **numbers}, infer_schema_length=_HEAD)
+        return _named(pl.read_csv(path, schema_overrides={**text, **numbers}, infer_schema_length=_HEAD), path)
     except polars.exceptions.ComputeError:  # a later row is not what the first rows are
         return _read_all_as_text(path, is_text, number, called)
     except _READING as error:
@@ -75,11 +75,19 @@ def _read_all_as_text(
 ) -> pl.DataFrame:
     """Read every row as text and turn each column into numbers if all of its values are."""
     try:
-        frame = pl.read_csv(path, infer_schema=False)
+        frame = _named(pl.read_csv(path, infer_schema=False), path)
     except _READING as error:
         raise _unreadable(called or path, error) from error
     columns = {name: frame[name].cast(number, strict=False) for name in frame.columns if not is_text(name)}
     return frame.with_columns(column for name, column in columns.items() if column.null_count() == frame[name].null_count())
+
+
+def _named(frame: pl.DataFrame, path: Path) -> pl.DataFrame:
+    """Return the table with the quotes in its columns' names single: polars leaves them doubled, as CSV writes them."""
+    if any('""' in name for name in frame.columns):
+        header = pl.read_csv(path, has_header=False, n_rows=1, infer_schema=False).row(0)
+        frame.columns = [said if '""' in name else name for name, said in zip(frame.columns, header, strict=True)]
+    return frame
 
 
 def _unreadable(path: Path | str, error: Exception) -> KitError:

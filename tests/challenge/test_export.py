@@ -9,6 +9,7 @@ import pytest
 
 from kit.challenge.check import check
 from kit.challenge.export import export
+from kit.challenge.features import read_features
 from kit.challenge.ids import read_ids
 from kit.challenge.score import score
 from kit.errors import KitError, UsageError
@@ -43,6 +44,24 @@ def test_the_csv_holds_the_profiles_in_the_order_of_the_ids(profiles, ids, tmp_p
     )  # to the bit
     assert check(out, ids) == done
     assert "84 rows x 3 features" in done.text()
+
+
+def test_quotes_and_commas_in_names_are_kept(table, metadata, ids, tmp_path):
+    """As CSV has it, a quote in a name is doubled; a name that has two keeps two."""
+    names = {"x0": 'f,3"', "x1": 'a"b', "x2": 'c""d', "x3": '"e"', "x4": "two\nlines"}
+    table.rename(columns=names).to_parquet(tmp_path / "f.parquet", index=False)
+    assert export(tmp_path / "f.parquet", ids, tmp_path / "s.csv").columns == 6
+    assert list(pd.read_csv(tmp_path / "s.csv")) == ["ID", *names.values(), "x5"]
+    table.rename(columns=names).to_csv(tmp_path / "f.csv.gz", index=False)
+    assert read_features(tmp_path / "f.csv.gz").names == (*names.values(), "x5")
+    assert score(tmp_path / "s.csv", metadata, ids=ids)["directions"] == score(table, metadata)["directions"]
+
+
+def test_a_bad_value_is_named_with_its_column(ids, tmp_path):
+    wanted = pd.read_csv(ids, dtype=str)["ID"]
+    pd.DataFrame({"ID": wanted, 'f,3"': np.where(wanted.index == 2, np.inf, 1.0)}).to_csv(tmp_path / "s.csv", index=False)
+    with pytest.raises(KitError, match=r'f,3" of ID .* is inf'):
+        check(tmp_path / "s.csv", ids)
 
 
 def test_the_manifest_says_where_it_comes_from(profiles, ids, tmp_path):
