@@ -11,7 +11,7 @@ import polars.exceptions
 from kit.challenge.csv_files import text_file
 from kit.errors import KitError, UsageError
 from kit.files import existing_file
-from kit.images.names import normalise_well, well_name
+from kit.images.names import normalise_well, well_of_pair
 from kit.profiles.table import PLATE, WELL
 from kit.words import some
 
@@ -41,7 +41,7 @@ def read_ids(
     id_name = _column(table, path, "id", id_column)
     plate_name = _column(table, path, "plate", plate_column)
     ids = pd.DataFrame({"ID": table[id_name], PLATE: table[plate_name].str.strip(), WELL: _wells(table, path, well_column)})
-    empty = ids.index[ids.isna().any(axis=1) | (ids == "").any(axis=1)]
+    empty = ids.index[(ids == "").any(axis=1)]
     if len(empty):
         raise KitError(f"{path}, row {empty[0] + 2}: no ID, plate or well")
     twice = ids["ID"][ids["ID"].duplicated()]
@@ -58,7 +58,7 @@ def read_ids(
 def _read_text_columns(path: Path) -> pd.DataFrame:
     text_file(existing_file(path, "--ids is the challenge's metadata_test.csv"))
     try:
-        return pl.read_csv(path, infer_schema=False).to_pandas()
+        return pl.read_csv(path, infer_schema=False).fill_null("").to_pandas()
     except (polars.exceptions.PolarsError, UnicodeDecodeError, OSError) as error:
         raise KitError(f"{path} cannot be read as CSV: {str(error).splitlines()[0]}") from error
 
@@ -85,15 +85,13 @@ def _wells(table: pd.DataFrame, path: Path, named: str | None) -> list[str]:
     rows, columns = _column(table, path, "row", None, required=False), _column(table, path, "column", None, required=False)
     if rows is None or columns is None:
         _column(table, path, "well", None)
-    return [_checked(_well_of_pair, path, row, *pair) for row, pair in enumerate(zip(table[rows], table[columns], strict=True))]
-
-
-def _well_of_pair(row: str, column: str) -> str:
-    return normalise_well(row + column) if row.strip().isalpha() else well_name(int(row), int(column))
+    return [_checked(well_of_pair, path, row, *pair) for row, pair in enumerate(zip(table[rows], table[columns], strict=True))]
 
 
 def _checked(convert: Callable[..., str], path: Path, row: int, *value: str) -> str:
+    if not "".join(value).strip():
+        return ""  # reported with the rows that lack an ID or plate
     try:
         return convert(*value)
-    except (ValueError, TypeError, AttributeError) as error:
+    except KitError as error:
         raise KitError(f"{path}, row {row + 2}: {error}") from error

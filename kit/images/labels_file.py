@@ -19,7 +19,7 @@ import pandas as pd
 
 from kit.errors import KitError
 from kit.files import existing_file
-from kit.images.names import normalise_well, well_name
+from kit.images.names import normalise_well, well_of_pair
 from kit.words import nearest, some
 
 PLATE, WELL = "Metadata_Plate", "Metadata_Well"
@@ -167,18 +167,10 @@ def _wells(table: pd.DataFrame, place: tuple[int, ...], lines: list[int], path: 
     for line, cell in zip(lines, cells, strict=True):
         if cell not in found:
             try:
-                found[cell] = _well(*cell)
+                found[cell] = normalise_well(*cell) if len(cell) == 1 else well_of_pair(*cell)
             except KitError as error:
                 raise KitError(f"{path}, line {line}: {error}") from error
     return [found[cell] for cell in cells]
-
-
-def _well(name: str, column: str | None = None) -> str:
-    """Return the well of a name, or of a row (letter or number) and a column; "3.0" is 3, as a spreadsheet may write it."""
-    if column is None:
-        return normalise_well(name)
-    row, column = (re.sub(r"\.0+$", "", text) for text in (name, column))
-    return well_name(int(row), int(column)) if row.isdecimal() and column.isdecimal() else normalise_well(row + column)
 
 
 def _one_row_each(table: pd.DataFrame, lines: list[int], path: Path) -> pd.DataFrame:

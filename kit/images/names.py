@@ -43,6 +43,22 @@ def well_name(row: int, col: int) -> str:
     return f"{_row_letters(row)}{col:02d}"
 
 
+def well_of_pair(row: str, column: str) -> str:
+    """Return the well of a row (letter, or number counted from 1) and a column: ("D", "8") and ("4", "8") are "D08".
+
+    "4.0" is 4, as a spreadsheet may write it.
+
+    Raises:
+        KitError: they do not name a well.
+    """
+    row, column = (re.sub(r"\.0+$", "", text.strip()) for text in (row, column))
+    if column.isdecimal() and row.isdecimal():
+        return well_name(int(row), int(column))
+    if column.isdecimal() and row.isalpha():
+        return normalise_well(row + column)
+    raise KitError(f"row {row!r}, column {column!r} is not a well: need a row letter or number and a column number, as D and 8")
+
+
 def well_position(well: str) -> tuple[int, int]:
     """Return (row, column), counted from 1, of a well named as `well_name` does."""
     letters = well.rstrip("0123456789")

@@ -96,6 +96,11 @@ def test_row_and_column_stand_for_a_well(tmp_path):
     assert read_ids(tmp_path / "ids.csv")["Metadata_Well"].tolist() == ["D08", "D09"]
 
 
+def test_rows_and_columns_as_a_spreadsheet_writes_them(tmp_path):
+    (tmp_path / "ids.csv").write_text("ID,plate,row,column\na,U1,4.0,8.0\nb,U1, d ,9\n")
+    assert read_ids(tmp_path / "ids.csv")["Metadata_Well"].tolist() == ["D08", "D09"]
+
+
 def test_columns_that_do_not_tell_are_asked_for(tmp_path):
     path = tmp_path / "ids.csv"
     path.write_text("key,dish,spot\nx,U1,A01\n")
@@ -116,6 +121,10 @@ def test_columns_that_do_not_tell_are_asked_for(tmp_path):
         ("ID,plate,well\n1,U1,A01\n1,U1,A02\n", "ID 1 appears in 2 rows"),
         ("ID,plate,well\n1,U1,A01\n,U1,A02\n", "row 3: no ID"),
         ("ID,plate,well\n1,U1,AA\n", "row 2: 'AA' is not a well"),
+        ("ID,plate,well\n1,U1,\n", "row 2: no ID, plate or well"),
+        ("ID,plate,row,column\n1,U1,1,1\n2,U1,1,x1\n", "row 3: row '1', column 'x1' is not a well: need a row letter or number"),
+        ("ID,plate,row,column\n1,U1,A,\n", "row 2: row 'A', column '' is not a well"),
+        ("ID,plate,row,column\n1,U1,1,1\n2,U1,,\n", "row 3: no ID, plate or well"),
         ("ID,plate,well\n", "has no rows"),
         ("", "cannot be read as CSV"),
         ("ID,plate,well\n1,U1,A01\n2,U1,H12\n", "ID 2, plate U1 well H12, has no row in"),

@@ -50,7 +50,7 @@ def test_values_are_kept_as_written(tmp_path):
         ("plate,row,compound\nP1,A,x\n", "has no column well, nor row and column; it has: plate, row, compound"),
         ("plate,well\nP1,A01\n", "has no column of labels beside plate and well"),
         ("plate,well,compound\nP1,A01,x\n\nP1,A1B,y\n", "line 4: 'A1B' is not a well"),
-        ("plate,row,col,compound\nP1,A,x1,x\n", "line 2: 'Ax1' is not a well"),
+        ("plate,row,col,compound\nP1,A,x1,x\n", "line 2: row 'A', column 'x1' is not a well"),
         ("plate,row,col,compound\nP1,99,1,x\n", "line 2: row 99, column 1 is not a well"),
         ("plate,well,compound\n,A01,x\n", "line 2: the plate is empty"),
         ("plate,well,name\nP1,A01,1,2-diol\n", "line 2: 4 values for 3 columns; put quotes around '2-diol'"),
