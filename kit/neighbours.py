@@ -1,5 +1,8 @@
 """k nearest neighbours from one Gram matrix: every fold, direction, k and metric is read from it. The only k-NN in kit.
 
+Of equal distances the first training well counts; `kit score` sorts wells by plate, then well. scikit-learn takes any of
+them, so predictions equal its KNeighborsClassifier's, on float64, where no two distances of a query are equal.
+
 M wells, F features, Q queries, T training wells.
 """
 
@@ -20,13 +23,20 @@ def gram(features_MF: np.ndarray) -> np.ndarray:
 
 
 def distances(gram_MM: np.ndarray, metric: str) -> np.ndarray:
-    """Return cosine distances (1 - cosine; 1 to a row of zeros), or Euclidean ones squared, float64 [M, M]."""
+    """Return cosine distances (1 - cosine; 1 to a row of zeros), or Euclidean ones squared, float64 [M, M].
+
+    Distances that are equal without rounding are equal to the bit where features are whole numbers whose squares sum to
+    less than 2**26 a row; elsewhere rounding may order them.
+    """
     square_M = np.diagonal(gram_MM).copy()
     if metric == "euclidean":
         return np.maximum(square_M[:, None] + square_M[None, :] - 2 * gram_MM, 0.0)
     assert metric == "cosine", metric
-    scale_M = 1 / np.sqrt(np.where(square_M > 0, square_M, 1.0))
-    return 1 - gram_MM * scale_M[:, None] * scale_M[None, :]
+    square_M[square_M == 0] = 1.0
+    cosine_MM = np.square(gram_MM)
+    cosine_MM /= np.multiply.outer(square_M, square_M)  # one quotient, rounded once: equal fractions stay equal
+    np.copysign(np.sqrt(cosine_MM, out=cosine_MM), gram_MM, out=cosine_MM)
+    return np.subtract(1, cosine_MM, out=cosine_MM)
 
 
 def nearest(distance_QT: np.ndarray, k: int) -> np.ndarray:

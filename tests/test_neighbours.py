@@ -1,5 +1,7 @@
 """Neighbours and votes against hand-worked cases and scikit-learn."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from sklearn.metrics.pairwise import cosine_distances, euclidean_distances
@@ -47,16 +49,44 @@ def test_votes_by_hand():
     np.testing.assert_array_equal(vote(labels_Qk, "nearest"), [3, 4, 5, 6])
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("metric", ["cosine", "euclidean"])
-@pytest.mark.parametrize("k", [1, 4, 5, 10])
-def test_predictions_equal_scikit_learns(metric, k):
+@pytest.mark.parametrize("k", [1, 3, 5, 10])
+def test_predictions_equal_scikit_learns_where_no_distances_are_equal(metric, k, dtype):
     rng = np.random.default_rng(k)
-    features_MF = rng.standard_normal((200, 5)).astype(np.float32)
+    features_MF = rng.standard_normal((200, 5)).astype(dtype)
     label_M = rng.integers(0, 40, size=200)  # five wells a class: ties of the vote are the rule
     train, test = np.arange(0, 140), np.arange(140, 200)
     oracle = KNeighborsClassifier(k, metric=metric, algorithm="brute").fit(features_MF[train].astype(np.float64), label_M[train])
-    neighbours_Qk = nearest(distances(gram(features_MF), metric)[np.ix_(test, train)], k)
+    distance_QT = distances(gram(features_MF), metric)[np.ix_(test, train)]
+    assert np.diff(np.sort(distance_QT)).min() > 1e-12
+    neighbours_Qk = nearest(distance_QT, k)
     ours = vote(label_M[train][neighbours_Qk], "sklearn")
     np.testing.assert_array_equal(ours, oracle.predict(features_MF[test].astype(np.float64)))
     if k == 5:
         assert (ours != vote(label_M[train][neighbours_Qk], "nearest")).mean() > 0.1  # the rule matters here
+
+
+def exact_order(features_MF, metric, test, train):
+    """Return the training rows of every query, nearest first, in whole numbers and fractions: nothing is rounded."""
+    if metric == "euclidean":
+        square_QT = ((features_MF[test, None] - features_MF[None, train]) ** 2).sum(axis=2)
+        return np.argsort(square_QT, axis=1, kind="stable")
+    product_MM = features_MF @ features_MF.T
+    order = []
+    for query in test:  # the cosine's square, with its sign; a query's own length changes no order
+        products = [(int(product_MM[query, row]), int(product_MM[row, row]) or 1) for row in train]
+        cosines = [Fraction(product * abs(product), square) for product, square in products]
+        order.append(sorted(range(len(train)), key=lambda column: (-cosines[column], column)))
+    return np.array(order)
+
+
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+@pytest.mark.parametrize(("least", "most"), [(0, 2), (0, 4), (-3, 3)])
+def test_of_equal_distances_between_whole_numbers_the_first_row_counts(metric, least, most):
+    features_MF = np.random.default_rng(0).integers(least, most, size=(600, 8), endpoint=True)
+    test, train = np.arange(0, 100), np.arange(300, 600)
+    expected_QT = exact_order(features_MF, metric, test, train)
+    distance_QT = distances(gram(features_MF.astype(np.float32)), metric)[np.ix_(test, train)]
+    for k in (1, 3, 5, 10):
+        np.testing.assert_array_equal(nearest(distance_QT, k), expected_QT[:, :k], err_msg=f"k = {k}")

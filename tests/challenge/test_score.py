@@ -252,3 +252,12 @@ def test_real_profiles_with_rows_shuffled_score_chance(real_data):
     shuffled = values.sample(frac=1, random_state=0).reset_index(drop=True)
     result = score(pd.concat([who, shuffled], axis=1), real_data / "cpjump1_metadata")
     assert result["mean"] < 0.015  # chance is 0.0033
+
+
+def test_of_equal_distances_the_lowest_plate_and_well_count():
+    """All wells are alike. P1 is named after P2 A01 (y), P2 and P3 after P1 A01 (x): half, half and none are right."""
+    wells = [("P1", "A01", "x"), ("P1", "A02", "y"), ("P2", "A01", "y"), ("P2", "A02", "x"), ("P3", "A01", "z")]
+    table = pd.DataFrame(wells, columns=["Metadata_Plate", "Metadata_Well", "Metadata_drug"]).assign(a=1.0, b=2.0)
+    for metric in ("cosine", "euclidean"):
+        for rows in (table, table.iloc[::-1]):
+            assert score(rows, label="drug", k=1, metric=metric)["directions"]["all->all"]["accuracy"] == pytest.approx(1 / 3)
