@@ -195,3 +195,15 @@ def test_a_wrong_command_line_is_one_line(words, expected):
     done = kit_child(*words, code=2)
     assert expected in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "option", "times"),
+    [
+        ("score f.csv --label a --label b", "--label", 2),
+        ("score f.csv --k 3 --ties nearest --k=5 --k 7", "--k", 3),
+        ("export f.csv --ids a.csv --ids b.csv --out s.csv", "--ids", 2),
+    ],
+)
+def test_an_option_given_twice_is_not_half_ignored(words, option, times):
+    assert f"kit: {option} is given {times} times: it takes one value (" in one_line(*words.split(), code=2)

@@ -7,11 +7,11 @@ from typing import Any
 import click
 
 import kit
-from kit.cli.options import OUT_FILE, PATH
+from kit.cli.options import OUT_FILE, PATH, Once
 from kit.errors import KitError, UsageError
 
 
-@click.command()
+@click.command(cls=Once)
 @click.argument("profiles", type=PATH)
 @click.option("--ids", type=PATH, required=True, help="The challenge's metadata_test.csv.")
 @click.option("--out", type=OUT_FILE, required=True)
@@ -25,7 +25,7 @@ def export(profiles: Path, ids: Path, out: Path, **columns: str | None) -> None:
     click.echo(run(profiles, ids, out, **columns).text())
 
 
-@click.command()
+@click.command(cls=Once)
 @click.argument("submission", type=PATH)
 @click.option("--ids", type=PATH, required=True)
 def check(submission: Path, ids: Path) -> None:
@@ -35,7 +35,7 @@ def check(submission: Path, ids: Path) -> None:
     click.echo(run(submission, ids).text())
 
 
-@click.command()
+@click.command(cls=Once)
 @click.argument("files", type=PATH, nargs=-1, required=True)
 @click.option("--metadata", type=PATH, help="Folder of the official tables.")
 @click.option("--labels", type=PATH, help="Your own table instead: plate, well (or row and column), further columns.")
@@ -77,7 +77,7 @@ def score(files: tuple[Path, ...], metadata: Path | None, json_path: Path | None
         raise KitError(f"nothing was scored: {reason}")
 
 
-@click.command()
+@click.command(cls=Once)
 @click.option("--work", type=PATH, required=True)
 @click.option("--out", type=OUT_FILE, required=True)
 def report(work: Path, out: Path) -> None:
@@ -87,7 +87,7 @@ def report(work: Path, out: Path) -> None:
     click.echo(run(kit.open(work), out))
 
 
-@click.command()
+@click.command(cls=Once)
 @click.argument("submission", type=PATH)
 @click.option("--message", required=True)
 @click.option("--competition", default=None, metavar="SLUG")
@@ -118,7 +118,7 @@ def _agreed(question: str) -> bool:
         raise UsageError("not uploaded: stdin is not a terminal: add --yes to upload without asking") from None
 
 
-@click.command()
+@click.command(cls=Once)
 @click.option("--competition", default=None, metavar="SLUG")
 def submissions(competition: str | None) -> None:
     """List past uploads with their local and public scores."""

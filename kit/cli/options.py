@@ -64,6 +64,18 @@ def only_one(way_out: str) -> Callable:
     return check
 
 
+class Once(click.Command):
+    """A verb that takes one value an option, except where the option has `multiple`; click alone would silently keep the last."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not ctx.resilient_parsing:
+            _, _, given = self.make_parser(ctx).parse_args(args=list(args))
+            for option in given:
+                if isinstance(option, click.Option) and not (option.multiple or option.is_flag) and given.count(option) > 1:
+                    raise click.UsageError(f"{option.opts[0]} is given {given.count(option)} times: it takes one value", ctx)
+        return super().parse_args(ctx, args)
+
+
 def recipe_option(verb: Callable) -> Callable:
     """Decorator: `--recipe` of a verb that takes one."""
     return click.option(
