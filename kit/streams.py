@@ -29,7 +29,7 @@ class Stream(enum.IntEnum):
     BACKBONE = 10  # initial weights
     DINO_HEAD = 11
     IBOT_HEAD = 12
-    NUCLEI = 13  # the sites whose nuclei kit views measures
+    NUCLEI = 13  # the sites that kit views measures
 
 
 # What a made plate draws. Their numbers are part of what the plates of a seed look like: add at the end, never move.

@@ -103,7 +103,7 @@ def ingest(
 
 @click.command()
 @click.argument("work", type=PATH)
-@click.option("--out", type=PICTURE, help="PNG file to write; not needed with --nuclei.")
+@click.option("--out", type=PICTURE, help="PNG file to write; not needed with --nuclei or --noise.")
 @click.option(
     "--nuclei",
     metavar="CHANNEL",
@@ -111,22 +111,28 @@ def ingest(
     callback=only_one("measure one channel at a time"),
     help="Measure the nuclei in this channel and print the settings that fit the recipe.",
 )
+@click.option("--noise", is_flag=True, help="Measure the recipe's noise over the signal of each channel.")
 @recipe_option
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE")
-def views(work: Path, out: Path | None, nuclei: str | None, recipe: str, settings: tuple[str, ...]) -> None:
-    """Draw sites of a work folder with each augmentation applied (--out), or fit a recipe to the size of nuclei (--nuclei).
+def views(work: Path, out: Path | None, nuclei: str | None, noise: bool, recipe: str, settings: tuple[str, ...]) -> None:
+    """Draw sites of a work folder with each augmentation applied (--out), or fit a recipe to its nuclei and signal.
 
     --nuclei prints the median diameter in a sample of sites, how many pixels of a view a nucleus spans, and the --set
-    options that give it the size that the recipe was made for. It changes nothing.
+    options that give it the size that the recipe was made for. --noise prints the sd of the recipe's noise over that of the
+    crops it is added to, and the ways out where it is above 1. Neither changes anything.
     """
-    if out is None and nuclei is None:
-        raise UsageError("nothing to do: give --out FILE.png for a picture, --nuclei CHANNEL to measure nuclei, or both")
+    if out is None and nuclei is None and not noise:
+        raise UsageError("nothing to do: give --out FILE.png for a picture, --nuclei CHANNEL to measure nuclei, or --noise")
     config, opened = load_recipe(recipe, settings), kit.open(work)
     if nuclei is not None:
         from kit.model.magnification import advice
         from kit.model.nuclei import measure_nuclei
 
         click.echo(advice(measure_nuclei(opened, nuclei), config, load_recipe(recipe), made_for(recipe)))
+    if noise:
+        from kit.model.noise_over_signal import noise_advice
+
+        click.echo(noise_advice(opened, config))
     if out is not None:
         from kit.model.views_figure import draw_views_figure
 

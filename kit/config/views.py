@@ -7,6 +7,8 @@ from kit.config.channels import BRIGHTFIELD
 from kit.config.setting import refuse, setting
 from kit.ranges import POSITIVE, PROBABILITIES, PROBABILITY, ZERO_OR_MORE, Need, check_ranges, one_of
 
+LEAST_SHOT = 1 / 320  # the Poisson tables reach a mean count of 320
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ViewsConfig:
@@ -49,6 +51,11 @@ class ViewsConfig:
     noise_brightfield: Annotated[float, ZERO_OR_MORE] = setting(
         1.0, "factor on all noise of the channels of the group brightfield; 1: as in the paper, 0: none"
     )
+    noise_unit: Annotated[str, one_of("level", "sd")] = setting(
+        "level",
+        "level: noise as the strengths above give it, SSLProfiler 1; sd: noise_fluorescence and noise_brightfield are its sd "
+        "in units of the crop's own sd; ours",
+    )
     dinov2_jitter_p: Annotated[float, PROBABILITY] = setting(
         0.8, "style dinov2: probability of brightness and contrast jitter, the same for all channels"
     )
@@ -64,15 +71,26 @@ class ViewsConfig:
     normalise_floor: Annotated[float, ZERO_OR_MORE] = setting(
         0.02, "added to the sd where normalise = crop, so that an empty channel stays near 0"
     )
+    normalise_floor_unit: Annotated[str, one_of("level", "sd")] = setting(
+        "level", "of normalise_floor: level, intensity from 0 to 1; sd, the channel's own sd over the dataset; ours"
+    )
 
     def noise_of(self, group: str) -> float:
         """Return the factor on the noise of a channel of `group`: brightfield has its own, all others have fluorescence's."""
         return self.noise_brightfield if group == BRIGHTFIELD else self.noise_fluorescence
 
+    def noise_strength(self, group: str) -> float:
+        """Return what multiplies shot, dark and read noise in a channel of `group`: `noise_of`, or 0 or 1 in the unit sd."""
+        return self.noise_of(group) if self.noise_unit == "level" else float(self.noise_of(group) > 0)
+
     def __post_init__(self) -> None:
         check_ranges(self, "views")
+        if self.noise_unit == "sd":
+            if self.noise_shot < LEAST_SHOT:
+                raise refuse("views", "noise_shot", self.noise_shot, "at least 1/320 where noise_unit = sd")
+            return
         for key in ("noise_fluorescence", "noise_brightfield"):
             shot = self.noise_shot * getattr(self, key)
-            if not (shot == 0 or shot >= 1 / 320):
+            if not (shot == 0 or shot >= LEAST_SHOT):
                 need = f"0, or noise_shot = {self.noise_shot} times it at least 1/320"
                 raise refuse("views", key, getattr(self, key), need)

@@ -5,7 +5,7 @@ be reproduced anywhere, and the split of a batch does not matter.
 """
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -77,28 +77,27 @@ def make_view(
     Sources: SSLProfiler 1, sections 3.3.2 and 6; DINOv2 (arXiv:2304.07193) for style dinov2.
     """
     draws = _Draws(sample_B, len(channel_groups), seed, ROLES.index(role))
-    normalise = _normalise(config, mean_C, sd_C)
+    finish = functools.partial(_normalised, config=config, mean_C=mean_C, sd_C=sd_C, dtype=dtype)
     if config.style == "none":
-        return view(pixels_BCPP, normalise=normalise, dtype=dtype)
+        return finish(pixels_BCPP)
     mean_BC = sums_BC.double() / (255 * pixels_BCPP.shape[2] * pixels_BCPP.shape[3])
     if config.style == "dinov2":
         jittered = view(pixels_BCPP, jitter=_common_jitter(config, draws, mean_BC))
-        return view(blur(jittered, *_blur_terms(config, draws, role)), normalise=normalise, dtype=dtype)
-    return view(
-        pixels_BCPP,
-        warp=_warp(config, draws, *pixels_BCPP.shape[2:]),
-        jitter=_channel_jitter(config, draws, mean_BC),
-        noise=_noise(config, draws, channel_groups),
-        normalise=normalise,
-        dtype=dtype,
-    )
+        return finish(blur(jittered, *_blur_terms(config, draws, role)))
+    warp, jitter = _warp(config, draws, *pixels_BCPP.shape[2:]), _channel_jitter(config, draws, mean_BC)
+    noise = _noise(config, draws, channel_groups)
+    if noise is None or config.noise_unit == "level":
+        return finish(pixels_BCPP, warp=warp, jitter=jitter, noise=noise)
+    factor_C = [config.noise_of(group) for group in channel_groups]
+    gain_BC = _noise_gain(noise, factor_C, mean_BC, _sd(pixels_BCPP, sums_BC))
+    return finish(_add_noise(view(pixels_BCPP, warp=warp, jitter=jitter), noise, gain_BC))
 
 
 def normalise_site(
     pixels_BCPP: Tensor, config: ViewsConfig, mean_C: Tensor, sd_C: Tensor, dtype: torch.dtype = torch.float32
 ) -> Tensor:
     """Return whole sites normalised as the views were and otherwise untouched, `dtype` [B, C, P, P], for embedding."""
-    return view(pixels_BCPP, normalise=_normalise(config, mean_C, sd_C), dtype=dtype)
+    return _normalised(pixels_BCPP, config=config, mean_C=mean_C, sd_C=sd_C, dtype=dtype)
 
 
 class _Draws:
@@ -167,7 +166,7 @@ def _warp(config: ViewsConfig, draws: _Draws, height: int, width: int) -> Warp |
 def _noise(config: ViewsConfig, draws: _Draws, channel_groups: tuple[str, ...]) -> Noise | None:
     if config.noise_p == 0:
         return None
-    strength = [config.noise_of(group) for group in channel_groups]
+    strength = [config.noise_strength(group) for group in channel_groups]
     return Noise(
         on_B=(draws.common("noise") < config.noise_p).int(),
         sample_B=draws.sample_B,
@@ -179,13 +178,45 @@ def _noise(config: ViewsConfig, draws: _Draws, channel_groups: tuple[str, ...]) 
     )
 
 
-def _normalise(config: ViewsConfig, mean_C: Tensor, sd_C: Tensor) -> Normalise:
-    if config.normalise == "crop":
-        return Normalise(floor=config.normalise_floor)
+def _sd(pixels_BCPP: Tensor, sums_BC: Tensor) -> Tensor:
+    """The sd of each channel of the crops, intensities, float64 [B, C]: from exact sums, so the same on every device."""
+    n = pixels_BCPP.shape[2] * pixels_BCPP.shape[3]
+    squares = [channel_BPP.int().square().sum((1, 2)) for channel_BPP in pixels_BCPP.unbind(1)]  # one by one: int64 is large
+    return (n * torch.stack(squares, 1).double() - sums_BC.double().square()).clamp_min(0).sqrt() / (255 * n)
+
+
+def _noise_gain(noise: Noise, factor_C: Sequence[float], mean_BC: Tensor, sd_BC: Tensor) -> Tensor:
+    """What brings the noise of a crop as it is to factor times the crop's sd, float32 [B, C]; 0 where no noise is drawn."""
+    shot_C, read_C, wanted_C = (mean_BC.new_tensor(values) for values in (noise.shot, noise.read, factor_C))
+    own_BC = (shot_C * mean_BC + read_C.square()).sqrt()
+    gain_BC = torch.where(own_BC > 0, wanted_C * sd_BC / own_BC, 0)  # 0: a black crop without read noise, or a factor of 0
+    return (gain_BC * noise.on_B[:, None]).float()
+
+
+def _add_noise(x_BCPP: Tensor, noise: Noise, gain_BC: Tensor) -> Tensor:
+    """Return x + gain times what the noise adds to x."""
+    return view(x_BCPP, noise=noise).sub_(x_BCPP.clamp(0, 1)).mul_(gain_BC[..., None, None]).add_(x_BCPP)
+
+
+def _normalised(
+    pixels_BCPP: Tensor, *, config: ViewsConfig, mean_C: Tensor, sd_C: Tensor, dtype: torch.dtype, **parts: Any
+) -> Tensor:
+    """Return the view with these parts, normalised as `config` says."""
+    if config.normalise == "crop" and config.normalise_floor_unit == "level":
+        return view(pixels_BCPP, **parts, normalise=Normalise(floor=config.normalise_floor), dtype=dtype)
     mean, sd = (_values(tensor) if isinstance(tensor, Tensor) else tuple(map(float, tensor)) for tensor in (mean_C, sd_C))
     if not min(sd) > 0:
-        raise UsageError(f"views.normalise = dataset, but a channel of the store has sd 0: {sd}; use crop")
-    return Normalise(scale=tuple(1 / s for s in sd), shift=tuple(-m / s for m, s in zip(mean, sd, strict=True)))
+        key = "normalise = dataset" if config.normalise == "dataset" else "normalise_floor_unit = sd"
+        way_out = "crop" if config.normalise == "dataset" else "level"
+        raise UsageError(f"views.{key}, but a channel of the store has sd 0: {sd}; use {way_out}")
+    if config.normalise == "dataset":
+        normalise = Normalise(scale=tuple(1 / s for s in sd), shift=tuple(-m / s for m, s in zip(mean, sd, strict=True)))
+        return view(pixels_BCPP, **parts, normalise=normalise, dtype=dtype)
+    # In units of the channel's sd, one floor is right for all: (v - mean) / (sd + floor sd_C).
+    made_BCPP = view(pixels_BCPP, **parts)
+    scale_BC = made_BCPP.new_tensor([1 / s for s in sd]).repeat(len(made_BCPP), 1)
+    in_sd = Jitter(scale_BC, torch.zeros_like(scale_BC))
+    return view(made_BCPP, jitter=in_sd, normalise=Normalise(floor=config.normalise_floor), dtype=dtype)
 
 
 @functools.lru_cache(maxsize=16)  # by identity, as tensors hash: asking a GPU for the same numbers at each step would stall it

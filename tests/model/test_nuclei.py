@@ -197,7 +197,7 @@ def test_the_command_line(tmp_path, monkeypatch):
     assert side in ("embed.side=224", "embed.side=238")  # U2OS alone: larger nuclei than both lines together
     assert sorted(path for path in tmp_path.rglob("*")) == before
     asked = kit_command("views", work.path, code=2).stderr
-    assert "give --out FILE.png for a picture, --nuclei CHANNEL to measure nuclei, or both" in asked
+    assert "give --out FILE.png for a picture, --nuclei CHANNEL to measure nuclei, or --noise" in asked
     for words, line in (
         (("",), "--nuclei '': give a channel"),
         (("AGP", "--nuclei", "RNA"), "AGP and RNA: measure one channel at a time"),

@@ -29,6 +29,7 @@ def make(batch, config, role="first", seed=1, channel_groups=FLUORESCENCE, **mor
 STYLES = [
     ViewsConfig(elastic_sigma=12.0, elastic_alpha=100.0),
     ViewsConfig(normalise="crop", rotation="none", elastic_p=0.0),
+    ViewsConfig(noise_unit="sd", normalise="crop", normalise_floor_unit="sd", elastic_p=0.0),
     ViewsConfig(style="dinov2"),
     ViewsConfig(style="none"),
 ]
