@@ -58,7 +58,7 @@ def start_words(words: list[str]) -> subprocess.Popen:
 
 def losses(work: Path, run: str) -> list[tuple[int, float]]:
     lines = [json.loads(line) for line in (work / "runs" / run / "metrics.jsonl").read_text().splitlines()]
-    return [(line["step"], line["loss"]) for line in lines]
+    return [(line["step"], line["loss"]) for line in lines if "loss" in line]
 
 
 def wait_for_step(work: Path, run: str, step: int, process: subprocess.Popen) -> None:
