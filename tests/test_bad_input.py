@@ -86,12 +86,17 @@ def work(plates, tmp_path_factory) -> Path:
         (("--recipe", "demo", "--channels", "all", "--set", "train.lr=high"), "train.lr"),
         (("--recipe", "demo", "--channels", "all", "--set", "trian.lr=1"), "did you mean train.lr?"),
         (("--recipe", "demo", "--channels", "Mito,GFP"), "GFP"),
-        (("--recipe", "demo", "--channels", "all", "--run", "../outside"), "outside"),
     ],
 )
 def test_a_wrong_recipe_or_key(work, words, expected):
     assert expected in one_line("train", "--work", work, "--run", "r", *words, code=2)
     assert not (work / "runs" / "r").exists()
+
+
+def test_a_run_stays_in_its_folder(work):
+    line = one_line("train", "--work", work, "--recipe", "demo", "--channels", "all", "--run", "../outside", code=2)
+    assert "--run '../outside': need a name" in line
+    assert not (work / "outside").exists()
 
 
 @pytest.mark.parametrize(
@@ -203,6 +208,10 @@ def test_a_wrong_command_line_is_one_line(words, expected):
         ("score f.csv --label a --label b", "--label", 2),
         ("score f.csv --k 3 --ties nearest --k=5 --k 7", "--k", 3),
         ("export f.csv --ids a.csv --ids b.csv --out s.csv", "--ids", 2),
+        ("ingest images --work w --size 540 --size 270", "--size", 2),
+        ("train --work w --recipe demo --run a --run b", "--run", 2),
+        ("profile --work w --run a --run b --out x.csv --out y.csv", "--out", 2),
+        ("compare --work w --recipe a --recipe b --seeds 1 --seeds 2 --out c.json", "--seeds", 2),
     ],
 )
 def test_an_option_given_twice_is_not_half_ignored(words, option, times):

@@ -6,13 +6,13 @@ from typing import Any
 import click
 
 import kit
-from kit.cli.options import PATH, PICTURE, only_one, recipe_option, words
+from kit.cli.options import PATH, PICTURE, Once, recipe_option, words
 from kit.config import SCALES
 from kit.errors import KitError, UsageError
 from kit.recipe import config_from_settings, load_recipe, made_for
 
 
-@click.command()
+@click.command(cls=Once)
 @click.argument("out", type=PATH)
 @click.option("--seed", default=0, show_default=True, help="Random seed.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a parameter of the plates, e.g. compounds=6.")
@@ -31,22 +31,18 @@ def phantom(out: Path, seed: int, settings: tuple[str, ...], jobs: int | None, p
         click.echo(f"picture: {picture}")
 
 
-@click.command()
+@click.command(cls=Once)
 @click.argument("source", required=False)
 @click.option("--metadata", type=PATH, help="Folder with the official metadata tables.")
 @click.option(
     "--labels",
     type=PATH,
-    multiple=True,
-    callback=only_one("join them to one table"),
     help="Your own table of wells (.csv, .tsv): plate, well and any columns.",
 )
 @click.option("--perturbation", metavar="COLUMN", help="The column of --labels with the treatments.")
 @click.option(
     "--control",
     metavar="VALUE",
-    multiple=True,
-    callback=only_one("give the control wells one label in that column"),
     help="The value of that column that marks the control wells.",
 )
 @click.option("--work", type=PATH, required=True, help="Work folder; created if missing.")
@@ -101,14 +97,12 @@ def ingest(
         raise KitError(f"failed: {report.failed[0]}{more}")
 
 
-@click.command()
+@click.command(cls=Once)
 @click.argument("work", type=PATH)
 @click.option("--out", type=PICTURE, help="PNG file to write; not needed with --nuclei or --noise.")
 @click.option(
     "--nuclei",
     metavar="CHANNEL",
-    multiple=True,
-    callback=only_one("measure one channel at a time"),
     help="Measure the nuclei in this channel and print the settings that fit the recipe.",
 )
 @click.option("--noise", is_flag=True, help="Measure the recipe's noise over the signal of each channel.")

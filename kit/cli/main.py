@@ -16,7 +16,7 @@ import click
 
 import kit
 from kit.cli import challenge, images, model
-from kit.cli.options import PATH
+from kit.cli.options import PATH, Once
 from kit.errors import KitError, StoppedCleanly, UsageError
 from kit.files import is_full
 
@@ -31,7 +31,7 @@ def cli() -> None:
     """
 
 
-@cli.command()
+@cli.command(cls=Once)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def doctor(as_json: bool) -> None:
     """Show versions, devices, compiled extensions and backends. Gives the backend of each operation and the reason."""
@@ -41,7 +41,7 @@ def doctor(as_json: bool) -> None:
     click.echo(json.dumps(found, indent=2) if as_json else to_text(found))
 
 
-@cli.command()
+@cli.command(cls=Once)
 @click.option("--out", type=PATH, default=Path("demo"), show_default=True)
 @click.option("--seed", default=0, show_default=True)
 def demo(out: Path, seed: int) -> None:
@@ -51,7 +51,7 @@ def demo(out: Path, seed: int) -> None:
     click.echo(run_demo(out, seed=seed, say=click.echo))
 
 
-@cli.command()
+@cli.command(cls=Once)
 @click.option("--work", type=PATH, required=True)
 @click.option("--recipe", "recipes", multiple=True, required=True)
 @click.option("--channels", default="fluorescence", show_default=True, help="Channels of each network; join networks with +.")
@@ -64,7 +64,7 @@ def demo(out: Path, seed: int) -> None:
     help="Add a row in which only this differs; channels=A+B works too.",
 )
 @click.option("--seeds", default=3, show_default=True)
-@click.option("--baselines", is_flag=True, help="Also score random weights and intensity statistics.")
+@click.option("--baselines", is_flag=True, help="Also score random weights, intensity, texture, and the network with texture.")
 @click.option("--out", type=PATH, required=True, help="JSON file of results; its finished rows are not trained again.")
 def compare(
     work: Path,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import kit
-from kit.cli.options import OUT_FILE, PATH, more_than_zero, recipe_option, words
+from kit.cli.options import OUT_FILE, PATH, Once, more_than_zero, recipe_option, words
 from kit.config import RunConfig, channel_names
 from kit.errors import UsageError
 from kit.files import existing_file
@@ -39,7 +39,7 @@ def _say(text: str) -> None:
         click.echo(text)
 
 
-@click.command()
+@click.command(cls=Once)
 @click.option("--work", type=PATH, required=True)
 @recipe_option
 @click.option("--channels", help="A group of the store (fluorescence, brightfield ...), all, or comma-separated channel names.")
@@ -82,7 +82,7 @@ def train(
     _say(summary.text())
 
 
-@click.command()
+@click.command(cls=Once)
 @click.argument("name", required=False)
 @click.option("--settings", is_flag=True, help="List every --set key with its type, default and meaning.")
 @click.option("--markdown", is_flag=True, help="Print all recipes and settings as Markdown (docs/settings.md).")
@@ -98,7 +98,7 @@ def recipes(name: str | None, settings: bool, markdown: bool) -> None:
         click.echo(settings_text(name) if name is not None or settings else recipes_text())
 
 
-@click.command()
+@click.command(cls=Once)
 @recipe_option
 @click.option("--machine", type=click.Choice(["here", *MACHINES]), default="here", show_default=True)
 @click.option("--gpu-memory", type=float, metavar="GB", callback=more_than_zero, help="Memory per GPU; overrides the machine's.")
@@ -127,7 +127,7 @@ def plan(
     click.echo(run(config, machine, opened, gpu_memory=gpu_memory, name=recipe, averaged=averaged))
 
 
-@click.command()
+@click.command(cls=Once)
 @click.option("--work", type=PATH, required=True)
 @click.option("--run", "runs", multiple=True, required=True)
 @click.option("--weights", type=PATH, help="A checkpoint other than the run's last, or a published DINOv2 file.")
@@ -150,7 +150,7 @@ def embed(work: Path, runs: tuple[str, ...], weights: Path | None, channels: str
         _say(run(opened, name, weights=weights, baseline=baseline, channels=names).text())
 
 
-@click.command()
+@click.command(cls=Once)
 @click.option("--work", type=PATH, required=True)
 @click.option("--run", "runs", multiple=True, required=True, help="One or more runs; their features are concatenated.")
 @click.option("--out", type=OUT_FILE, required=True, help="The file to write: .parquet, .csv or .csv.gz.")

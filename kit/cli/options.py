@@ -53,17 +53,6 @@ def more_than_zero(ctx: click.Context, param: click.Parameter, value: float | No
     return value
 
 
-def only_one(way_out: str) -> Callable:
-    """Callback of an option with `multiple` that takes one value; click alone would silently keep the last of two."""
-
-    def check(ctx: click.Context, param: click.Parameter, values: tuple[Any, ...]) -> Any:
-        if len(values) > 1:
-            raise click.BadParameter(f"{' and '.join(map(str, values))}: {way_out}")
-        return values[0] if values else None
-
-    return check
-
-
 class Once(click.Command):
     """A verb that takes one value an option, except where the option has `multiple`; click alone would silently keep the last."""
 
@@ -79,6 +68,9 @@ class Once(click.Command):
 def recipe_option(verb: Callable) -> Callable:
     """Decorator: `--recipe` of a verb that takes one."""
     return click.option(
-        "--recipe", multiple=True, callback=only_one("give one recipe; kit compare takes several"), default=["sslprofiler-local"],
-        show_default=True, metavar="NAME", help="Name of a recipe (see kit recipes), or a .toml file.",
-    )(verb)  # fmt: skip
+        "--recipe",
+        default="sslprofiler-local",
+        show_default=True,
+        metavar="NAME",
+        help="Name of a recipe (see kit recipes), or a .toml file.",
+    )(verb)

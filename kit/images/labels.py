@@ -11,13 +11,13 @@ from pathlib import Path
 import pandas as pd
 
 from kit.errors import KitError, UsageError
-from kit.images.labels_file import LabelFile, find_column, read_label_file
+from kit.images.labels_file import WELL, LabelFile, find_column, read_label_file
 from kit.images.metadata import Metadata, read_metadata
 from kit.words import nearest, some
 
 OFFICIAL = {"source": "official", "perturbation": "Metadata_broad_sample", "control": "DMSO"}  # how a table's record says it
 NONE = {"source": "", "perturbation": "", "control": ""}
-_WELL, _CONTROL = "Metadata_Well", "Metadata_is_control"
+_CONTROL = "Metadata_is_control"
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,8 @@ class Labels:
 
     def listed(self, plate: str) -> list[str]:
         """Return the wells that have a row in the tables."""
-        wells = list(self.official.wells(plate)[_WELL]) if self.official and self.official.is_labelled(plate) else []
-        return list(dict.fromkeys([*wells, *(self.file.wells(plate)[_WELL] if self.file else ())]))
+        wells = list(self.official.wells(plate)[WELL]) if self.official and self.official.is_labelled(plate) else []
+        return list(dict.fromkeys([*wells, *(self.file.wells(plate)[WELL] if self.file else ())]))
 
     def of_wells(self, plate: str, wells: Sequence[str]) -> pd.DataFrame:
         """Return one row per well of `wells`: Metadata_Well, its labels as text ("" is unknown) and Metadata_is_control.
@@ -66,7 +66,7 @@ class Labels:
         Raises:
             KitError: a table lacks a column, or file and tables contradict each other; the message names the well.
         """
-        table = _official(self.official, plate, wells) if self.official else pd.DataFrame({_WELL: list(wells)})
+        table = _official(self.official, plate, wells) if self.official else pd.DataFrame({WELL: list(wells)})
         if not self.is_labelled(plate):
             return table
         if self.file is not None and plate in self.file.plates:
@@ -168,12 +168,12 @@ def _perturbation(official: Metadata | None, file: LabelFile, named: str, contro
 
 def _official(metadata: Metadata, plate: str, wells: Sequence[str]) -> pd.DataFrame:
     """Return the official labels of wells; one that is not on the plate map is unknown."""
-    table = pd.DataFrame({_WELL: list(wells)})
+    table = pd.DataFrame({WELL: list(wells)})
     if not metadata.is_labelled(plate):
         of_plate = {key: value for key, value in metadata.of_plate(plate).items() if key != "Metadata_Plate"}
         return table.assign(**of_plate)
     known = metadata.wells(plate).drop(columns="Metadata_Plate")
-    table = table.merge(known, on=_WELL, how="left")
+    table = table.merge(known, on=WELL, how="left")
     of_plate = {key: value for key, value in metadata.of_plate(plate).items() if key in table}
     table[_CONTROL] = table[_CONTROL].eq(True)
     return table.fillna(of_plate).fillna("")
@@ -181,7 +181,7 @@ def _official(metadata: Metadata, plate: str, wells: Sequence[str]) -> pd.DataFr
 
 def _add_file(table: pd.DataFrame, plate: str, file: LabelFile) -> pd.DataFrame:
     """Return the table with the columns of the file; a cell that is empty in one takes the value of the other."""
-    rows = file.wells(plate).set_index(_WELL).reindex(table[_WELL]).fillna("").reset_index()
+    rows = file.wells(plate).set_index(WELL).reindex(table[WELL]).fillna("").reset_index()
     official_dmso = table[_CONTROL] if _CONTROL in table else pd.Series(False, index=table.index)
     for column in file.columns:
         if column not in table:
@@ -196,7 +196,7 @@ def _add_file(table: pd.DataFrame, plate: str, file: LabelFile) -> pd.DataFrame:
         if unlike.any():
             well = int(unlike.to_numpy().argmax())
             raise KitError(
-                f"well {table[_WELL][well]} of plate {plate}: {file.path.name} says {column.removeprefix('Metadata_')} "
+                f"well {table[WELL][well]} of plate {plate}: {file.path.name} says {column.removeprefix('Metadata_')} "
                 f"{theirs[well]!r}, the official tables say {ours[well] or 'empty (DMSO)'}"
             )
         table[column] = ours.where(ours != "", theirs)

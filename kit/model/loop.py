@@ -229,8 +229,8 @@ class Session:
             return
         if self.first:
             statistics = {"mean": self.mean_C.tolist(), "sd": self.sd_C.tolist()}
-            extra = {**statistics, "data": to_dict(self.data), "alarm": self.alarm.state(), "bad": self.bad}
-            extra["stalled"] = self.stalled.state()
+            watched = {"alarm": self.alarm.state(), "stalled": self.stalled.state(), "bad": self.bad}
+            extra = {**statistics, "data": to_dict(self.data), **watched}
             save_checkpoint(self.folder / "checkpoints", self.learner, self.place, extra)
             drop_old(self.folder / "checkpoints", self.config.train.keep)
         self.group.barrier()

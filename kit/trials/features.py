@@ -8,6 +8,7 @@ from kit.config import RunConfig
 from kit.images.store.work import Work
 from kit.profiles.embed import embed
 from kit.profiles.table import PLATE, SITE, WELL
+from kit.profiles.texture import correlations
 from kit.trials.compare import run_name
 
 TRAINED, TEXTURE = "trained", "texture"
@@ -45,13 +46,16 @@ def shape_statistics(work: Work, channels: tuple[str, ...]) -> np.ndarray:
     upper = np.triu_indices(len(channels), k=1)
     rows = []
     for plate, well, site in work.sites[KEY].itertuples(index=False, name=None):
-        pixels_CN = work.read_site(plate, well, site, channels).reshape(len(channels), -1).astype(np.float64)
-        pixels_CN -= pixels_CN.mean(axis=1, keepdims=True)
-        sd_C1 = pixels_CN.std(axis=1, keepdims=True)
-        pixels_CN /= np.where(sd_C1 > 0, sd_C1, 1.0)
-        correlation_CC = pixels_CN @ pixels_CN.T / pixels_CN.shape[1]
-        rows.append(np.concatenate([correlation_CC[upper], (pixels_CN**3).mean(axis=1)]))
+        site_CHW = work.read_site(plate, well, site, channels)
+        rows.append(np.concatenate([correlations(site_CHW)[upper], _skewness(site_CHW)]))
     return np.array(rows, dtype=np.float32)
+
+
+def _skewness(site_CHW: np.ndarray) -> np.ndarray:
+    pixels_CN = site_CHW.reshape(len(site_CHW), -1).astype(np.float64)
+    pixels_CN -= pixels_CN.mean(axis=1, keepdims=True)
+    sd_C = pixels_CN.std(axis=1)
+    return (pixels_CN**3).mean(axis=1) / np.where(sd_C > 0, sd_C, 1.0) ** 3
 
 
 def _read(work: Work, run: str) -> np.ndarray:

@@ -200,7 +200,7 @@ def test_the_command_line(tmp_path, monkeypatch):
     assert "give --out FILE.png for a picture, --nuclei CHANNEL to measure nuclei, or --noise" in asked
     for words, line in (
         (("",), "--nuclei '': give a channel"),
-        (("AGP", "--nuclei", "RNA"), "AGP and RNA: measure one channel at a time"),
+        (("AGP", "--nuclei", "RNA"), "--nuclei is given 2 times: it takes one value"),
     ):
         error = kit_command("views", work.path, "--nuclei", *words, code=2).stderr
         assert line in error

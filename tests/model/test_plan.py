@@ -153,7 +153,7 @@ def test_a_plan_is_headed_by_what_was_asked_for(tmp_path, capsys):
     kit_here(f"plan --machine h200 --recipe {own}")
     assert capsys.readouterr().out.startswith(f"{own}, 5 channels (Mito, AGP, RNA, ER, DNA), batch 32\nsteps    7, ")
     kit_here("plan --machine h200 --recipe demo --recipe sslprofiler", code=2)
-    assert "demo and sslprofiler: give one recipe" in capsys.readouterr().err
+    assert "--recipe is given 2 times: it takes one value" in capsys.readouterr().err
     kit_here("plan --machine h200 --set recipe=demo", code=2)
     assert "setting recipe=demo would rename recipe sslprofiler-local, not change it" in capsys.readouterr().err
 
