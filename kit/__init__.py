@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from kit.version import __version__
 
 if TYPE_CHECKING:
-    from kit.challenge.score import score
     from kit.images.store.work import open_work as open
+    from kit.sections import score
 
 __all__ = ["__version__", "open", "score"]
 
@@ -21,7 +21,7 @@ def __getattr__(name: str) -> object:
 
         return open_work
     if name == "score":
-        from kit.challenge.score import score
+        from kit.sections import score
 
         return score
     raise AttributeError(f"module 'kit' has no attribute {name!r}")

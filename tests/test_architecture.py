@@ -26,9 +26,14 @@ ROOMS = {
     "bench": ["front", "images.phantom"],
     "top": ["trials", "bench"],  # demo, doctor
     "cli": ["top"],
-    "front": ["challenge"],  # kit itself: its lazy attributes
+    "companions": ["challenge"],
+    "measures": ["challenge"],
+    "front": ["companions", "measures"],  # kit itself: its lazy attributes, and the sections that kit.score makes
 }
-ALIASES = {"kit.images.zarr_codecs": "images.store"}  # a name that users of other readers import
+ALIASES = {
+    "kit.images.zarr_codecs": "images.store",  # a name that users of other readers import
+    "kit.sections": "front",
+}
 GROUND = {"version", "errors", "words", "files", "progress", "ranges", "config", "coerce", "recipe", "streams", "neighbours"}
 
 

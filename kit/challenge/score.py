@@ -6,25 +6,27 @@ rule: these are options, recorded in score.json.
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import polars as pl
 
 from kit.challenge.columns import LINE, Tables, read_tables, short
+from kit.challenge.directions import Neighbourhood, mean_of
 from kit.challenge.features import Features, from_frame, from_profiles, read_features
-from kit.challenge.folds import LINES, Split, all_directions, count_folds, make_splits, why_not
+from kit.challenge.folds import LINES
 from kit.challenge.ids import read_ids
 from kit.challenge.labels import Labelled, Wanted, label_wells
+from kit.challenge.rules import Rules
 from kit.challenge.score_text import scores_text
-from kit.errors import KitError, UsageError
+from kit.challenge.sections import Scored, Section
+from kit.challenge.wells import Wells
+from kit.errors import KitError
 from kit.files import write_whole
 from kit.images.metadata import Metadata
-from kit.neighbours import distances, gram, nearest, vote
-from kit.profiles.table import PLATE, WELL, Profiles
+from kit.neighbours import Gram
+from kit.profiles.table import PLATE, Profiles
 
 __all__ = ["Rules", "score", "scores_text", "write_scores"]
 
@@ -49,6 +51,7 @@ def score(
     cross: str = "holdout",
     folds: int = 5,
     seeds: int = 1,
+    sections: Sequence[Section] = (),
 ) -> dict[str, Any]:
     """Return what score.json holds: of one feature set, or of several files as {"schema": 1, "files": {path: object}}.
 
@@ -60,6 +63,7 @@ def score(
         ids: metadata_test.csv; only its wells count. Without it, all treated wells of the source.
         label, group, perturbation, control: columns of these, see `Wanted` and `label_wells`.
         k, metric, ties, cross, folds: see `Rules`. seeds: ways to deal plates into folds, 0 to seeds - 1.
+        sections: what else to say of each feature set, see `kit.challenge.sections`.
 
     Raises:
         KitError: features that cannot be used or joined, see `read_features` and `label_wells`. UsageError: bad options.
@@ -69,14 +73,14 @@ def score(
     tables = read_tables(metadata, labels)
     id_table = read_ids(ids) if ids is not None else None
     if isinstance(source, Path | str | pd.DataFrame | Profiles):
-        return _score_features(_features(source, id_table), tables, wanted, rules)
+        return _score_features(source, _features(source, id_table), tables, wanted, rules, sections)
     paths = [Path(path) for path in source]
     if together or len(paths) == 1:
-        return _score_features(read_features(paths, id_table), tables, wanted, rules)
+        return _score_features(paths, read_features(paths, id_table), tables, wanted, rules, sections)
     scores, lone = {}, True
     for path in paths:
         features = read_features(path, id_table)
-        scores[str(path)] = _score_features(features, tables, wanted, rules)
+        scores[str(path)] = _score_features(path, features, tables, wanted, rules, sections)
         lone &= features.who[PLATE].nunique() == 1
     return {"schema": 1, "files": scores, **({"notes": [_TOGETHER]} if lone else {})}
 
@@ -84,27 +88,6 @@ def score(
 def write_scores(scores: dict[str, Any], path: Path) -> None:
     """Write score.json."""
     write_whole(path, json.dumps(scores, indent=1) + "\n")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Rules:
-    """How neighbours vote and plates are dealt; see `neighbours.vote` (ties) and `folds.make_splits` (cross)."""
-
-    k: int = 5
-    metric: str = "cosine"
-    ties: str = "sklearn"
-    cross: str = "holdout"
-    folds: int = 5
-    seeds: int = 1
-
-    def __post_init__(self) -> None:
-        for name, least in (("k", 1), ("folds", 2), ("seeds", 1)):
-            if getattr(self, name) < least:
-                raise UsageError(f"--{name} {getattr(self, name)}: need at least {least}")
-        allowed = {"metric": ("cosine", "euclidean"), "ties": ("sklearn", "nearest"), "cross": ("holdout", "all")}
-        for name, values in allowed.items():
-            if getattr(self, name) not in values:
-                raise UsageError(f"--{name} {getattr(self, name)}: need {' or '.join(values)}")
 
 
 def _features(source: Source, ids: pd.DataFrame | None) -> Features:
@@ -115,72 +98,25 @@ def _features(source: Source, ids: pd.DataFrame | None) -> Features:
     return read_features(Path(source), ids)
 
 
-def _score_features(features: Features, tables: Tables, wanted: Wanted, rules: Rules) -> dict[str, Any]:
+def _score_features(
+    source: Any, features: Features, tables: Tables, wanted: Wanted, rules: Rules, sections: Sequence[Section]
+) -> dict[str, Any]:
     labelled = label_wells(features.who, tables, wanted, features.recorded, features.called)
-    scored = labelled.scored.sort_values([PLATE, WELL])  # of equal distances the first counts: the order of rows must not matter
-    if scored.empty:
+    if labelled.scored.empty:
         raise KitError(_why_none(labelled))
-    classes, label_M = np.unique(scored["label"].to_numpy(dtype=str), return_inverse=True)
-    plates, groups = scored[PLATE].to_numpy(dtype=str), scored["group"].to_numpy(dtype=str)
-    plates_of = {group: set(plates[groups == group]) for group in labelled.groups}
-    distance_MM = distances(gram(features.features_MF[scored.index]), rules.metric)
-    noun = "cell line" if labelled.group == short(LINE) else "group"
-    directions = {}
-    for direction in all_directions(labelled.groups):
-        reason = why_not(plates_of, direction, rules.cross, noun)
-        n_folds = count_folds(plates_of, direction, rules.folds)
-        splits = (
-            [] if reason else [make_splits(plates, groups, direction, n_folds, seed, rules.cross) for seed in range(rules.seeds)]
-        )
-        if not labelled.is_challenge:  # of whose directions none may go missing for a small fold
-            reason = reason or _why_small(splits, label_M, rules.k)
-        directions["->".join(direction)] = (
-            {"accuracy": None, "reason": reason} if reason else _score_direction(distance_MM, label_M, direction, splits, rules)
-        )
-    return _summary(directions, len(classes), rules, features, labelled)
+    wells = Wells.of(labelled, "cell line" if labelled.group == short(LINE) else "group")
+    gram = Gram.of(features.features_MF[wells.row_M])
+    directions = Neighbourhood.of(wells, gram, rules).directions()
+    result = _summary(directions, len(wells.classes), rules, features, labelled)
+    scored = Scored(
+        source=source, features=features, labelled=labelled, tables=tables, wells=wells, gram=gram, rules=rules, result=result
+    )
+    return result | {section.name: section.make(scored) for section in sections}
 
 
 def _why_none(labelled: Labelled) -> str:
     said = [note for note in labelled.notes if note.endswith("left out")]
     return f"no compound well among the features: nothing to score{''.join(f'; {note}' for note in said)}"
-
-
-def _why_small(splits: list[list[Split]], label_M: np.ndarray, k: int) -> str:
-    """Return why a direction with splits says nothing: one label trains, or none that is tested, or fewer wells than k."""
-    folds = [split for of_seed in splits for split in of_seed]
-    if not any(np.isin(label_M[split.test], label_M[split.train]).any() for split in folds):
-        return "no label of a tested well is on another plate that trains: none can be recognised"
-    if folds and all(len(np.unique(label_M[split.train])) == 1 for split in folds):
-        return "all wells that train have one label: nothing to tell apart"
-    fewest = min(len(split.train) for split in folds)
-    return f"a fold has only {fewest} training wells: use a smaller --k than {k}" if fewest < k else ""
-
-
-def _score_direction(
-    distance_MM: np.ndarray, label_M: np.ndarray, direction: tuple[str, str], splits: list[list[Split]], rules: Rules
-) -> dict[str, Any]:
-    """Return what score.json holds of a direction; `splits` are those of each seed.
-
-    Raises:
-        KitError: a fold trains on fewer wells than k.
-    """
-    fewest = min(len(split.train) for folds in splits for split in folds)
-    if rules.k > fewest:
-        raise KitError(f"--k {rules.k}: {'->'.join(direction)} has a fold with only {fewest} training wells; use a smaller k")
-    per_seed = [[_accuracy(distance_MM, label_M, split, rules) for split in folds] for folds in splits]
-    of_seed = [float(np.mean(accuracies)) for accuracies in per_seed]
-    return {
-        "accuracy": float(np.mean(of_seed)),
-        "sd": float(np.std(of_seed, ddof=1)) if len(of_seed) > 1 else None,
-        "n_test": sum(len(split.test) for split in splits[-1]),
-        "n_folds": len(splits[-1]),
-        "folds": per_seed,
-    }
-
-
-def _accuracy(distance_MM: np.ndarray, label_M: np.ndarray, split: Split, rules: Rules) -> float:
-    neighbours_Qk = nearest(distance_MM[np.ix_(split.test, split.train)], rules.k)
-    return float((vote(label_M[split.train][neighbours_Qk], rules.ties) == label_M[split.test]).mean())
 
 
 def _summary(
@@ -202,7 +138,7 @@ def _summary(
         "n_features": len(features.names),
         "wells": _count_wells(labelled),
         "uses_well_position": features.uses_well_position,
-        "mean": float(np.mean([directions[name]["accuracy"] for name in done])) if done else None,
+        "mean": mean_of(directions),
         "mean_of": done,
         **({"notes": list(labelled.notes)} if labelled.notes else {}),
         "directions": directions,

@@ -1,18 +1,27 @@
 """Scores as a table of plain text."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+from kit.challenge.sections import Section
 from kit.words import count, some
 
 MOST_ACROSS = 4  # directions side by side, as the challenge has; more stand one below the other
 
 
-def scores_text(scores: dict[str, Any]) -> str:
-    """Return a table in per cent of what `score` returns, chance below, one row per feature set."""
+def scores_text(scores: dict[str, Any], sections: Sequence[Section] = ()) -> str:
+    """Return a table in per cent of what `score` returns, chance below, one row per feature set; the sections' lines below."""
     if "files" not in scores:
-        return score_table({"k-NN accuracy": scores})
-    return "\n".join([score_table(scores["files"]), *scores.get("notes", ())])
+        return "\n".join([score_table({"k-NN accuracy": scores}), *_section_lines(scores, sections)])
+    lines = [score_table(scores["files"]), *scores.get("notes", ())]
+    for name, result in scores["files"].items():
+        found = _section_lines(result, sections)
+        lines += [f"{name}:", *found] if found else []
+    return "\n".join(lines)
+
+
+def _section_lines(result: dict[str, Any], sections: Sequence[Section]) -> list[str]:
+    return [line for section in sections if section.name in result for line in section.lines(result[section.name])]
 
 
 def score_table(rows: dict[str, dict[str, Any]]) -> str:

@@ -67,9 +67,10 @@ def score(files: tuple[Path, ...], metadata: Path | None, json_path: Path | None
     """
     from kit.challenge.score import scores_text, write_scores
     from kit.challenge.score_text import why_nothing
+    from kit.sections import SECTIONS
 
     scores = kit.score(files, metadata, **options)
-    click.echo(scores_text(scores))
+    click.echo(scores_text(scores, SECTIONS))
     if json_path:
         write_scores(scores, json_path)  # with nothing scored it holds the reasons
         click.echo(json_path)

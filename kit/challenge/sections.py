@@ -1,0 +1,48 @@
+"""What further modules say of a scored feature set: each adds a section to score.json and lines to the output.
+
+A module offers an object with the three members of `Section` and knows the score; the score knows of sections only this.
+`kit.sections` lists those that `kit score` and `kit.score` make.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from kit.challenge.columns import Tables
+from kit.challenge.features import Features
+from kit.challenge.labels import Labelled
+from kit.challenge.rules import Rules
+from kit.challenge.wells import Wells
+from kit.neighbours import Gram
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Scored:
+    """A feature set as it was scored.
+
+    source: what the user gave: a path, several, a table or profiles. features, labelled: its wells as read, row for row.
+    tables: what --metadata or --labels named. wells: those that are scored and the controls, by plate, then well: row_M leads
+    to the features. gram: a row for each of `wells`. result: what score.json holds so far; not to be changed.
+    """
+
+    source: Any
+    features: Features
+    labelled: Labelled
+    tables: Tables
+    wells: Wells
+    gram: Gram
+    rules: Rules
+    result: dict[str, Any]
+
+
+class Section(Protocol):
+    """name: the key in score.json."""
+
+    name: str
+
+    def make(self, scored: Scored) -> dict[str, Any]:
+        """Return what score.json holds under `name`: each entry a value, or {"value": null, "reason": text}."""
+        ...
+
+    def lines(self, section: dict[str, Any]) -> list[str]:
+        """Return the lines to print below the table, from what `make` returned; score.json alone must do."""
+        ...
