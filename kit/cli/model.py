@@ -169,6 +169,19 @@ def embed(work: Path, runs: tuple[str, ...], weights: Path | None, channels: str
     help="Default: concat where every plate images the challenge's nine places or --sites is given, else mean.",
 )
 @click.option("--normalize", type=click.Choice(["none", "centre", "mad"]), default="none", show_default=True)
+@click.option(
+    "--rank-normal",
+    type=click.Choice(["none", "plate", "all"]),
+    default="none",
+    show_default=True,
+    help="Replace each feature by the normal quantile of its rank among the wells of its plate, or of all plates.",
+)
+@click.option(
+    "--max-control-correlation",
+    type=float,
+    metavar="R",
+    help="Leave out features whose controls repeat by position: those that correlate above R between plates (median of pairs).",
+)
 @click.option("--whiten", type=click.Choice(["none", "sphere", "tvn"]), default="none", show_default=True)
 @click.option(
     "--controls",

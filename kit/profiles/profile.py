@@ -1,6 +1,7 @@
 """Runs -> one profile per well: post-processing in a fixed order, each step recorded in the output file.
 
-Parts, runs, merge, normalize, standardize, whiten, balance, align, l2; with whiten_on `sites`, merge comes after whiten.
+Parts, runs, merge, normalize, rank, select, standardize, whiten, balance, align, l2; merge comes after whiten with whiten_on
+`sites`.
 """
 
 from collections.abc import Sequence

@@ -8,12 +8,21 @@ from kit.words import count
 
 def step_lines(step: dict[str, Any]) -> list[str]:
     """Return lines on a step: what it chose, left out, removed or was fitted on, where that is not plain from its options."""
-    lines = {"merge": merge_lines, "normalize": _normalize, "standardize": _standardize, "whiten": _whiten, "balance": _balance}
+    lines = {
+        "merge": merge_lines, "normalize": _normalize, "select": _select, "standardize": _standardize, "whiten": _whiten,
+        "balance": _balance,
+    }  # fmt: skip
     return lines[step["step"]](step) if step.get("step") in lines else []
 
 
 def _normalize(step: dict[str, Any]) -> list[str]:
     return [f"normalized by {step['per']}, before merging"] if step.get("on") == "sites" else []
+
+
+def _select(step: dict[str, Any]) -> list[str]:
+    dropped = count(len(step["dropped"]), "feature")
+    over = f"{count(step['positions'], 'control position')} of {count(step['plates'], 'plate')}"
+    return [f"{dropped} left out: {step['statistic']}, their correlation over {over} is above {step['most']:g}"]
 
 
 def _standardize(step: dict[str, Any]) -> list[str]:
