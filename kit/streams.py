@@ -30,6 +30,7 @@ class Stream(enum.IntEnum):
     DINO_HEAD = 11
     IBOT_HEAD = 12
     NUCLEI = 13  # the sites that kit views measures
+    ORDERS = 16  # the orders of wells that a null of average precision draws: positives, ranked wells, query
 
 
 # What a made plate draws. Their numbers are part of what the plates of a seed look like: add at the end, never move.

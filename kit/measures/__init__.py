@@ -1,0 +1,1 @@
+"""The field's measures of well profiles: average precision, its null, and the share of compounds and targets retrieved."""
