@@ -9,7 +9,9 @@ Of equal distances the first training row counts; `kit score` sorts wells by pla
 them, so predictions equal its KNeighborsClassifier's, on float64, where no two distances of a query are equal.
 """
 
-from kit.neighbours.products import Gram, Nearest, distances, gram, nearest
+from kit.neighbours.products import distances, gram
+from kit.neighbours.ranking import Nearest, Ranking, nearest
+from kit.neighbours.search import Gram
 from kit.neighbours.votes import vote
 
-__all__ = ["Gram", "Nearest", "distances", "gram", "nearest", "vote"]
+__all__ = ["Gram", "Nearest", "Ranking", "distances", "gram", "nearest", "vote"]

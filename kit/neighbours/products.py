@@ -1,72 +1,116 @@
-"""All inner products of M rows, kept once: distances and nearest rows of any queries are read from them.
+"""All inner products of M rows, kept once: the distances of any rows are read from them.
 
-M rows, F features, Q queries, T training rows.
+Large sets are multiplied in float32, about their mean, and every distance then has a bound of its error. Who needs to know more
+asks for exact distances of single pairs, in float64.
+
+M rows, F features, Q queries, T training rows, P pairs.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 
 _COLUMNS = 1024  # features multiplied at once, in float64
+_SMALL = 2e10  # M x M x F: up to here float64 takes seconds at most
+_ROWS, _RUN = 1024, 256  # rows and features multiplied at once, in float32; the runs' products are added in float64
+_UNIT = 2.0**-24  # the largest relative rounding error of float32
+_ERROR = (
+    _RUN * _UNIT / (1 - _RUN * _UNIT) + 4 * _UNIT
+)  # of a product, relative to the rows' lengths, in whatever order it is summed
+_TINY = 2.0**-148  # what a product of features may lose below the smallest float32
+_LONGEST = 1e18  # a row whose square float32 holds
+_AT_ONCE = 1 << 17  # numbers of a block that fits a cache
+_PAIR = 100  # what a pair costs, in products of the whole matrix
 
 
-@dataclass(frozen=True, slots=True)
-class Nearest:
-    """The nearest training rows of Q queries, nearest first, of equal distances the first row.
+class Products:
+    """The inner products of M rows; `exact` where they are float64.
 
-    rows_Qk: row numbers of the Gram, int64. distance_Qk: cosine distances, or Euclidean ones squared, float64.
+    Else they are float32 products of the rows less their mean, with what the mean adds kept apart.
     """
 
-    rows_Qk: np.ndarray
-    distance_Qk: np.ndarray
-
-
-@dataclass(frozen=True, slots=True)
-class Gram:
-    """The inner products of M rows, float64 [M, M]."""
-
-    products_MM: np.ndarray
-
-    @classmethod
-    def of(cls, features_MF: np.ndarray) -> "Gram":
-        """Return the products of features, float32 or float64."""
-        return cls(gram(features_MF))
+    def __init__(self, products_MM: np.ndarray, features_MF: np.ndarray | None = None, mean_F: np.ndarray | None = None) -> None:
+        self._products_MM = products_MM
+        self._features_MF = features_MF
+        self._pairs = 0
+        self.exact = mean_F is None
+        self._square_M = np.diagonal(products_MM).astype(np.float64)
+        if features_MF is not None and mean_F is not None:
+            mean_F = mean_F.astype(np.float64)
+            self._added_M = _row_dots(features_MF, mean_F) - 0.5 * (mean_F @ mean_F)
+            self._square_M = _row_squares(features_MF)
+            self._spread_M = _row_squares(features_MF, mean_F)
 
     @classmethod
-    def of_products(cls, products_MM: np.ndarray) -> "Gram":
-        """Return a Gram of products known already, taken as they are: of features that a matrix alone describes."""
+    def of(cls, features_MF: np.ndarray, *, small: float = _SMALL) -> Self:
+        """Return the products of features, float32 or float64.
+
+        small: sets of at most so many products M x M x F are multiplied in float64, as float64 features always are.
+        """
+        M, F = features_MF.shape
+        if features_MF.dtype == np.float64 or float(M) * M * F <= small:
+            return cls(gram(features_MF))
+        mean_F = features_MF.mean(axis=0, dtype=np.float64).astype(np.float32)
+        if _row_squares(features_MF, mean_F.astype(np.float64)).max() > _LONGEST**2:
+            return cls(gram(features_MF))
+        return cls(_centred_products(features_MF, mean_F), features_MF, mean_F)
+
+    @classmethod
+    def of_products(cls, products_MM: np.ndarray) -> Self:
+        """Return products known already, taken as they are: of features that a matrix alone describes."""
         return cls(np.asarray(products_MM, dtype=np.float64))
 
     def __len__(self) -> int:
-        return len(self.products_MM)
+        return len(self._products_MM)
+
+    def products(self, rows_Q: np.ndarray, columns_T: np.ndarray) -> np.ndarray:
+        """Return inner products, float64 [Q, T]: within 2e-5 of the lengths of the rows less their mean, unless `exact`."""
+        product_QT = self._products_MM[np.ix_(rows_Q, columns_T)]
+        if self.exact:
+            return product_QT
+        return product_QT + self._added_M[rows_Q][:, None] + self._added_M[columns_T][None, :]
 
     def distances(self, rows_Q: np.ndarray, columns_T: np.ndarray, metric: str) -> np.ndarray:
-        """Return the distances of rows to others, float64 [Q, T]: see `distances`."""
-        square_M = np.diagonal(self.products_MM)
-        return _distances(self.products_MM[np.ix_(rows_Q, columns_T)], square_M[rows_Q], square_M[columns_T], metric)
+        """Return the distances of rows to others, float64 [Q, T]: as `distances`, within the bound of `bounds`."""
+        if self.exact or metric == "cosine":
+            square_Q, square_T = self._square_M[rows_Q], self._square_M[columns_T]
+            return _distances(self.products(rows_Q, columns_T), square_Q, square_T, metric)
+        spread_Q, spread_T = self._spread_M[rows_Q], self._spread_M[columns_T]
+        return _distances(self._products_MM[np.ix_(rows_Q, columns_T)].astype(np.float64), spread_Q, spread_T, metric)
 
-    def nearest(
-        self, query_Q: np.ndarray, train_T: np.ndarray, k: int, metric: str, *, apart: Sequence[np.ndarray] = ()
-    ) -> Nearest:
-        """Return the k nearest training rows of every query.
+    def bounds(self, rows_Q: np.ndarray, columns_T: np.ndarray, metric: str) -> np.ndarray:
+        """Return how far these distances may be from the exact ones, float64 [Q, T] or, where all are exact, [1, 1]."""
+        if self.exact:
+            return np.zeros((1, 1))
+        lost, spread_M = self._lost(), np.sqrt(self._spread_M)
+        if metric == "euclidean":
+            return 2 * (np.multiply.outer(_ERROR * spread_M[rows_Q], spread_M[columns_T]) + lost)
+        length_M = np.sqrt(np.where(self._square_M == 0, 1.0, self._square_M))
+        spread_M = spread_M / length_M
+        bound_QT = np.multiply.outer(_ERROR * spread_M[rows_Q], spread_M[columns_T])
+        return bound_QT + np.multiply.outer(lost / length_M[rows_Q], 1 / length_M[columns_T]) + 1e-12
 
-        Args:
-            query_Q, train_T: row numbers; a query that trains is its own nearest. k: at least 1.
-            metric: `cosine` or `euclidean`.
-            apart: arrays [M] of codes, such as plate or position: rows that share one with the query do not count for it.
+    def pair_distances(self, rows_P: np.ndarray, columns_P: np.ndarray, metric: str) -> np.ndarray:
+        """Return the exact distances of pairs of rows, float64 [P]. After many, the whole matrix becomes `exact`."""
+        self._pairs += len(rows_P)
+        if not self.exact and self._pairs * _PAIR > len(self) ** 2:
+            self._make_exact()
+        square_P, other_P = self._square_M[rows_P], self._square_M[columns_P]
+        if self.exact:
+            product_P = self._products_MM[rows_P, columns_P]
+        else:
+            assert self._features_MF is not None
+            product_P = _pair_dots(self._features_MF, rows_P, columns_P)
+        return _distances(product_P[:, None], square_P, other_P[:, None], metric)[:, 0]
 
-        Raises:
-            ValueError: a query has fewer than k rows that count.
-        """
-        distance_QT = self.distances(query_Q, train_T, metric)
-        for code_M in apart:
-            distance_QT[code_M[query_Q][:, None] == code_M[train_T][None, :]] = np.inf
-        fewest = int(np.isfinite(distance_QT).sum(axis=1).min(initial=len(train_T)))
-        if k > fewest:
-            raise ValueError(f"a query has only {fewest} rows that count: {k} are wanted")
-        column_Qk = nearest(distance_QT, k)
-        return Nearest(train_T[column_Qk], np.take_along_axis(distance_QT, column_Qk, axis=1))
+    def _lost(self) -> float:
+        assert self._features_MF is not None
+        return self._features_MF.shape[1] * _TINY
+
+    def _make_exact(self) -> None:
+        assert self._features_MF is not None
+        self._products_MM = gram(self._features_MF)
+        self._square_M, self._features_MF, self.exact = np.diagonal(self._products_MM).copy(), None, True
 
 
 def gram(features_MF: np.ndarray) -> np.ndarray:
@@ -92,24 +136,53 @@ def distances(gram_MM: np.ndarray, metric: str) -> np.ndarray:
 
 def _distances(product_QT: np.ndarray, square_Q: np.ndarray, square_T: np.ndarray, metric: str) -> np.ndarray:
     if metric == "euclidean":
-        return np.maximum(square_Q[:, None] + square_T[None, :] - 2 * product_QT, 0.0)
+        return np.maximum(square_Q[:, None] + square_T - 2 * product_QT, 0.0)
     assert metric == "cosine", metric
     square_Q, square_T = (np.where(square == 0, 1.0, square) for square in (square_Q, square_T))
     cosine_QT = np.square(product_QT)
-    cosine_QT /= np.multiply.outer(square_Q, square_T)  # one quotient, rounded once: equal fractions stay equal
+    cosine_QT /= square_Q[:, None] * square_T  # one quotient, rounded once: equal fractions stay equal
     np.copysign(np.sqrt(cosine_QT, out=cosine_QT), product_QT, out=cosine_QT)
     return np.subtract(1, cosine_QT, out=cosine_QT)
 
 
-def nearest(distance_QT: np.ndarray, k: int) -> np.ndarray:
-    """Return the k nearest columns of every row, nearest first; of equal distances the first column, int64 [Q, k]."""
-    T = distance_QT.shape[1]
-    assert 1 <= k <= T
-    found_Qk = np.argpartition(distance_QT, k - 1, axis=1)[:, :k] if k < T else np.tile(np.arange(T), (len(distance_QT), 1))
-    found_Qk.sort(axis=1)  # by column, so that the stable sort below breaks ties by column
-    near_Qk = np.take_along_axis(distance_QT, found_Qk, axis=1)
-    found_Qk = np.take_along_axis(found_Qk, np.argsort(near_Qk, axis=1, kind="stable"), axis=1)
-    tied_Q = (distance_QT <= near_Qk.max(axis=1, keepdims=True)).sum(axis=1) > k  # the k-th distance has several columns
-    if tied_Q.any():
-        found_Qk[tied_Q] = np.argsort(distance_QT[tied_Q], axis=1, kind="stable")[:, :k]
-    return found_Qk
+def _centred_products(features_MF: np.ndarray, mean_F: np.ndarray) -> np.ndarray:
+    """Return the products of the rows less `mean_F`, float32 [M, M]; a block's runs of features are added in float64."""
+    M, F = features_MF.shape
+    out_MM = np.empty((M, M), dtype=np.float32)
+    for top in range(0, M, _ROWS):
+        rows_RF = features_MF[top : top + _ROWS] - mean_F
+        for left in range(top, M, _ROWS):
+            others_RF = rows_RF if left == top else features_MF[left : left + _ROWS] - mean_F
+            block_RR = np.zeros((len(rows_RF), len(others_RF)))
+            for start in range(0, F, _RUN):
+                block_RR += rows_RF[:, start : start + _RUN] @ others_RF[:, start : start + _RUN].T
+            out_MM[top : top + _ROWS, left : left + _ROWS] = block_RR
+            out_MM[left : left + _ROWS, top : top + _ROWS] = block_RR.T
+    return out_MM
+
+
+def _row_dots(features_MF: np.ndarray, vector_F: np.ndarray) -> np.ndarray:
+    at_once = max(1, _AT_ONCE // features_MF.shape[1])
+    return np.concatenate([rows.astype(np.float64) @ vector_F for rows in _chunks(features_MF, at_once)])
+
+
+def _row_squares(features_MF: np.ndarray, mean_F: np.ndarray | float = 0.0) -> np.ndarray:
+    def squares(rows: np.ndarray) -> np.ndarray:
+        wide = rows.astype(np.float64) - mean_F
+        return np.einsum("pf,pf->p", wide, wide)
+
+    return np.concatenate([squares(rows) for rows in _chunks(features_MF, max(1, _AT_ONCE // features_MF.shape[1]))])
+
+
+def _pair_dots(features_MF: np.ndarray, rows_P: np.ndarray, columns_P: np.ndarray) -> np.ndarray:
+    """Return the inner products of pairs, float64, each summed in the same order: equal rows have equal products to the bit."""
+    out_P, at_once = np.empty(len(rows_P)), max(1, _AT_ONCE // features_MF.shape[1])
+    for start in range(0, len(rows_P), at_once):
+        part = slice(start, start + at_once)
+        one, other = (features_MF[rows[part]].astype(np.float64) for rows in (rows_P, columns_P))
+        out_P[part] = np.einsum("pf,pf->p", one, other)
+    return out_P
+
+
+def _chunks(features_MF: np.ndarray, at_once: int) -> list[np.ndarray]:
+    return [features_MF[start : start + at_once] for start in range(0, len(features_MF), at_once)]
