@@ -8,6 +8,7 @@ void bind_tile(pybind11::module_&);
 void bind_view(pybind11::module_&);
 void bind_lattice(pybind11::module_&);
 void bind_bands(pybind11::module_&);
+void bind_csv(pybind11::module_&);
 
 PYBIND11_MODULE(_cpu, m) {
     m.doc() = "C++ twins of kit.kernels' ops";
@@ -17,4 +18,5 @@ PYBIND11_MODULE(_cpu, m) {
     bind_view(m);
     bind_lattice(m);
     bind_bands(m);
+    bind_csv(m);
 }

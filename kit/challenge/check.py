@@ -10,22 +10,25 @@ import polars as pl
 
 from kit.challenge.csv_files import plain_csv, read_csv, text_file
 from kit.challenge.ids import read_ids
+from kit.challenge.rows import are_plain, read_rows
 from kit.errors import KitError
 from kit.words import count
 
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A submission that passed: its rows (IDs) and feature columns."""
+    """A submission that passed: its rows (IDs) and feature columns. note: what else to say of it."""
 
     path: Path
     rows: int
     columns: int
+    note: str = ""
 
     def text(self) -> str:
-        """Return one line of text."""
+        """Return a line of text, and another one with the note if there is one."""
         size = f"{count(self.rows, 'row')} x {count(self.columns, 'feature')}"
-        return f"{self.path}: {size}; every ID once, in order, every value finite"
+        line = f"{self.path}: {size}; every ID once, in order, every value finite"
+        return f"{line}\n  {self.note}" if self.note else line
 
 
 def check(submission: Path, ids: Path, **columns: str | None) -> Checked:
@@ -44,12 +47,30 @@ def check(submission: Path, ids: Path, **columns: str | None) -> Checked:
 def check_against(path: Path, wanted: list[str], *, called: str) -> Checked:
     """Check the CSV at `path` against the expected IDs, in order; errors call the file `called`."""
     names = _header(path, called)
+    if not _is_right(path, names, wanted):
+        _find_fault(path, names, wanted, called)
+    return Checked(Path(called), len(wanted), len(names) - 1)
+
+
+def _is_right(path: Path, names: list[str], wanted: list[str]) -> bool:
+    """Return whether a file is as `kit export` writes it: ID first, the wanted IDs, finite float32 numbers, no quotation mark."""
+    if names[0] != "ID" or not are_plain(names):
+        return False
+    start = 0
+    for found in read_rows(path, len(names) - 1):
+        if found is None or found[0] != wanted[start : start + len(found[0])]:
+            return False
+        start += len(found[0])
+    return start == len(wanted)
+
+
+def _find_fault(path: Path, names: list[str], wanted: list[str], called: str) -> None:
+    """Raise a KitError that names the first fault; a file in another form, such as with quotation marks, may have none."""
     frame = read_csv(path, lambda name: name == "ID", pl.Float64, called=called)
     _check_ids(frame["ID"].fill_null("").to_list(), wanted, called)
     features = [name for name in names if name != "ID"]
     for name in features:
         _check_column(frame[name], frame["ID"], called)
-    return Checked(Path(called), len(frame), len(features))
 
 
 def _header(path: Path, called: str) -> list[str]:

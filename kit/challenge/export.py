@@ -1,17 +1,21 @@
 """Profiles -> the challenge's CSV: column ID, then the features, one row for every ID in the given order."""
 
+import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-
 from kit.challenge.check import Checked, check_against
-from kit.challenge.features import read_features
+from kit.challenge.features import Features, read_features
 from kit.challenge.ids import read_ids
+from kit.challenge.rotate import SCORED, Fewer, reduce, rotate
+from kit.challenge.rows import are_plain, read_back, write_rows
 from kit.errors import KitError, UsageError
 from kit.files import file_sha256, whole_file
 from kit.profiles.manifest import write_manifest
 from kit.profiles.table import read_facts
+
+log = logging.getLogger(__name__)
 
 
 def export(
@@ -22,12 +26,15 @@ def export(
     id_column: str | None = None,
     plate_column: str | None = None,
     well_column: str | None = None,
+    rotated: bool = False,
+    columns: int | None = None,
 ) -> Checked:
     """Write the submission and its manifest; it is read back and checked before it is renamed.
 
     Args:
         profiles: a file or folder of features with a row per well (any that kit score reads).
         ids: metadata_test.csv. id_column, plate_column, well_column: its columns, if their names are ambiguous.
+        rotated: in as few columns as keep every distance, see `rotate.rotate`. columns: in this many, see `rotate.reduce`.
 
     Raises:
         KitError: an ID without a profile, an ID twice, a value that is not finite.
@@ -39,21 +46,47 @@ def export(
     features = read_features(profiles, table)
     if "ID" in features.names:
         raise KitError(f"{profiles} has a feature column named ID: rename it")
-    frame = pl.from_numpy(features.features_MF, schema=list(features.names), orient="row")
-    frame.insert_column(0, pl.Series("ID", table["ID"].tolist(), dtype=pl.String))
+    fewer = _fewer(features, rotated, columns)
+    values_MF, names = (fewer.columns_MN, fewer.names) if fewer else (features.features_MF, features.names)
+    if len(names) > SCORED:
+        log.warning("%s: %s", out, _too_wide(len(names), len(table)))
+    ids_M = table["ID"].tolist()
     with whole_file(out) as part:
-        frame.write_csv(part)
-        checked = check_against(part, table["ID"].tolist(), called=str(out))
-    write_manifest(out, "submission", checked.rows, checked.columns, _facts(profiles, ids))
-    return checked
+        write_rows(part, ids_M, names, values_MF)
+        if are_plain(ids_M, names):
+            checked, sha256 = Checked(out, *values_MF.shape), read_back(part, ids_M, values_MF, str(out))
+        else:
+            checked, sha256 = check_against(part, ids_M, called=str(out)), file_sha256(part)
+    write_manifest(out, "submission", checked.rows, checked.columns, _facts(profiles, ids, fewer), sha256=sha256)
+    return replace(checked, note=fewer.text()) if fewer else checked
 
 
-def _facts(profiles: Path, ids: Path) -> dict[str, Any]:
+def _too_wide(columns: int, rows: int) -> str:
+    known = f"the challenge's scorer is known to take {SCORED:,} and ran out of memory at twice as many"
+    return f"{columns:,} feature columns; {known}: --rotate keeps every distance in at most {rows:,}"
+
+
+def _fewer(features: Features, rotated: bool, columns: int | None) -> Fewer | None:
+    """Return the features in fewer columns if that was asked for.
+
+    Raises:
+        UsageError: both ways were asked for.
+    """
+    if rotated and columns is not None:
+        raise UsageError(f"--rotate keeps every distance and --columns {columns} does not: give one of them")
+    if columns is not None:
+        return reduce(features.features_MF, columns)
+    return rotate(features.features_MF) if rotated else None
+
+
+def _facts(profiles: Path, ids: Path, fewer: Fewer | None) -> dict[str, Any]:
     """Return what a submission was made from, and how."""
     known = read_facts(profiles) if profiles.is_file() else {}
+    last = [fewer.step()] if fewer else []
     return {
         "ids": {"file": ids.name, "sha256": file_sha256(ids)},
         "source": {"file": profiles.name, "sha256": file_sha256(profiles) if profiles.is_file() else None},
         "uses_well_position": known.get("uses_well_position"),
-        "steps": known.get("steps"),
+        "steps": [*known["steps"], *last] if known.get("steps") is not None else None,
+        **({"columns_made_by": last[0]} if last else {}),
     }

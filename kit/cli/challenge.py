@@ -18,11 +18,15 @@ from kit.errors import KitError, UsageError
 @click.option("--id-column")
 @click.option("--plate-column")
 @click.option("--well-column")
-def export(profiles: Path, ids: Path, out: Path, **columns: str | None) -> None:
+@click.option("--rotate", "rotated", is_flag=True, help="Rotate to at most as many columns as rows: every distance is kept.")
+@click.option(
+    "--columns", type=int, metavar="N", help="Keep the N directions that hold most of the features; says what it costs."
+)
+def export(profiles: Path, ids: Path, out: Path, **options: Any) -> None:
     """Write the challenge CSV from well profiles: every ID once, in the order of --ids."""
     from kit.challenge.export import export as run
 
-    click.echo(run(profiles, ids, out, **columns).text())
+    click.echo(run(profiles, ids, out, **options).text())
 
 
 @click.command(cls=Once)

@@ -20,16 +20,17 @@ def manifest_path(csv: Path) -> Path:
     return csv.with_name(f"{csv.name.removesuffix('.gz').removesuffix('.csv')}.manifest.json")
 
 
-def write_manifest(csv: Path, kind: str, rows: int, columns: int, facts: dict[str, Any]) -> Path:
+def write_manifest(csv: Path, kind: str, rows: int, columns: int, facts: dict[str, Any], *, sha256: str | None = None) -> Path:
     """Write the manifest of a CSV and return its path.
 
     Args:
         kind: `submission` or `profiles`. rows, columns: of the CSV, feature columns only. facts: what else is known of it.
+        sha256: of the file, where it is known already.
     """
     manifest = {
         "schema": 1,
         kind: csv.name,
-        "sha256": file_sha256(csv),
+        "sha256": sha256 or file_sha256(csv),
         "rows": rows,
         "columns": columns,
         **facts,

@@ -11,6 +11,7 @@ from kit.challenge.check import check
 from kit.challenge.export import export
 from kit.challenge.features import read_features
 from kit.challenge.ids import read_ids
+from kit.challenge.rows import write_rows
 from kit.challenge.score import score
 from kit.errors import KitError, UsageError
 from kit.profiles.manifest import manifest_path, read_manifest
@@ -184,3 +185,57 @@ def test_files_that_are_none(ids, tmp_path):
             check(path, ids)
     with pytest.raises(KitError, match=r"text\.parquet"):
         export(tmp_path / "text.parquet", ids, tmp_path / "s.csv")
+
+
+def test_a_rotated_submission_has_fewer_columns_and_the_same_distances(table, ids, tmp_path, caplog, monkeypatch):
+    values = np.random.default_rng(0).standard_normal((len(table), 200)).astype(np.float32)
+    names = [f"x{index}" for index in range(200)]
+    pd.concat([table.filter(like="Metadata_"), pd.DataFrame(values, columns=names)], axis=1).to_csv(
+        tmp_path / "f.csv", index=False
+    )
+    export(tmp_path / "f.csv", ids, tmp_path / "plain.csv")
+    done = export(tmp_path / "f.csv", ids, tmp_path / "s.csv", rotated=True)
+    assert (done.rows, done.columns) == (84, 84)
+    assert "rotated from 200 to 84 columns" in done.text()
+    plain, rotated = (pd.read_csv(tmp_path / name, dtype={"ID": str}) for name in ("plain.csv", "s.csv"))
+    assert rotated["ID"].tolist() == plain["ID"].tolist()
+    before, after = (frame.drop(columns="ID").to_numpy() for frame in (plain, rotated))
+    np.testing.assert_allclose(after @ after.T, before @ before.T, atol=1e-4)
+    manifest = json.loads((tmp_path / "s.manifest.json").read_text())
+    assert manifest["columns_made_by"]["step"] == "rotate"
+    assert manifest["sha256"] == hashlib.sha256((tmp_path / "s.csv").read_bytes()).hexdigest()
+    done = export(tmp_path / "f.csv", ids, tmp_path / "s.csv", columns=10)
+    assert done.columns == 10
+    assert "% of the sum of squares is left out" in done.text()
+    with pytest.raises(UsageError, match="--rotate keeps every distance and --columns 5 does not"):
+        export(tmp_path / "f.csv", ids, tmp_path / "s.csv", rotated=True, columns=5)
+    assert not caplog.records
+    monkeypatch.setattr("kit.challenge.export.SCORED", 199)
+    export(tmp_path / "f.csv", ids, tmp_path / "s.csv")
+    assert "200 feature columns; the challenge's scorer is known to take 199" in caplog.text
+
+
+@pytest.mark.parametrize("name", ['a"b', "a,b", "a\nb"])
+def test_ids_that_need_quotes_are_written_and_checked(table, tmp_path, name):
+    wells = table[~table["Metadata_Well"].isin(["C01", "C02", "C03"])].iloc[:3]
+    where = {"plate": wells["Metadata_Plate"].tolist(), "well": wells["Metadata_Well"].tolist()}
+    pd.DataFrame({"ID": [name, "2", "3"], **where}).to_csv(tmp_path / "ids.csv", index=False)
+    table.to_csv(tmp_path / "f.csv", index=False)
+    assert export(tmp_path / "f.csv", tmp_path / "ids.csv", tmp_path / "s.csv").rows == 3
+    assert pd.read_csv(tmp_path / "s.csv", dtype={"ID": str})["ID"].tolist() == [name, "2", "3"]
+    assert check(tmp_path / "s.csv", tmp_path / "ids.csv").rows == 3
+
+
+def test_a_disk_that_changes_a_value_is_noticed(table, ids, tmp_path, monkeypatch):
+    table.to_csv(tmp_path / "f.csv", index=False)
+
+    def damaged(path, *given):
+        write_rows(path, *given)
+        lines = path.read_text().splitlines(keepends=True)
+        lines[5] = lines[5].replace("1", "2")
+        path.write_text("".join(lines))
+
+    monkeypatch.setattr("kit.challenge.export.write_rows", damaged)
+    with pytest.raises(KitError, match=r"s\.csv: row \d+ does not read back as it was written"):
+        export(tmp_path / "f.csv", ids, tmp_path / "s.csv")
+    assert not (tmp_path / "s.csv").exists()
