@@ -28,6 +28,7 @@ OPS = {
     "view": ("triton", "cuda", "cpp"),
     "blur": ("triton", "cuda", "cpp"),
     "band_moments": ("cpp",),
+    "high_pass": ("cpp",),
 }
 
 

@@ -4,6 +4,6 @@
 
 namespace kit {
 
-constexpr int INTERFACE = 2;
+constexpr int INTERFACE = 4;
 
 }  // namespace kit

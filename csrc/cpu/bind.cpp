@@ -9,6 +9,7 @@ void bind_view(pybind11::module_&);
 void bind_lattice(pybind11::module_&);
 void bind_bands(pybind11::module_&);
 void bind_csv(pybind11::module_&);
+void bind_high_pass(pybind11::module_&);
 
 PYBIND11_MODULE(_cpu, m) {
     m.doc() = "C++ twins of kit.kernels' ops";
@@ -19,4 +20,5 @@ PYBIND11_MODULE(_cpu, m) {
     bind_lattice(m);
     bind_bands(m);
     bind_csv(m);
+    bind_high_pass(m);
 }

@@ -40,6 +40,11 @@ class RunConfig:
         """The group of each channel."""
         return groups_of(self.channels, self.groups)
 
+    @property
+    def high_pass_C(self) -> tuple[int, ...]:
+        """The side of each channel's high pass, pixels of a site; 0: none."""
+        return tuple(self.views.high_pass_of(group) for group in self.channel_groups)
+
     def __post_init__(self) -> None:
         check_ranges(self)
         wrong = []

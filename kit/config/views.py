@@ -7,6 +7,7 @@ from kit.config.channels import BRIGHTFIELD
 from kit.config.setting import refuse, setting
 from kit.ranges import POSITIVE, PROBABILITIES, PROBABILITY, ZERO_OR_MORE, Need, check_ranges, one_of
 
+WINDOW = Need("0, or an odd number of pixels from 3 to 2047", lambda value: value == 0 or (value % 2 == 1 and 3 <= value <= 2047))
 LEAST_SHOT = 1 / 320  # the Poisson tables reach a mean count of 320
 
 
@@ -18,6 +19,12 @@ class ViewsConfig:
         "sslprofiler",
         "augmentations: sslprofiler, as in SSLProfiler 1, sections 3.3.2 and 6; dinov2, for any number of channels; none",
     )
+    high_pass_fluorescence: Annotated[int, WINDOW] = setting(
+        0,
+        "if not 0: before crops are cut, the mean over a square of this side, pixels of the stored site, is taken from each "
+        "pixel, which removes uneven light; channels of every group but brightfield; ours",
+    )
+    high_pass_brightfield: Annotated[int, WINDOW] = setting(0, "the same for channels of the group brightfield; ours")
     brightness: Annotated[float, ZERO_OR_MORE] = setting(
         0.4, "a: each channel is multiplied by a factor from 1 - a to 1 + a; SSLProfiler 1, section 3.3.2; the value is ours"
     )
@@ -74,6 +81,10 @@ class ViewsConfig:
     normalise_floor_unit: Annotated[str, one_of("level", "sd")] = setting(
         "level", "of normalise_floor: level, intensity from 0 to 1; sd, the channel's own sd over the dataset; ours"
     )
+
+    def high_pass_of(self, group: str) -> int:
+        """Return the side of the window that a channel of `group` is freed of its mean in, pixels; 0: it is left as it is."""
+        return self.high_pass_brightfield if group == BRIGHTFIELD else self.high_pass_fluorescence
 
     def noise_of(self, group: str) -> float:
         """Return the factor on the noise of a channel of `group`: brightfield has its own, all others have fluorescence's."""

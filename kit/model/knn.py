@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from kit.config import RunConfig
+from kit.images.crops.high_pass import high_pass_site
 from kit.images.store.work import Work
 from kit.model.vectors import site_vectors
 from kit.model.vit import Vit
@@ -90,7 +91,8 @@ def embed_wells(
     size, vectors = config.embed.batch, []
     rows: list[tuple[str, str, int]] = list(validation.sites[[*WELL, "Metadata_Site"]].itertuples(index=False, name=None))
     for start in range(0, len(rows), size):
-        site_BCHW = np.stack([work.read_site(*who, config.channels) for who in rows[start : start + size]])
+        sites = [work.read_site(*who, config.channels) for who in rows[start : start + size]]
+        site_BCHW = np.stack([high_pass_site(site_CHW, config.high_pass_C) for site_CHW in sites])
         vectors.append(to_vectors(torch.from_numpy(site_BCHW)).double().cpu().numpy())
     frame = validation.sites.groupby(WELL, sort=False).ngroup().to_numpy()
     sums = np.zeros((frame.max() + 1, 2 * config.model.dim))

@@ -48,7 +48,7 @@ def measure_noise(work: Work, config: RunConfig, *, sites: int = SITES, seed: in
     for channel, group in progress(
         list(zip(work.channels, groups_of(work.channels, work.groups), strict=True)), label="noise", unit="channel"
     ):
-        ratio_N = noise_over_signal(*_crops(work, channel, config, sites, seed), config.views, group=group, seed=seed)
+        ratio_N = noise_over_signal(*_crops(work, channel, group, config, sites, seed), config.views, group=group, seed=seed)
         ratio_N = ratio_N[np.isfinite(ratio_N)]
         least, median, most = np.percentile(ratio_N, [25, 50, 75]).tolist() if len(ratio_N) else [np.nan] * 3
         found.append(ChannelNoise(channel=channel, group=group, crops=len(ratio_N), quartiles=(least, median, most)))
@@ -122,10 +122,10 @@ def _floor(value: float) -> float:
     return float(np.floor(value / step + 1e-9) * step)
 
 
-def _crops(work: Work, channel: str, config: RunConfig, sites: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+def _crops(work: Work, channel: str, group: str, config: RunConfig, sites: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Cut a global crop out of each of a sample of sites; return levels, uint8 [N, 1, P, P], and their sums, int64 [N, 1]."""
     who = list(sample_sites(work.sites_with((channel,)), sites, seed).itertuples(index=False, name=None))
-    reader = SiteReader(work, (channel,), sorted({plate for plate, _, _ in who}))
+    reader = SiteReader(work, (channel,), sorted({plate for plate, _, _ in who}), (config.views.high_pass_of(group),))
     box_N4, flip_N, turn_N = map(torch.from_numpy, draw_crops(config.crops, V1, 0, len(who), reader.size, seed, 0, 0))
     site_11HW, side = np.empty((1, 1, *reader.size), np.uint8), config.crops.global_side
     pixels_N1PP, sums_N1 = torch.empty(len(who), 1, side, side, dtype=torch.uint8), torch.empty(len(who), 1, dtype=torch.int64)

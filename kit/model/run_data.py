@@ -19,6 +19,7 @@ from kit.errors import KitError
 from kit.files import write_whole
 from kit.images.crops.sampling import WHO, sites_to_draw
 from kit.images.store.work import Work
+from kit.model.channel_stats import channel_stats
 from kit.model.knn import Validation, choose_wells
 from kit.words import count, some
 
@@ -71,7 +72,7 @@ def resolve(work: Work, config: RunConfig) -> RunData:
     sites = work.sites[~work.sites["Metadata_Plate"].isin(lacking)]
     if few := len(sites) - len(sites.index.intersection(work.sites_with(config.channels).index)):
         log.warning("left out, %s without a channel of %s", count(few, "site"), ",".join(config.channels))
-    mean_C, sd_C = work.channel_stats(config.channels)
+    mean_C, sd_C = channel_stats(work, config)
     validation = choose_wells(work, config) if config.train.knn_epochs else None
     by_line = config.crops.balance == "cell_lines"
     return RunData(
@@ -142,7 +143,8 @@ def what_changed(data: RunData, work: Work, config: RunConfig) -> str:
     gone = [plate for plate in data.plates if plate not in work.plates]
     if gone:
         return f"plate {gone[0]}, which it trains on, is no longer in {work.path}"
-    now = resolve(work.only(data.plates), replace(config, train=replace(config.train, knn_epochs=0)))
+    views = replace(config.views, high_pass_fluorescence=0, high_pass_brightfield=0)  # mean and sd are not compared
+    now = resolve(work.only(data.plates), replace(config, views=views, train=replace(config.train, knn_epochs=0)))
     both = data.lines.keys() & now.lines.keys()
     line = min((plate for plate in both if data.lines[plate] != now.lines[plate]), default=None)
     if line:

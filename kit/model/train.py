@@ -72,7 +72,7 @@ def train(work: Work, run: str, config: RunConfig, *, resume: bool = False, max_
     with (
         _plain_errors(config, device, group),
         Crops(work, config.crops, channels=config.channels, batch=config.train.batch, seed=config.seed,
-              rank=group.rank, world=group.world, device=device, threads=threads) as crops,
+              rank=group.rank, world=group.world, device=device, threads=threads, high_pass_C=config.high_pass_C) as crops,
         _catch_sigterm() as stopping,
     ):  # fmt: skip
         _make_folder(folder, data, config, group)  # after Crops: what it refuses leaves no run behind

@@ -12,6 +12,7 @@ from kit.config import ViewsConfig
 from kit.config.channels import groups_of
 from kit.errors import KitError
 from kit.files import whole_file
+from kit.images.crops.high_pass import high_pass_site
 from kit.images.names import order_channels
 from kit.images.store.work import Work
 from kit.kernels.view import elastic_warp
@@ -45,8 +46,10 @@ def draw_views_figure(work: Work, config: ViewsConfig, path: Path, *, seed: int 
         KitError: the work folder holds no site with these channels.
     """
     plate, well, site, names = _choose_site(work, channels)
-    pixels_CPP = _middle(work.read_site(plate, well, site, channels=list(names)))
-    panels = make_panels(pixels_CPP, groups_of(names, work.groups), config, seed=seed)
+    groups = groups_of(names, work.groups)
+    site_CHW = work.read_site(plate, well, site, channels=list(names))
+    pixels_CPP = _middle(high_pass_site(site_CHW, [config.high_pass_of(group) for group in groups]))
+    panels = make_panels(pixels_CPP, groups, config, seed=seed)
     _draw(panels, names, f"plate {plate}, well {well}, site {site}: {pixels_CPP.shape[1]} px, style {config.style}", Path(path))
 
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from kit.config import RunConfig
+from kit.images.crops.high_pass import high_pass_site
 from kit.model.precision import precision
 from kit.model.vectors import site_vectors
 from kit.model.vit import Vit
@@ -78,4 +79,4 @@ class Backbone:
                 yield torch.from_numpy(np.stack(images)), len(group)
 
     def _read(self, key: tuple[str, str, int]) -> np.ndarray:
-        return self.work.read_site(*key, channels=self.channels)
+        return high_pass_site(self.work.read_site(*key, channels=self.channels), self.config.high_pass_C)

@@ -15,6 +15,7 @@ from torch import Tensor
 from kit.config import CropsConfig, EmbedConfig, RunConfig, StoreConfig
 from kit.errors import UsageError
 from kit.files import write_whole
+from kit.model.channel_stats import channel_stats
 from kit.model.checkpoint import load_backbone
 from kit.model.official import model_of, official_backbone, read_weights
 from kit.model.precision import precision
@@ -124,7 +125,7 @@ def check_store(made: StoreConfig, work: "Work") -> None:
 
 def _statistics(work: "Work", config: RunConfig) -> tuple[Tensor, Tensor]:
     """Return mean and sd of the channels over the whole store, for a network that brings none, float64 [C]."""
-    mean_C, sd_C = work.channel_stats(config.channels)
+    mean_C, sd_C = channel_stats(work, config)
     return torch.from_numpy(mean_C), torch.from_numpy(sd_C)
 
 

@@ -11,9 +11,10 @@ import tomli_w
 import torch
 
 import kit
-from kit.config import EmbedConfig, ModelConfig
+from kit.config import EmbedConfig, ModelConfig, ViewsConfig
 from kit.errors import KitError, UsageError
 from kit.images.store.work import write_settings
+from kit.kernels.high_pass import high_pass_reference
 from kit.model.checkpoint import Place, load_backbone, save_checkpoint
 from kit.model.knn import Validation, embed_wells
 from kit.model.official import official_backbone
@@ -28,9 +29,9 @@ FEATURES = [f"f{index:04d}" for index in range(48)]  # class token and mean patc
 MEAN, SD = [0.5, 0.4, 0.6], [0.3, 0.2, 0.25]
 
 
-def put_run(path: Path, run: str, seed: int = 3, batch: int = 5) -> None:
+def put_run(path: Path, run: str, seed: int = 3, batch: int = 5, **views) -> None:
     """Write a run of a tiny network with one checkpoint, as training would."""
-    config = replace(tiny_config(seed=seed), embed=EmbedConfig(side=32, batch=batch))
+    config = replace(tiny_config(seed=seed), embed=EmbedConfig(side=32, batch=batch), views=ViewsConfig(**views))
     folder = path / "runs" / run
     (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
     (folder / "run.toml").write_text(tomli_w.dumps(config_to_dict(config)))
@@ -86,6 +87,22 @@ def test_the_online_knn_compares_what_embed_writes(work):
     found_MF = embed_wells(network, work, chosen, config, mean_C, sd_C, None)
     expected = work.features("tiny").groupby(["Metadata_Plate", "Metadata_Well"], sort=False)[FEATURES].mean()
     np.testing.assert_allclose(found_MF, expected.to_numpy(), rtol=1e-4, atol=1e-5)
+
+
+def test_a_high_pass_is_applied_to_the_whole_site(work):
+    put_run(work.path, "passed", high_pass_fluorescence=9, high_pass_brightfield=3)
+    embed(work, "passed")
+    network, config, mean_C, sd_C = load_backbone(work.run_folder("passed"))
+    features = work.features("passed")
+    who = features.loc[23, ["Metadata_Plate", "Metadata_Well", "Metadata_Site"]]
+    site = high_pass_reference(torch.from_numpy(work.read_site(*who)), 9).float() / 255
+    tokens = network(((site - torch.tensor(MEAN)[:, None, None]) / torch.tensor(SD)[:, None, None])[None])
+    expected = torch.cat([tokens.cls_BD, tokens.patch_BND.mean(dim=1)], dim=1)[0]
+    np.testing.assert_allclose(features.loc[23, FEATURES].to_numpy(dtype=np.float32), expected, rtol=1e-4, atol=1e-5)
+    chosen = Validation(work.sites_with(config.channels)[["Metadata_Plate", "Metadata_Well", "Metadata_Site"]], 0.5)
+    found_MF = embed_wells(network, work, chosen, config, mean_C, sd_C, None)
+    of_wells = features.groupby(["Metadata_Plate", "Metadata_Well"], sort=False)[FEATURES].mean()
+    np.testing.assert_allclose(found_MF, of_wells.to_numpy(), rtol=1e-4, atol=1e-5)
 
 
 def test_a_site_that_lacks_a_channel_is_listed_not_embedded(work):

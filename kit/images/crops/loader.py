@@ -11,7 +11,7 @@ import logging
 import queue
 import threading
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import NamedTuple, Self
@@ -90,6 +90,7 @@ class Crops:
         rank, world: index of this process, and number of processes.
         device: where the crops go.
         threads: decoding threads.
+        high_pass_C: the side of each channel's high pass, pixels of a site; 0, or nothing at all: none.
 
     Raises:
         UsageError: fewer wells than the batch, a batch that the ranks cannot share equally.
@@ -97,7 +98,8 @@ class Crops:
     """
 
     def __init__(self, work: Work, config: CropsConfig, *, channels: tuple[str, ...], batch: int, seed: int,
-                 rank: int = 0, world: int = 1, device: str | torch.device = "cpu", threads: int = 2):  # fmt: skip
+                 rank: int = 0, world: int = 1, device: str | torch.device = "cpu", threads: int = 2,
+                 high_pass_C: Sequence[int] = ()):  # fmt: skip
         if batch % world:
             raise UsageError(f"train.batch = {batch} cannot be split over {world} processes; make it a multiple of {world}")
         self._work, self._config, self._channels, self._seed = work, config, tuple(channels), seed
@@ -111,7 +113,7 @@ class Crops:
         self._in_use = threading.Lock()
         self._running: tuple[threading.Event, threading.Thread] | None = None
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="crops-read")
-        self._reader = SiteReader(work, self._channels, sorted({plate for plate, _, _ in self._who}))
+        self._reader = SiteReader(work, self._channels, sorted({plate for plate, _, _ in self._who}), high_pass_C)
         self._sites_each = 1 + config.second_site
         site_bytes = len(self._channels) * self._reader.size[0] * self._reader.size[1]
         self._rows = max(1, min(len(self._slots), BUFFER_BYTES // (self._sites_each * site_bytes)))
