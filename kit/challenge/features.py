@@ -16,6 +16,7 @@ from kit.challenge.csv_files import read_csv
 from kit.errors import KitError, UsageError
 from kit.files import existing_file
 from kit.images.names import normalise_wells
+from kit.profiles.anndata_file import is_h5ad, read_h5ad
 from kit.profiles.table import PLATE, WELL, Profiles, read_facts
 from kit.words import count, some
 
@@ -53,10 +54,23 @@ def read_features(path: Path | Sequence[Path], ids: pd.DataFrame | None = None) 
         KitError: unreadable or differing files, a well or ID twice, an ID without a row, a value that is not finite.
     """
     given = [Path(path)] if isinstance(path, str | Path) else [Path(one) for one in path]
-    paths = [file for one in given for file in _files(one)]
-    frame, facts = _concat(paths, [_read(file) for file in paths]), [read_facts(file) for file in paths]
+    _, frame, facts = read_frame(given)
     features = from_frame(frame, some([str(one) for one in given]), ids)
-    return replace(features, uses_well_position=_uses_well_position(facts), recorded=_recorded(paths, facts))
+    return replace(features, uses_well_position=facts.get("uses_well_position"), recorded=facts["labels"])
+
+
+def read_frame(given: Sequence[Path]) -> tuple[list[Path], pl.DataFrame, dict[str, Any]]:
+    """Return the files of files and folders, their rows in one table, and what all of them say of themselves.
+
+    The facts: `uses_well_position`, None where one does not say; `labels`; and of a single file everything it records.
+
+    Raises:
+        UsageError: no such file or folder. KitError: unreadable or differing files.
+    """
+    paths = [file for one in given for file in _files(Path(one))]
+    frame, facts = _concat(paths, [_read(file) for file in paths]), [read_facts(file) for file in paths]
+    common = {"uses_well_position": _uses_well_position(facts), "labels": _recorded(paths, facts)}
+    return paths, frame, {**(facts[0] if len(facts) == 1 else {}), **common}
 
 
 def from_profiles(profiles: Profiles, ids: pd.DataFrame | None = None) -> Features:
@@ -145,21 +159,26 @@ def _files(path: Path) -> list[Path]:
     if path.is_dir():
         found = sorted(file for file in path.iterdir() if not file.name.startswith(".") and _kind(file))
         if not found:
-            raise KitError(f"{path} has no .parquet, .csv or .csv.gz file")
+            raise KitError(f"{path} has no .parquet, .csv, .csv.gz or .h5ad file")
         return found
     existing_file(path)
     if not _kind(path):
-        raise KitError(f"{path}: need a .parquet, .csv or .csv.gz file, or a folder of them")
+        raise KitError(f"{path}: need a .parquet, .csv, .csv.gz or .h5ad file, or a folder of them")
     return [path]
 
 
 def _kind(path: Path) -> str | None:
     name = path.name.lower()
+    if is_h5ad(path):
+        return "h5ad"
     return "parquet" if name.endswith(".parquet") else "csv" if name.endswith((".csv", ".csv.gz")) else None
 
 
 def _read(path: Path) -> pl.DataFrame:
     """Read one file: Metadata_ and ID columns as text, the others as they are."""
+    if is_h5ad(path):
+        who, features_MF, names = read_h5ad(path)
+        return pl.from_pandas(who).hstack(pl.from_numpy(features_MF, schema=list(names), orient="row"))
     frame = read_csv(path, _is_text, pl.Float32) if _kind(path) == "csv" else _read_parquet(path)
     frame = frame.drop([name for name in frame.columns if re.fullmatch(r"__index_level_\d+__", name)])  # pandas' row index
     empty = [name for name in frame.columns if not _is_text(name) and frame[name].null_count() == len(frame)]

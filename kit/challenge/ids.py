@@ -55,6 +55,27 @@ def read_ids(
     return ids
 
 
+def plate_and_well(frame: pl.DataFrame, called: str) -> pd.DataFrame:
+    """Return Metadata_Plate and Metadata_Well of a table whose columns have other names; `called` names it in errors.
+
+    attrs["columns"] of the result are the names of the columns that they are from.
+
+    Raises:
+        UsageError: no column, or more than one, looks like plate or well. KitError: a row without plate or well.
+    """
+    names = [name for name in frame.columns if _word(name) in {word for words in _GUESSES.values() for word in words}]
+    table = frame.select(pl.col(names).cast(pl.String, strict=False).fill_null("")).to_pandas() if names else pd.DataFrame()
+    path = Path(called)
+    plate = _column(table, path, "plate", None)
+    where = pd.DataFrame({PLATE: table[plate].str.strip(), WELL: _wells(table, path, None)})
+    empty = where.index[(where == "").any(axis=1)]
+    if len(empty):
+        raise KitError(f"{called}, row {empty[0] + 1}: no plate or well")
+    roles = [_column(table, path, role, None, required=False) for role in ("plate", "well", "row", "column")]
+    where.attrs["columns"] = [name for name in roles if name is not None]
+    return where
+
+
 def _read_text_columns(path: Path) -> pd.DataFrame:
     text_file(existing_file(path, "--ids is the challenge's metadata_test.csv"))
     try:
@@ -69,13 +90,18 @@ def _column(table: pd.DataFrame, path: Path, role: str, named: str | None, *, re
         if named not in table:
             raise UsageError(f"--{role}-column {named}: {path} has no such column; it has {some(list(table.columns))}")
         return named
-    found = [name for name in map(str, table) if re.sub(r"[^a-z]", "", name.lower().removeprefix("metadata_")) in _GUESSES[role]]
+    found = [name for name in map(str, table) if _word(name) in _GUESSES[role]]
     if len(found) == 1 or (not found and not required):
         return found[0] if found else None
     flag = f"; name it with --{role}-column" if role in ("id", "plate", "well") else ""
     if not found:
         raise UsageError(f"{path}: no column looks like the {role}; it has {some(list(table.columns))}{flag}")
     raise UsageError(f"{path}: {' and '.join(found)} both look like the {role}{flag}")
+
+
+def _word(name: str) -> str:
+    """Return a column's name without Metadata_, case and signs."""
+    return re.sub(r"[^a-z]", "", name.lower().removeprefix("metadata_"))
 
 
 def _wells(table: pd.DataFrame, path: Path, named: str | None) -> list[str]:

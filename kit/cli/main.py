@@ -1,6 +1,6 @@
 """The command line: one function per verb that parses, calls and reports. Heavy modules are imported only when a verb needs them.
 
-Here: the entry point and the verbs that span the pipeline; the others are in images, model and challenge.
+Here: the entry point and the verbs that span the pipeline; the others are in images, model, profile and challenge.
 """
 
 import json
@@ -15,7 +15,7 @@ from typing import NoReturn
 import click
 
 import kit
-from kit.cli import challenge, images, model
+from kit.cli import challenge, images, model, profile
 from kit.cli.options import PATH, Once
 from kit.errors import KitError, StoppedCleanly, UsageError
 from kit.files import is_full
@@ -86,7 +86,7 @@ def compare(
     click.echo(table)
 
 
-for verbs in (images.VERBS, model.VERBS, challenge.VERBS):
+for verbs in (images.VERBS, model.VERBS, profile.VERBS, challenge.VERBS):
     for verb in verbs:
         cli.add_command(verb)
 

@@ -1,4 +1,4 @@
-"""The verbs of kit.model and kit.profiles: recipes, train, plan, embed, profile."""
+"""The verbs of kit.model, and embed: recipes, train, plan, embed."""
 
 import os
 from collections.abc import Iterable
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import kit
-from kit.cli.options import OUT_FILE, PATH, Once, more_than_zero, recipe_option, words
+from kit.cli.options import PATH, Once, more_than_zero, recipe_option, words
 from kit.config import RunConfig, channel_names
 from kit.errors import UsageError
 from kit.files import existing_file
@@ -150,95 +150,4 @@ def embed(work: Path, runs: tuple[str, ...], weights: Path | None, channels: str
         _say(run(opened, name, weights=weights, baseline=baseline, channels=names).text())
 
 
-@click.command(cls=Once)
-@click.option("--work", type=PATH, required=True)
-@click.option("--run", "runs", multiple=True, required=True, help="One or more runs; their features are concatenated.")
-@click.option("--out", type=OUT_FILE, required=True, help="The file to write: .parquet, .csv or .csv.gz.")
-@click.option("--plates", help="These plates only, comma-separated.  [default: all that every run has]")
-@click.option("--parts", default="cls,patch", show_default=True)
-@click.option(
-    "--sites",
-    type=click.Choice(["position", "area", "bilinear", "corners"]),
-    help="Make nine blocks of a well's sites in this way. Default: position with --merge concat; none with mean, which takes "
-    "all sites.",
-)
-@click.option("--order", type=click.Choice(["file", "position"]), default="file", show_default=True)
-@click.option(
-    "--merge",
-    type=click.Choice(["concat", "mean"]),
-    help="Default: concat where every plate images the challenge's nine places or --sites is given, else mean.",
-)
-@click.option("--normalize", type=click.Choice(["none", "centre", "mad"]), default="none", show_default=True)
-@click.option(
-    "--rank-normal",
-    type=click.Choice(["none", "plate", "all"]),
-    default="none",
-    show_default=True,
-    help="Replace each feature by the normal quantile of its rank among the wells of its plate, or of all plates.",
-)
-@click.option(
-    "--max-control-correlation",
-    type=float,
-    metavar="R",
-    help="Leave out features whose controls repeat by position: those that correlate above R between plates (median of pairs).",
-)
-@click.option("--whiten", type=click.Choice(["none", "sphere", "tvn"]), default="none", show_default=True)
-@click.option(
-    "--controls",
-    type=click.Choice(["labelled", "all"]),
-    default="labelled",
-    show_default=True,
-    help="The wells that --normalize and --whiten are fitted on; all: every well, for plates without controls.",
-)
-@click.option(
-    "--whiten-on",
-    type=click.Choice(["wells", "sites"]),
-    default="wells",
-    show_default=True,
-    help="sites: normalize and whiten sites, fitted on the controls' sites, before they are merged.",
-)
-@click.option(
-    "--ridge",
-    type=float,
-    help="The ridge of --whiten, in units of the controls' mean eigenvalue; 0 makes the controls exactly white.  [default: 0.1]",
-)
-@click.option(
-    "--balance-runs",
-    is_flag=True,
-    help="Standardize all columns and give every run the same total variance, whatever its number of columns.",
-)
-@click.option(
-    "--run-weight",
-    "run_weights",
-    multiple=True,
-    metavar="NAME=W",
-    help="As --balance-runs, and give this run W times the share.",
-)
-@click.option(
-    "--align",
-    type=float,
-    default=None,
-    help="Optional cross-plate alignment (leaks well position): weight of the well's own profile, 0 to 1.",
-)
-@click.option("--l2", is_flag=True, help="Scale each profile to unit length.")
-def profile(
-    work: Path,
-    runs: tuple[str, ...],
-    out: Path,
-    parts: str,
-    plates: str | None,
-    balance_runs: bool,
-    run_weights: tuple[str, ...],
-    **options: Any,
-) -> None:
-    """Merge the sites of each well into one profile. Post-processing is optional."""
-    from kit.profiles.balance import run_weights as weights_of
-    from kit.profiles.profile import profile as run
-
-    weights = weights_of(runs, run_weights, balanced=balance_runs)
-    chosen = words(plates, "--plates")
-    profiles = run(kit.open(work), runs, out, parts=words(parts, "--parts"), plates=chosen, weights=weights, **options)
-    click.echo(f"{out}: {profiles.text()}")
-
-
-VERBS = (recipes, train, plan, embed, profile)
+VERBS = (recipes, train, plan, embed)

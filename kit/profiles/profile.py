@@ -26,9 +26,10 @@ def profile(
     order: str = "file",
     merge: str | None = None,
     plates: Sequence[str] = (),
+    names: str = "kit",
     **steps: Unpack[Steps],
 ) -> Profiles:
-    """Write the profiles of all embedded wells to `out` (.parquet, .csv or .csv.gz) and return them.
+    """Write the profiles of all embedded wells to `out` (.parquet, .csv, .csv.gz or .h5ad) and return them.
 
     Args:
         runs: names whose features were embedded; their columns are concatenated in this order.
@@ -37,6 +38,7 @@ def profile(
             all plates, see `merging.choose_merging`.
         sites, order: see `wells.place_sites`; `sites` is `position` where blocks are made and None is given.
         plates: only these; all without.
+        names: of the columns, see `table.Profiles.named`.
         steps: see `post_processing.PostProcessing`.
 
     Raises:
@@ -47,6 +49,6 @@ def profile(
     post = PostProcessing(**steps)
     on_sites = post if post.whiten_on == "sites" else None
     merged = merge_runs(work, runs, parts=parts, sites=sites, order=order, merge=merge, plates=plates, on_sites=on_sites)
-    profiles = post_process_merged(merged, post)
+    profiles = post_process_merged(merged, post).named(names)
     write_profiles(profiles, Path(out))
     return profiles

@@ -16,12 +16,14 @@ import pyarrow.parquet as pq
 
 from kit.errors import KitError, UsageError
 from kit.files import existing_file, whole_file
+from kit.profiles.anndata_file import is_h5ad, read_h5ad_facts, write_h5ad
 from kit.profiles.csv_file import write_csv
 from kit.profiles.manifest import is_csv, read_manifest
 from kit.profiles.step_text import step_lines
 from kit.words import count
 
 PLATE, WELL, SITE = "Metadata_Plate", "Metadata_Well", "Metadata_Site"
+_CELLPROFILER = ("Cells_", "Cytoplasm_", "Nuclei_")
 _FILE_KEY = b"kit"  # in the parquet schema: JSON with the steps and what follows from them
 
 
@@ -72,24 +74,38 @@ class Profiles:
         """Return these wells with new features of the same names, and one more step."""
         return replace(self, features_MF=np.ascontiguousarray(features_MF, dtype=np.float32), steps=(*self.steps, step))
 
+    def named(self, names: str) -> "Profiles":
+        """Return these profiles with their columns as they are (`kit`), or with Cells_ before each name (`cells`).
+
+        pycytominer's `infer_cp_features`, which all its functions call by default, takes columns that begin with Cells, Nuclei or
+        Cytoplasm for the features.
+        """
+        assert names in ("kit", "cells"), names
+        if names == "kit" or all(name.startswith(_CELLPROFILER) for name in self.names):
+            return self
+        return replace(self, names=tuple(f"Cells_{name}" for name in self.names))
+
 
 def check_name(path: Path) -> None:
     """Check that profiles can be written under this name.
 
     Raises:
-        UsageError: it ends neither in .parquet nor in .csv or .csv.gz.
+        UsageError: it ends neither in .parquet nor in .csv, .csv.gz or .h5ad.
     """
-    if path.suffix != ".parquet" and not is_csv(path):
-        raise UsageError(f"--out {path}: profiles are written as .parquet, .csv or .csv.gz; use a name with one of these endings")
+    if path.suffix != ".parquet" and not is_csv(path) and not is_h5ad(path):
+        raise UsageError(
+            f"--out {path}: profiles are written as .parquet, .csv, .csv.gz or .h5ad; use a name with one of these endings"
+        )
 
 
 def write_profiles(profiles: Profiles, path: Path) -> None:
     """Write one file, whole: the `Metadata_` columns, then the float32 features.
 
-    What the file says of itself (`file_facts`) is in a parquet file's schema, or in the manifest beside a CSV.
+    What the file says of itself (`file_facts`) is in a parquet file's schema, in the manifest beside a CSV, or in uns["kit"]
+    of AnnData.
     """
     check_name(path)
-    write = write_csv if is_csv(path) else write_table
+    write = write_csv if is_csv(path) else write_h5ad if is_h5ad(path) else write_table
     write(profiles.who, profiles.features_MF, profiles.names, path, file_facts(profiles))
 
 
@@ -115,9 +131,11 @@ def write_table(who: pd.DataFrame, features_MF: np.ndarray, names: tuple[str, ..
 
 
 def read_facts(path: Path) -> dict:
-    """Return what a parquet file, or the manifest beside a CSV, says of the file; {} where kit did not write it."""
+    """Return what a parquet or .h5ad file, or the manifest beside a CSV, says of the file; {} where kit did not write it."""
     if is_csv(path):
         return read_manifest(path) or {}
+    if is_h5ad(path):
+        return read_h5ad_facts(path)
     metadata = open_parquet(path).schema_arrow.metadata or {}
     return json.loads(metadata.get(_FILE_KEY, b"{}"))
 
