@@ -29,6 +29,7 @@ OPS = {
     "blur": ("triton", "cuda", "cpp"),
     "band_moments": ("cpp",),
     "high_pass": ("cpp",),
+    "granularity": ("cpp",),
 }
 
 

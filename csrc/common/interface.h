@@ -4,6 +4,6 @@
 
 namespace kit {
 
-constexpr int INTERFACE = 4;
+constexpr int INTERFACE = 5;
 
 }  // namespace kit

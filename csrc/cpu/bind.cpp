@@ -10,6 +10,7 @@ void bind_lattice(pybind11::module_&);
 void bind_bands(pybind11::module_&);
 void bind_csv(pybind11::module_&);
 void bind_high_pass(pybind11::module_&);
+void bind_granularity(pybind11::module_&);
 
 PYBIND11_MODULE(_cpu, m) {
     m.doc() = "C++ twins of kit.kernels' ops";
@@ -21,4 +22,5 @@ PYBIND11_MODULE(_cpu, m) {
     bind_bands(m);
     bind_csv(m);
     bind_high_pass(m);
+    bind_granularity(m);
 }

@@ -1,6 +1,6 @@
 """Runs of very different width on one footing: columns standardised before whitening, runs weighted after it.
 
-The 13,824 columns of a network beside 48 of texture would make up nearly all of a distance. It takes two steps, because
+The 13,824 columns of a network beside a hundred of texture would make up nearly all of a distance. It takes two steps, because
 whitening undoes what was scaled before it, and its work is undone by scaling single columns after it.
 
 `standardise` stands after normalisation and before whitening: columns have units of their own (shares, kurtosis), and the

@@ -13,6 +13,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from kit.errors import KitError
+from kit.profiles.grains import GRAINS, grain_step, site_grains
 from kit.profiles.table import PLATE, SITE, WELL
 
 if TYPE_CHECKING:
@@ -39,17 +40,20 @@ class Texture:
     run: str
     channels: tuple[str, ...]
     levels: int
+    step: int  # pixels, of the granularity
 
     @property
     def names(self) -> list[str]:
         """What each feature is, D of them."""
         bands = [f"{name} band {band} {of}" for name in self.channels for of in _STATISTICS for band in range(1, self.levels + 1)]
-        return bands + [f"{a} {b} correlation z" for a, b in itertools.combinations(self.channels, 2)]
+        pairs = [f"{a} {b} correlation z" for a, b in itertools.combinations(self.channels, 2)]
+        return bands + pairs + [f"{name} {of}" for name in self.channels for of in GRAINS]
 
     @property
     def facts(self) -> dict[str, Any]:
         """What features.json says of these features."""
-        return {"baseline": "texture", "of_run": self.run, "channels": list(self.channels), "features": self.names}
+        about = {"baseline": "texture", "of_run": self.run, "channels": list(self.channels)}
+        return {**about, "granularity_step_px": self.step, "features": self.names}
 
     @property
     def parts(self) -> dict[str, list[int]]:
@@ -70,7 +74,8 @@ class Texture:
         return np.stack(rows)
 
     def _site(self, key: tuple[str, str, int]) -> np.ndarray:
-        return site_texture(self.work.read_site(*key, channels=self.channels), self.levels)
+        site_CHW = self.work.read_site(*key, channels=self.channels)
+        return np.concatenate([bands_and_correlations(site_CHW, self.levels), site_grains(site_CHW, self.step)])
 
 
 def texture(work: "Work", run: str, channels: tuple[str, ...]) -> Texture:
@@ -89,11 +94,11 @@ def texture(work: "Work", run: str, channels: tuple[str, ...]) -> Texture:
             "ingest them with one --size"
         )
     height, width = next(iter(shapes.values()))
-    return Texture(work, run, channels, max(most_levels(height, width, LEAST_SIDE), 1))
+    return Texture(work, run, channels, max(most_levels(height, width, LEAST_SIDE), 1), grain_step(height, width))
 
 
-def site_texture(site_CHW: np.ndarray, levels: int) -> np.ndarray:
-    """Return the features of one site, float32 [D]; see `Texture`.
+def bands_and_correlations(site_CHW: np.ndarray, levels: int) -> np.ndarray:
+    """Return the first features of one site, float32; see `Texture`.
 
     Args:
         site_CHW: uint8 levels.

@@ -4,10 +4,12 @@ import json
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 
 from kit.errors import KitError, UsageError
 from kit.profiles.embed import embed
-from kit.profiles.texture import correlations, site_texture
+from kit.profiles.grains import grain_step, site_grains
+from kit.profiles.texture import bands_and_correlations, correlations
 from tests.images.made_work import CHANNELS, make_work
 from tests.profiles.test_embed import put_run
 
@@ -35,20 +37,20 @@ def test_bands_by_value():
     energy = np.array([band.var() for band in bands])
     sharp = [np.log(kurtosis(band, fisher=False)) for band in bands]
     expected = [*np.log(energy / energy.sum()), *(np.arcsinh(skew(band)) for band in bands), *sharp]
-    np.testing.assert_allclose(site_texture(site, 2), expected, rtol=1e-4)
+    np.testing.assert_allclose(bands_and_correlations(site, 2), expected, rtol=1e-4)
 
 
 def test_gain_and_offset_of_a_channel_change_nothing():
     site = made_site()
     changed = site.copy()
     changed[1] = 2 * changed[1] + 40
-    np.testing.assert_allclose(site_texture(changed, 2), site_texture(site, 2), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(bands_and_correlations(changed, 2), bands_and_correlations(site, 2), rtol=1e-5, atol=1e-6)
 
 
 def test_a_channel_of_one_value_gives_zeros():
     site = made_site()
     site[2] = 9
-    row = site_texture(site, 2)
+    row = bands_and_correlations(site, 2)
     assert np.isfinite(row).all()
     assert not row[12:18].any()  # its bands
     assert row[-2:].tolist() == [0, 0]  # its correlations with the other two
@@ -57,7 +59,36 @@ def test_a_channel_of_one_value_gives_zeros():
 def test_two_channels_alike_and_opposite_are_finite():
     site = made_site()
     site[1], site[2] = site[0], 200 - site[0]
-    np.testing.assert_allclose(site_texture(site, 2)[-3:], np.arctanh([0.999999, -0.999999, -0.999999]), rtol=1e-6)
+    np.testing.assert_allclose(bands_and_correlations(site, 2)[-3:], np.arctanh([0.999999, -0.999999, -0.999999]), rtol=1e-6)
+
+
+def test_grains_by_value():
+    site = np.zeros((3, 80, 80), np.uint8)
+    for channel, half in enumerate((0, 3)):
+        site[channel, 40 - half : 41 + half, 30 - half : 31 + half] = 90  # half + 1 erosions take it
+    site[1, 70, 70] = 90  # one of 50 pixels of light
+    np.testing.assert_allclose(
+        site_grains(site, 1).reshape(3, 5), [[1, 0, 0, 0, 0], [0.02**0.5, 0, 0.98**0.5, 0, 0], [0] * 5], rtol=1e-6
+    )
+    assert [grain_step(*size) for size in ((1080, 1080), (511, 2160), (512, 600), (40, 40))] == [4, 1, 2, 1]
+
+
+def test_grains_know_no_gain_or_offset():
+    site = gaussian_filter(made_site(C=1), (0, 2, 2))
+    np.testing.assert_allclose(site_grains(3 * (site - site.min()) + 7, 1), site_grains(site, 1), atol=0.03)  # rounded background
+
+
+EXTREMES = {
+    "empty": np.zeros((2, 40, 40), np.uint8),
+    "saturated": np.full((2, 40, 40), 255, np.uint8),
+    "one pixel": np.pad(np.full((2, 1, 1), 255, np.uint8), ((0, 0), (20, 19), (20, 19))),
+}
+
+
+@pytest.mark.parametrize("site", EXTREMES.values(), ids=EXTREMES)
+def test_extreme_sites_give_finite_numbers(site):
+    assert np.isfinite(bands_and_correlations(site, 2)).all()
+    assert np.isfinite(site_grains(site, 1)).all()
 
 
 @pytest.fixture
@@ -71,11 +102,13 @@ def test_it_is_a_run_and_needs_none(work):
     facts = json.loads((work.run_folder("hand-texture") / "features" / "features.json").read_text())
     assert facts["parts"] == {"cls": [0, len(facts["features"])]}
     assert facts["features"][0] == f"{CHANNELS[0]} band 1 log share"
-    assert facts["features"][-1] == f"{CHANNELS[-2]} {CHANNELS[-1]} correlation z"
+    assert facts["features"][-16] == f"{CHANNELS[-2]} {CHANNELS[-1]} correlation z"  # the last before the granularity
+    assert facts["features"][-1] == f"{CHANNELS[-1]} granularity 9-16 root share"
     table = work.features("hand-texture")
     row = table.query("Metadata_Plate == 'P1' and Metadata_Well == 'A03' and Metadata_Site == 2").filter(like="f0").to_numpy()[0]
-    levels = (len(row) - 3) // 9
-    np.testing.assert_array_equal(row, site_texture(work.read_site("P1", "A03", 2, channels=CHANNELS), levels))
+    site = work.read_site("P1", "A03", 2, channels=CHANNELS)
+    levels = (len(row) - 3 - 15) // 9
+    np.testing.assert_array_equal(row, np.concatenate([bands_and_correlations(site, levels), site_grains(site, 1)]))
 
 
 def test_a_run_brings_its_channels(work):
