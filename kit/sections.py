@@ -1,10 +1,30 @@
 """`kit score` and `kit.score`: the accuracies of kit.challenge.score, and beside them the sections listed here."""
 
-from functools import partial
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
+from kit.challenge.score import Source
 from kit.challenge.score import score as plain_score
 from kit.challenge.sections import Section
+from kit.measures.section import Measures
 
-SECTIONS: tuple[Section, ...] = ()
+SECTIONS: tuple[Section, ...] = (Measures(),)  # in the order of their lines; as they are without options
 
-score = partial(plain_score, sections=SECTIONS)
+
+def score(
+    source: Source | Sequence[Path | str],
+    metadata: Any = None,
+    *,
+    target: str | None = None,
+    map_null: str = "shared",
+    **options: Any,
+) -> dict[str, Any]:
+    """Return what score.json holds: see `kit.challenge.score.score`, which takes the other arguments and options.
+
+    Args:
+        target: the column of targets, or mechanisms, that mAP measures consistency by; see `kit.measures.targets`.
+        map_null: `shared` or `each`, the null that mAP is held against; see `kit.measures.null.NullRule`.
+    """
+    sections = (Measures(target=target, null=map_null),)
+    return plain_score(source, metadata, sections=sections, **options)

@@ -111,7 +111,9 @@ def _score_features(
     scored = Scored(
         source=source, features=features, labelled=labelled, tables=tables, wells=wells, gram=gram, rules=rules, result=result
     )
-    return result | {section.name: section.make(scored) for section in sections}
+    for section in sections:
+        result = result | section.make(scored)
+    return result
 
 
 def _why_none(labelled: Labelled) -> str:

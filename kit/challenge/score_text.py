@@ -21,7 +21,7 @@ def scores_text(scores: dict[str, Any], sections: Sequence[Section] = ()) -> str
 
 
 def _section_lines(result: dict[str, Any], sections: Sequence[Section]) -> list[str]:
-    return [line for section in sections if section.name in result for line in section.lines(result[section.name])]
+    return [line for section in sections if all(key in result for key in section.keys) for line in section.lines(result)]
 
 
 def score_table(rows: dict[str, dict[str, Any]]) -> str:

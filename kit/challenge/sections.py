@@ -1,4 +1,4 @@
-"""What further modules say of a scored feature set: each adds a section to score.json and lines to the output.
+"""What further modules say of a scored feature set: each adds keys to score.json and lines to the output.
 
 A module offers an object with the three members of `Section` and knows the score; the score knows of sections only this.
 `kit.sections` lists those that `kit score` and `kit.score` make.
@@ -35,14 +35,17 @@ class Scored:
 
 
 class Section(Protocol):
-    """name: the key in score.json."""
+    """What adds to a score."""
 
-    name: str
-
-    def make(self, scored: Scored) -> dict[str, Any]:
-        """Return what score.json holds under `name`: each entry a value, or {"value": null, "reason": text}."""
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """What it adds to score.json, each an object of its own."""
         ...
 
-    def lines(self, section: dict[str, Any]) -> list[str]:
-        """Return the lines to print below the table, from what `make` returned; score.json alone must do."""
+    def make(self, scored: Scored) -> dict[str, Any]:
+        """Return {key: object} for each of `keys`: every entry in it is a value, or {"value": null, "reason": text}."""
+        ...
+
+    def lines(self, result: dict[str, Any]) -> list[str]:
+        """Return the lines to print below the table, from what score.json holds of a feature set: that alone must do."""
         ...

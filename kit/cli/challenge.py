@@ -62,6 +62,14 @@ def check(submission: Path, ids: Path) -> None:
 @click.option("--cross", type=click.Choice(["holdout", "all"]), default="holdout", show_default=True)
 @click.option("--folds", default=5, show_default=True)
 @click.option("--seeds", default=1, show_default=True, help="Number of random assignments of plates to folds.")
+@click.option(
+    "--target", metavar="COLUMN",
+    help="What mAP measures consistency by, such as a mechanism; | separates several.  [default: the official targets, or gene]",
+)  # fmt: skip
+@click.option(
+    "--map-null", type=click.Choice(["shared", "each"]), default="shared", show_default=True,
+    help="The null of mAP: one shared by like queries, or one per query, which retrieves more.",
+)  # fmt: skip
 @click.option("--json", "json_path", type=OUT_FILE, help="Write score.json here.")
 def score(files: tuple[Path, ...], metadata: Path | None, json_path: Path | None, **options: Any) -> None:
     """Score features by k-NN within and across cell lines, or any groups. Folds are by plate.

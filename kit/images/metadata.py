@@ -86,6 +86,23 @@ class Metadata:
         wells.insert(0, "Metadata_Plate", plate)
         return wells.assign(**{key: value for key, value in of_plate.items() if key not in wells})
 
+    def targets(self, plate: str) -> dict[str, str]:
+        """Return the targets of the plate's compounds, by broad_sample, | between several; a compound without one is absent.
+
+        From column target_list of <plate map without _platemap>_metadata_targets.tsv, else from gene of the compound table.
+
+        Raises:
+            KitError: a table that cannot be read.
+        """
+        compounds = compound_table(self._rows[plate]["Metadata_Plate_Map_Name"]) if self.is_known(plate) else ""
+        for name, column in ((f"{compounds.removesuffix('.tsv')}_targets.tsv", "target_list"), (compounds, "gene")):
+            path = _find(self.folder, name) if compounds else None
+            table = _read_table(path, ("broad_sample",)) if path is not None else pd.DataFrame()
+            if column in table:
+                rows = zip(table["broad_sample"], table[column], strict=True)
+                return {sample: targets for sample, targets in rows if sample and targets}
+        return {}
+
     @functools.cached_property
     def _rows(self) -> dict[str, dict[str, str]]:
         rows = self.plates.to_dict("records")

@@ -24,7 +24,9 @@ def consistency(between: Between, targets_M: Sequence[frozenset[str]]) -> pd.Dat
     profile that shares another target only is neither. Profiles without a target are left out. As copairs with several labels.
     """
     names = sorted(frozenset().union(*targets_M))
-    has_MT = np.array([[name in targets for name in names] for targets in targets_M], dtype=bool).reshape(-1, len(names))
+    has_MT = np.array([[name in targets for name in names] for targets in targets_M], dtype=bool).reshape(
+        len(targets_M), len(names)
+    )
     rows = np.flatnonzero(has_MT.any(axis=1))
     shared_MT = has_MT.astype(np.float32)
     found = []
@@ -43,8 +45,9 @@ def consistency(between: Between, targets_M: Sequence[frozenset[str]]) -> pd.Dat
 
 
 def consensus(features_MF: np.ndarray, label_M: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the labels, "" left out, and each one's median profile, float32 [L, F]."""
+    """Return the labels of M wells, without "", and each one's median profile: text [L], float32 [L, F]."""
     labels = np.unique(label_M[label_M != ""])
-    return labels, np.stack([np.median(features_MF[label_M == label], axis=0) for label in labels]) if len(
-        labels
-    ) else features_MF[:0]
+    median_LF = np.empty((len(labels), features_MF.shape[1]), dtype=np.float32)
+    for label, median_F in zip(labels, median_LF, strict=True):
+        median_F[:] = np.median(features_MF[label_M == label], axis=0)
+    return labels, median_LF

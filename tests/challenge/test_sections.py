@@ -14,14 +14,14 @@ from .conftest import make_table
 class Wells:
     """Says how many wells it was given."""
 
-    name = "seen"
+    keys = ("seen",)
 
     def make(self, scored):
         self.scored = scored
-        return {"wells": len(scored.wells), "accuracy": scored.result["mean"]}
+        return {"seen": {"wells": len(scored.wells), "accuracy": scored.result["mean"]}}
 
-    def lines(self, section):
-        return [f"{section['wells']} wells seen"]
+    def lines(self, result):
+        return [f"{result['seen']['wells']} wells seen"]
 
 
 def test_a_section_gets_the_wells_and_adds_to_score_and_output(table, metadata):
