@@ -31,7 +31,7 @@ class Features:
     """features_MF: float32. who: Metadata_Plate, Metadata_Well, and whatever other Metadata_ columns the file has.
 
     names: the F columns. called: the file, in errors. uses_well_position: None where the file does not say. recorded: the
-    perturbation column and the control that the file records for its labels.
+    perturbation column and the control that the file records for its labels. dropped: feature columns left out for a gap.
     """
 
     features_MF: np.ndarray
@@ -40,14 +40,15 @@ class Features:
     called: str
     uses_well_position: bool | None = None
     recorded: dict[str, str] = field(default_factory=dict)
+    dropped: tuple[str, ...] = ()
 
 
-def read_features(path: Path | Sequence[Path], ids: pd.DataFrame | None = None) -> Features:
+def read_features(path: Path | Sequence[Path], ids: pd.DataFrame | None = None, *, drop_gaps: bool = False) -> Features:
     """Return the features of a file, or of several files, or of all files of a folder, as one set.
 
     A feature is a numeric column whose name does not start with `Metadata_`, which is not the ID, not boolean, and not
     empty throughout. With `ids` (see `read_ids`) the rows are the IDs', in their order; a file without Metadata_Plate
-    and Metadata_Well is joined by its ID column.
+    and Metadata_Well is joined by its ID column. `drop_gaps` leaves out features that some well has no number for.
 
     Raises:
         UsageError: no such file or folder.
@@ -55,7 +56,7 @@ def read_features(path: Path | Sequence[Path], ids: pd.DataFrame | None = None) 
     """
     given = [Path(path)] if isinstance(path, str | Path) else [Path(one) for one in path]
     _, frame, facts = read_frame(given)
-    features = from_frame(frame, some([str(one) for one in given]), ids)
+    features = from_frame(frame, some([str(one) for one in given]), ids, drop_gaps=drop_gaps)
     return replace(features, uses_well_position=facts.get("uses_well_position"), recorded=facts["labels"])
 
 
@@ -79,7 +80,7 @@ def from_profiles(profiles: Profiles, ids: pd.DataFrame | None = None) -> Featur
     return replace(features, uses_well_position=profiles.uses_well_position, recorded=profiles.labels)
 
 
-def from_frame(frame: pl.DataFrame, source: str, ids: pd.DataFrame | None = None) -> Features:
+def from_frame(frame: pl.DataFrame, source: str, ids: pd.DataFrame | None = None, *, drop_gaps: bool = False) -> Features:
     """Return the features of a table in memory; `source` names it in errors."""
     id_name = _id_column(frame, ids)
     names = [
@@ -88,13 +89,17 @@ def from_frame(frame: pl.DataFrame, source: str, ids: pd.DataFrame | None = None
     ]  # fmt: skip
     if not names:
         raise KitError(f"{source} has no numeric feature column beside Metadata_* and the ID")
+    dropped = [name for name in names if frame[name].is_null().any() or frame[name].is_nan().any()] if drop_gaps else []
+    names = [name for name in names if name not in set(dropped)]
+    if not names:
+        raise KitError(f"{source} has no feature column without a gap: {some(dropped)}")
     texts = [
         name for name, kind in frame.schema.items() if kind == pl.String and not name.startswith("Metadata_") and name != id_name
     ]
     if texts:
         log.warning("%s: ignored %s holding text: %s", source, count(len(texts), "column"), some(texts))
     who = _who(frame, source, id_name, ids)
-    return _finish(_matrix(frame, names), who, tuple(names), source, ids)
+    return replace(_finish(_matrix(frame, names), who, tuple(names), source, ids), dropped=tuple(dropped))
 
 
 def _matrix(frame: pl.DataFrame, names: Sequence[str]) -> np.ndarray:

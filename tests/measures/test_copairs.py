@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from kit.challenge.features import read_features
 from kit.measures.activity import activity
 from kit.measures.consistency import consistency, split_targets
 from kit.measures.null import NullRule
@@ -74,15 +73,3 @@ def test_hierarchical_discovery_rate():
     theirs = pd.Series(RECORDED["doses"]["corrected_p_value"])[found["label"]].to_numpy()
     assert ((found["adjusted_p"] == 1) == (theirs == 1)).all()
     assert (theirs == 1).sum() == 3
-
-
-def test_five_real_plates(real_data):
-    features = read_features(real_data / "cpjump1_features_cellprofiler")
-    sample = features.who["Metadata_broad_sample"].fillna("").to_numpy(dtype=str)
-    plate = features.who["Metadata_Plate"].to_numpy(dtype=str)
-    queries = activity(between(features.features_MF), sample, plate, sample == "")
-    shared = retrieve(queries, Rule())
-    assert shared["mean_average_precision"].mean() == pytest.approx(RECORDED["real"]["map"], abs=1e-7)
-    assert shared["retrieved"].mean() == RECORDED["real"]["retrieved"] == pytest.approx(0.692810, abs=1e-6)
-    each = retrieve(queries, Rule(null=NullRule(queries="each")))
-    assert each["retrieved"].mean() == pytest.approx(0.869281, abs=1e-6)  # 17.6 points more
