@@ -137,7 +137,14 @@ def plan(
     type=click.Choice(["random", "intensity", "texture"]),
     help="Embed by random weights, or without a network by intensity or texture, as RUN-random, RUN-intensity or RUN-texture.",
 )
-def embed(work: Path, runs: tuple[str, ...], weights: Path | None, channels: str | None, baseline: str | None) -> None:
+@click.option(
+    "--tiles", default="whole", show_default=True, metavar="WHAT",
+    help="Average the vectors of several views of a site: turns (its eight quarter turns and mirror images), a number N (tiles of "
+    "N pixels that cover it), or N,turns. Written as RUN-turns, RUN-Npx, RUN-Npx-turns.",
+)  # fmt: skip
+def embed(
+    work: Path, runs: tuple[str, ...], weights: Path | None, channels: str | None, baseline: str | None, tiles: str
+) -> None:
     """Turn each site into features with a trained backbone.
 
     Under torchrun, each process embeds its share of the plates on its own GPU.
@@ -147,7 +154,7 @@ def embed(work: Path, runs: tuple[str, ...], weights: Path | None, channels: str
     opened = kit.open(work)
     names = _channels(channels, opened) or ()
     for name in runs:
-        _say(run(opened, name, weights=weights, baseline=baseline, channels=names).text())
+        _say(run(opened, name, weights=weights, baseline=baseline, channels=names, tiles=tiles).text())
 
 
 VERBS = (recipes, train, plan, embed)

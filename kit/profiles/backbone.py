@@ -5,7 +5,7 @@ B batch, C channels, P side the site is resized to, D width of a token.
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from kit.model.precision import precision
 from kit.model.vectors import site_vectors
 from kit.model.vit import Vit
 from kit.profiles.table import PLATE, SITE, WELL
+from kit.profiles.tiling import Tiling
 
 if TYPE_CHECKING:
     from kit.images.store.work import Work
@@ -30,7 +31,7 @@ _READERS = 2  # threads that unpack the next batch while this one is computed
 
 @dataclass(frozen=True)
 class Backbone:
-    """A backbone in evaluation mode, the data it takes, and what features.json says of it."""
+    """A backbone in evaluation mode, the data it takes, what features.json says of it, and what it is shown of a site."""
 
     work: "Work"
     network: Vit
@@ -38,6 +39,7 @@ class Backbone:
     mean_C: Tensor
     sd_C: Tensor
     facts: dict[str, Any]
+    tiling: Tiling = field(default_factory=Tiling)
 
     @property
     def channels(self) -> tuple[str, ...]:
@@ -48,8 +50,12 @@ class Backbone:
         dim = self.config.model.dim
         return {"cls": [0, dim], "patch": [dim, 2 * dim]}
 
+    def tiled(self, tiling: Tiling) -> "Backbone":
+        """Return the same backbone, to be shown these views of a site."""
+        return replace(self, tiling=tiling, facts={**self.facts, **tiling.facts})
+
     def embed_sites(self, plate: str, sites: pd.DataFrame, bar: tqdm) -> np.ndarray:
-        """Return [CLS ; mean patch token] of the sites of one plate, float32 [N, 2 D].
+        """Return [CLS ; mean patch token] of the sites of one plate, the mean over the views of each, float32 [N, 2 D].
 
         Every batch has the same shape (the last is filled up with its first site), so that a vector does not depend on
         how many sites the plate has.
@@ -61,7 +67,9 @@ class Backbone:
         )  # fmt: skip
         vectors = []
         for site_BCHW, count in self._batches(plate, sites):
-            vectors.append(to_vectors(site_BCHW)[:count].cpu().numpy())
+            of_views = [to_vectors(view_BCHW) for view_BCHW in self.tiling.views(site_BCHW)]
+            mean_BD = of_views[0] if len(of_views) == 1 else torch.stack(of_views).mean(dim=0)
+            vectors.append(mean_BD[:count].cpu().numpy())
             bar.update(count)
         return np.concatenate(vectors)
 

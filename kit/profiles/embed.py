@@ -26,6 +26,7 @@ from kit.words import count, nearest, some
 
 if TYPE_CHECKING:
     from kit.images.store.work import Work
+    from kit.profiles.backbone import Backbone
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,13 @@ class Source(Protocol):
 
 
 def embed(
-    work: "Work", run: str, *, weights: Path | None = None, baseline: str | None = None, channels: tuple[str, ...] = ()
+    work: "Work",
+    run: str,
+    *,
+    weights: Path | None = None,
+    baseline: str | None = None,
+    channels: tuple[str, ...] = (),
+    tiles: str = "whole",
 ) -> Embedded:
     """Write the features of every site that has all channels of the run; a plate made by the same weights is kept.
 
@@ -75,13 +82,17 @@ def embed(
             and standard deviation of each channel's 8-bit levels, written as RUN-intensity, and of the camera counts,
             written as RUN-intensity-raw; `texture`: see `texture.Texture`, written as RUN-texture. For these two the run need
             not exist if `channels` are given.
+        tiles: what the network is shown of a site, see `tiling.parse_tiles`; other than `whole` is written as RUN-<tiles>.
 
     Raises:
-        UsageError: no such run or weights file, channels that are not the run's, or weights and baseline together.
+        UsageError: no such run or weights file, channels that are not the run's, weights and baseline together, or
+            tiles for a baseline that is no network, or larger than the sites.
         KitError: no checkpoint, or no site with all channels.
     """
     if weights is not None and baseline is not None:
         raise UsageError("--weights and --baseline exclude each other")
+    if tiles != "whole" and baseline in ("intensity", "texture"):
+        raise UsageError(f"--tiles {tiles} is for a network: --baseline {baseline} measures the whole site")
     share = join_share()
     if baseline in ("intensity", "texture"):
         channels = _channels_of(work, run, channels)
@@ -91,10 +102,16 @@ def embed(
     if baseline == "texture":
         return _write_run(work, f"{run}-texture", texture(work, run, channels), share)
     name = f"{run}-random" if baseline == "random" else run
-    return _write_run(work, name, _open(work, run, weights, baseline, channels), share)
+    if tiles == "whole":
+        return _write_run(work, name, _open(work, run, weights, baseline, channels), share)
+    from kit.profiles.tiling import parse_tiles  # torch is needed from here on
+
+    tiling = parse_tiles(tiles)
+    source = _open(work, run, weights, baseline, channels).tiled(tiling)
+    return _write_run(work, name + tiling.suffix, source, share)
 
 
-def _open(work: "Work", run: str, weights: Path | None, baseline: str | None, channels: tuple[str, ...]) -> Source:
+def _open(work: "Work", run: str, weights: Path | None, baseline: str | None, channels: tuple[str, ...]) -> "Backbone":
     if weights is not None:
         existing_file(weights, "--weights takes a checkpoint of a run, or a published DINOv2 file")
     from kit.model.checkpoint import is_checkpoint  # torch is needed from here on
