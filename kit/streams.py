@@ -30,6 +30,8 @@ class Stream(enum.IntEnum):
     DINO_HEAD = 11
     IBOT_HEAD = 12
     NUCLEI = 13  # the sites that kit views measures
+    WELL_SHUFFLE = 14  # where the wells of a plate stand in a permutation null; its seed is the number of the shuffle
+    INTERVALS = 15  # the plates or compounds of a bootstrap
     ORDERS = 16  # the orders of wells that a null of average precision draws: positives, ranked wells, query
 
 

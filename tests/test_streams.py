@@ -65,7 +65,8 @@ def test_a_run_and_its_plates_draw_every_stream_for_one_purpose(tmp_path, monkey
     run_tiny(tmp_path / "work", "run", train={"max_steps": 3, "knn_epochs": 0.5}, loss={"mask_share": 1.0})
     assert not {key: who for key, who in drawn.items() if len(who) > 1}
     used = {key[1] for key in drawn}
-    elsewhere = (Stream.IBOT_HEAD, Stream.NUCLEI, Stream.ORDERS)  # a head of its own; kit views; kit.measures
+    of_scores = (Stream.WELL_SHUFFLE, Stream.INTERVALS, Stream.ORDERS)  # kit.companions; kit.measures
+    elsewhere = (Stream.IBOT_HEAD, Stream.NUCLEI, *of_scores)  # a head of its own; kit views
     assert {streams._RUN | stream for stream in Stream} - used <= {streams._RUN | stream for stream in elsewhere}
 
 

@@ -5,6 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+import polars as pl
+
 from kit.challenge.check import Checked, check_against
 from kit.challenge.features import Features, read_features
 from kit.challenge.ids import read_ids
@@ -13,7 +16,7 @@ from kit.challenge.rows import are_plain, read_back, write_rows
 from kit.errors import KitError, UsageError
 from kit.files import file_sha256, whole_file
 from kit.profiles.manifest import write_manifest
-from kit.profiles.table import read_facts
+from kit.profiles.table import PLATE, WELL, read_facts
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +60,7 @@ def export(
             checked, sha256 = Checked(out, *values_MF.shape), read_back(part, ids_M, values_MF, str(out))
         else:
             checked, sha256 = check_against(part, ids_M, called=str(out)), file_sha256(part)
-    write_manifest(out, "submission", checked.rows, checked.columns, _facts(profiles, ids, fewer), sha256=sha256)
+    write_manifest(out, "submission", checked.rows, checked.columns, _facts(profiles, ids, table, fewer), sha256=sha256)
     return replace(checked, note=fewer.text()) if fewer else checked
 
 
@@ -79,14 +82,23 @@ def _fewer(features: Features, rotated: bool, columns: int | None) -> Fewer | No
     return rotate(features.features_MF) if rotated else None
 
 
-def _facts(profiles: Path, ids: Path, fewer: Fewer | None) -> dict[str, Any]:
+def _facts(profiles: Path, ids: Path, table: pd.DataFrame, fewer: Fewer | None) -> dict[str, Any]:
     """Return what a submission was made from, and how."""
     known = read_facts(profiles) if profiles.is_file() else {}
     last = [fewer.step()] if fewer else []
+    aligned = any(step.get("step") == "align" for step in known.get("steps") or ())
     return {
         "ids": {"file": ids.name, "sha256": file_sha256(ids)},
         "source": {"file": profiles.name, "sha256": file_sha256(profiles) if profiles.is_file() else None},
         "uses_well_position": known.get("uses_well_position"),
         "steps": [*known["steps"], *last] if known.get("steps") is not None else None,
         **({"columns_made_by": last[0]} if last else {}),
+        **({"whole_positions": _has_whole_positions(profiles, table)} if aligned else {}),
     }
+
+
+def _has_whole_positions(profiles: Path, table: pd.DataFrame) -> bool:
+    """Return whether every well at a position that has an ID has one itself: then the submission alone undoes alignment."""
+    read = pl.read_parquet if profiles.suffix == ".parquet" else pl.read_csv
+    wells = read(profiles, columns=[PLATE, WELL])
+    return len(wells.filter(pl.col(WELL).is_in(table[WELL].unique().tolist()))) == len(table)

@@ -68,7 +68,7 @@ def read_frame(given: Sequence[Path]) -> tuple[list[Path], pl.DataFrame, dict[st
     Raises:
         UsageError: no such file or folder. KitError: unreadable or differing files.
     """
-    paths = [file for one in given for file in _files(Path(one))]
+    paths = [file for one in given for file in feature_files(Path(one))]
     frame, facts = _concat(paths, [_read(file) for file in paths]), [read_facts(file) for file in paths]
     common = {"uses_well_position": _uses_well_position(facts), "labels": _recorded(paths, facts)}
     return paths, frame, {**(facts[0] if len(facts) == 1 else {}), **common}
@@ -160,7 +160,12 @@ def rows_of_ids(who: pd.DataFrame, ids: pd.DataFrame, source: str) -> np.ndarray
     return rows
 
 
-def _files(path: Path) -> list[Path]:
+def feature_files(path: Path) -> list[Path]:
+    """Return the file itself, or the feature files of a folder by name.
+
+    Raises:
+        UsageError: no such file or folder. KitError: no kind of file that holds features.
+    """
     if path.is_dir():
         found = sorted(file for file in path.iterdir() if not file.name.startswith(".") and _kind(file))
         if not found:

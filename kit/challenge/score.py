@@ -73,14 +73,14 @@ def score(
     tables = read_tables(metadata, labels)
     id_table = read_ids(ids) if ids is not None else None
     if isinstance(source, Path | str | pd.DataFrame | Profiles):
-        return _score_features(source, _features(source, id_table), tables, wanted, rules, sections)
+        return _score_features(source, id_table, _features(source, id_table), tables, wanted, rules, sections)
     paths = [Path(path) for path in source]
     if together or len(paths) == 1:
-        return _score_features(paths, read_features(paths, id_table), tables, wanted, rules, sections)
+        return _score_features(paths, id_table, read_features(paths, id_table), tables, wanted, rules, sections)
     scores, lone = {}, True
     for path in paths:
         features = read_features(path, id_table)
-        scores[str(path)] = _score_features(path, features, tables, wanted, rules, sections)
+        scores[str(path)] = _score_features(path, id_table, features, tables, wanted, rules, sections)
         lone &= features.who[PLATE].nunique() == 1
     return {"schema": 1, "files": scores, **({"notes": [_TOGETHER]} if lone else {})}
 
@@ -99,7 +99,13 @@ def _features(source: Source, ids: pd.DataFrame | None) -> Features:
 
 
 def _score_features(
-    source: Any, features: Features, tables: Tables, wanted: Wanted, rules: Rules, sections: Sequence[Section]
+    source: Any,
+    ids: pd.DataFrame | None,
+    features: Features,
+    tables: Tables,
+    wanted: Wanted,
+    rules: Rules,
+    sections: Sequence[Section],
 ) -> dict[str, Any]:
     labelled = label_wells(features.who, tables, wanted, features.recorded, features.called)
     if labelled.scored.empty:
@@ -109,7 +115,16 @@ def _score_features(
     directions = Neighbourhood.of(wells, gram, rules).directions()
     result = _summary(directions, len(wells.classes), rules, features, labelled)
     scored = Scored(
-        source=source, features=features, labelled=labelled, tables=tables, wells=wells, gram=gram, rules=rules, result=result
+        source=source,
+        ids=ids,
+        features=features,
+        labelled=labelled,
+        tables=tables,
+        wanted=wanted,
+        wells=wells,
+        gram=gram,
+        rules=rules,
+        result=result,
     )
     for section in sections:
         result = result | section.make(scored)

@@ -7,9 +7,11 @@ A module offers an object with the three members of `Section` and knows the scor
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import pandas as pd
+
 from kit.challenge.columns import Tables
 from kit.challenge.features import Features
-from kit.challenge.labels import Labelled
+from kit.challenge.labels import Labelled, Wanted
 from kit.challenge.rules import Rules
 from kit.challenge.wells import Wells
 from kit.neighbours import Gram
@@ -19,15 +21,18 @@ from kit.neighbours import Gram
 class Scored:
     """A feature set as it was scored.
 
-    source: what the user gave: a path, several, a table or profiles. features, labelled: its wells as read, row for row.
-    tables: what --metadata or --labels named. wells: those that are scored and the controls, by plate, then well: row_M leads
-    to the features. gram: a row for each of `wells`. result: what score.json holds so far; not to be changed.
+    source: what the user gave: a path, several, a table or profiles. ids: the wells that --ids picked of it, or None.
+    features, labelled: its wells as read, row for row. tables, wanted: what --metadata or --labels named, and the columns.
+    wells: those that are scored and the controls, by plate, then well: row_M leads to the features. gram: a row for each of
+    `wells`. result: what score.json holds so far; not to be changed.
     """
 
     source: Any
+    ids: pd.DataFrame | None
     features: Features
     labelled: Labelled
     tables: Tables
+    wanted: Wanted
     wells: Wells
     gram: Gram
     rules: Rules

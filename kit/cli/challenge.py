@@ -63,6 +63,10 @@ def check(submission: Path, ids: Path) -> None:
 @click.option("--folds", default=5, show_default=True)
 @click.option("--seeds", default=1, show_default=True, help="Number of random assignments of plates to folds.")
 @click.option(
+    "--profiles", type=PATH, help="What a scored challenge CSV was exported from: its DMSO wells show position and plate."
+)
+@click.option("--shuffles", default=20, show_default=True, help="Shuffles of the wells of each plate, for the null.")
+@click.option(
     "--target", metavar="COLUMN",
     help="What mAP measures consistency by, such as a mechanism; | separates several.  [default: the official targets, or gene]",
 )  # fmt: skip

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import kit
 from kit.challenge.score import score, scores_text
 from kit.errors import KitError, UsageError
 from kit.profiles.table import Profiles, write_profiles
@@ -280,7 +281,7 @@ def test_plates_in_files_of_their_own_are_scored_together(plate_files, monkeypat
     kit_command(*words, "--together")
     kept = json.loads((plate_files / "score.json").read_text())
     assert kept["directions"] == score(own_table(("U1", "U2", "U3")), label="compound", control="DMSO")["directions"]
-    assert score(["U1.parquet", "U2.parquet", "U3.parquet"], label="compound", together=True) == kept
+    assert kit.score(["U1.parquet", "U2.parquet", "U3.parquet"], label="compound", together=True) == kept
     again = kit_command("score", "U1.parquet", "U1.parquet", "--together", code=1).stderr
     assert "plate U1 well A01 appears in more than one row; a table has a row a well" in again
     assert "and files of one set hold different wells" in again

@@ -1,0 +1,85 @@
+"""The permutation null: wells shuffled within each plate, the post-processing repeated, everything asked again. M wells.
+
+No features are touched. What commutes with the shuffle (see `recorded`) is in the Gram already: without alignment a shuffle
+only renames its rows. With alignment, the Gram before it is shuffled and aligned again.
+"""
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from kit.challenge.rules import Rules
+from kit.challenge.wells import Wells
+from kit.companions.asked import Asked, Nearest, Questions, positions
+from kit.companions.grams import align_gram, undo_align_gram
+from kit.companions.recorded import Repeat
+from kit.neighbours import Gram, nearest
+from kit.streams import Stream, generator
+
+SHUFFLES = 20
+_ROWS = 512  # of the Gram, read together
+
+
+def shuffled_wells(wells: Wells, shuffle: int) -> np.ndarray:
+    """Return for every well the row whose features it gets: another scored well of its plate and group, or another control."""
+    draw, order_M = generator(shuffle, Stream.WELL_SHUFFLE), np.arange(len(wells))
+    for plate in np.unique(wells.plate_M):
+        here_M = wells.plate_M == plate
+        pools = [here_M & wells.is_control_M]
+        pools += [here_M & wells.scored_M & (wells.group_M == group) for group in np.unique(wells.group_M[here_M])]
+        for rows in map(np.flatnonzero, pools):
+            order_M[rows] = draw.permutation(rows)
+    return order_M
+
+
+def ask_shuffled(
+    gram: Gram, wells: Wells, questions: Mapping[str, Questions], rules: Rules, repeat: Repeat, shuffles: int = SHUFFLES
+) -> Iterator[dict[str, Asked]]:
+    """Yield the answers of every direction to each shuffle, which takes the folds of one seed, the seeds in turn.
+
+    gram: of the features as they are, a row for each of `wells`.
+    """
+    if repeat.align is None:
+        near = by_gram(gram, rules)
+        found = {name: one.find(near) for name, one in questions.items()}
+        for shuffle in range(shuffles):
+            stands_M = np.argsort(shuffled_wells(wells, shuffle))
+            yield {
+                name: one.ask([found[name][shuffle % rules.seeds]], near, stands_M) for name, one in questions.items()
+            }  # fmt: skip
+        return
+    position_M = positions(wells)
+    before_MM = undo_align_gram(_matrix(gram), position_M, repeat.align)
+    for shuffle in range(shuffles):
+        aligned = align_gram(before_MM, shuffled_wells(wells, shuffle), position_M, repeat.align)
+        near = by_distance(aligned.distances(rules.metric), rules)
+        yield {name: one.ask(one.find(near, [shuffle % rules.seeds]), near) for name, one in questions.items()}
+
+
+def _matrix(gram: Gram) -> np.ndarray:
+    """Return all inner products, float32 [M, M], a block of rows at a time."""
+    everyone, out_MM = np.arange(len(gram)), np.empty((len(gram), len(gram)), dtype=np.float32)
+    for start in range(0, len(gram), _ROWS):
+        out_MM[start : start + _ROWS] = gram.products(everyone[start : start + _ROWS], everyone)
+    return out_MM
+
+
+def by_gram(gram: Gram, rules: Rules) -> Nearest:
+    """Return how neighbours are found in a Gram."""
+
+    def find(query_Q: np.ndarray, train_T: np.ndarray, apart_M: np.ndarray | None) -> np.ndarray:
+        return gram.nearest(query_Q, train_T, rules.k, rules.metric, apart=[] if apart_M is None else [apart_M]).rows_Qk
+
+    return find
+
+
+def by_distance(distance_MM: np.ndarray, rules: Rules) -> Nearest:
+    """Return how neighbours are found where all distances are known."""
+
+    def find(query_Q: np.ndarray, train_T: np.ndarray, apart_M: np.ndarray | None) -> np.ndarray:
+        distance_QT = distance_MM[np.ix_(query_Q, train_T)]
+        if apart_M is not None:
+            distance_QT[apart_M[query_Q][:, None] == apart_M[train_T]] = np.inf
+        return train_T[nearest(distance_QT, rules.k)]
+
+    return find

@@ -1,0 +1,113 @@
+"""The companions at the command line: from which file the steps and the control wells are read, and what is said without."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from kit.companions.recorded import FINAL_ONLY
+from kit.profiles.post_processing import post_process
+from kit.profiles.table import write_profiles
+from tests.commands import kit_command
+
+from .made import made
+
+
+@pytest.fixture
+def aligned_noise(tmp_path, monkeypatch):
+    """Aligned noise as profiles.parquet and, of its compound wells, as submission.csv, with the wells' labels in labels.csv."""
+    monkeypatch.chdir(tmp_path)
+    profiles = post_process(made(features=96), align=0.5)
+    write_profiles(profiles, tmp_path / "profiles.parquet")
+    who = profiles.who.drop(columns="Metadata_is_control")
+    who.to_csv("labels.csv", index=False)
+    wells = who[who["Metadata_broad_sample"] != ""].sample(frac=1, random_state=0)
+    pd.DataFrame({"ID": range(len(wells)), "plate": wells["Metadata_Plate"], "well": wells["Metadata_Well"]}).to_csv(
+        "metadata_test.csv", index=False
+    )
+    kit_command("export", "profiles.parquet", "--ids", "metadata_test.csv", "--out", "submission.csv")
+    return tmp_path
+
+
+SCORE = ["--ids", "metadata_test.csv", "--labels", "labels.csv", "--label", "broad_sample", "--json", "score.json"]
+CONTROLS = "submission.csv has no control wells: add --profiles profiles.parquet, which it was made from"
+
+
+def scored(*words, code=0):
+    said = kit_command("score", *words, code=code)
+    with open("score.json") as file:
+        return said.stdout.splitlines(), json.load(file)
+
+
+def change(path):
+    """Write the same table with other line ends."""
+    content = Path(path).read_bytes()
+    Path(path).write_bytes(content.replace(b"\n", b"\r\n"))
+
+
+def test_the_manifest_of_a_submission_says_what_the_null_repeats(aligned_noise):
+    lines, found = scored("submission.csv", *SCORE)
+    assert found["null"]["align"] == 0.5
+    assert found["null"]["value"] > 0.9 < found["mean"]
+    assert found["verdict"]["value"] == "alignment"
+    assert any(line.startswith("U2OS->U2OS: alignment: no more than alignment makes of shuffled wells: ") for line in lines)
+    assert found["dmso_position"]["reason"] == found["plate"]["reason"] == CONTROLS
+    assert f"control position: {CONTROLS}" in lines
+
+
+def test_aligned_noise_without_its_manifest_gets_no_verdict(aligned_noise):
+    shutil.copy("submission.csv", "alone.csv")
+    lines, found = scored("alone.csv", *SCORE)
+    assert found["mean"] > 0.9
+    assert found["null"]["value"] < 0.2  # the null alone would call it a signal
+    assert f"{FINAL_ONLY}: the features record no steps" in lines
+    assert found["verdict"] == {
+        "value": None, "reason": FINAL_ONLY, "directions": {"U2OS->U2OS": {"value": None, "reason": FINAL_ONLY}}
+    }  # fmt: skip
+    assert not any("signal" in line for line in lines)
+    shutil.copy("submission.manifest.json", "alone.manifest.json")
+    change("alone.csv")
+    assert f"{FINAL_ONLY}: alone.manifest.json describes another alone.csv" in scored("alone.csv", *SCORE)[0]
+
+
+def test_profiles_give_the_control_wells_of_a_submission(aligned_noise):
+    _, own = scored("profiles.parquet", "--json", "score.json")
+    _, found = scored("submission.csv", *SCORE, "--profiles", "profiles.parquet")
+    assert found["dmso_position"]["value"] == own["dmso_position"]["value"] == 1.0
+    for key in ("null", "cross_position", "plate", "verdict"):
+        assert found[key] == own[key]
+    _, picked = scored("profiles.parquet", "--ids", "metadata_test.csv", "--json", "score.json")  # a file has its controls
+    assert picked["null"] == own["null"]
+    assert picked["plate"] == own["plate"]
+
+
+def test_a_submission_of_some_wells_of_a_position_does_not_undo_alignment(aligned_noise):
+    ids = pd.read_csv("metadata_test.csv")
+    ids[ids["plate"] != "P1"].to_csv("metadata_test.csv", index=False)
+    kit_command("export", "profiles.parquet", "--ids", "metadata_test.csv", "--out", "submission.csv")
+    assert f"{FINAL_ONLY}: not all wells that were aligned are in the file" in "\n".join(scored("submission.csv", *SCORE)[0])
+    _, found = scored("submission.csv", *SCORE, "--profiles", "profiles.parquet")
+    assert found["null"]["align"] == 0.5
+    assert found["null"]["value"] > 0.9
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        ("profiles.parquet --profiles profiles.parquet", 2, "--profiles profiles.parquet: goes with a CSV that kit export wrote"),
+        ("submission.csv --profiles other.parquet", 1, "was made from another file, profiles.parquet: checksums differ"),
+        ("submission.csv --profiles nowhere.parquet", 2, "nowhere.parquet does not exist"),
+        ("alone.csv --profiles profiles.parquet", 1, "alone.manifest.json is missing, which says what alone.csv was made from"),
+        ("changed.csv --profiles profiles.parquet", 1, "changed.csv is not the file that changed.manifest.json describes"),
+        ("submission.csv --shuffles 5", 2, "--shuffles 5: need at least 20 for a 95th percentile"),
+    ],
+)
+def test_another_file_than_the_manifest_names_is_refused(aligned_noise, words, code, message):
+    write_profiles(made(), aligned_noise / "other.parquet")
+    shutil.copy("submission.csv", "alone.csv")
+    shutil.copy("submission.csv", "changed.csv")
+    change("changed.csv")
+    shutil.copy("submission.manifest.json", "changed.manifest.json")
+    assert message in kit_command("score", *words.split(), *SCORE, code=code).stderr
