@@ -139,8 +139,8 @@ def plan(
 )
 @click.option(
     "--tiles", default="whole", show_default=True, metavar="WHAT",
-    help="Average the vectors of several views of a site: turns (its eight quarter turns and mirror images), a number N (tiles of "
-    "N pixels that cover it), or N,turns. Written as RUN-turns, RUN-Npx, RUN-Npx-turns.",
+    help="Average the vectors of several views of a site: turns (its quarter turns and mirror images), a number N (tiles of N "
+    "pixels that cover it), or N,turns. Written as RUN-turns, RUN-Npx, RUN-Npx-turns.",
 )  # fmt: skip
 def embed(
     work: Path, runs: tuple[str, ...], weights: Path | None, channels: str | None, baseline: str | None, tiles: str
