@@ -15,6 +15,11 @@ class ModelConfig:
     depth: Annotated[int, AT_LEAST_1] = setting(12, "number of transformer blocks")
     heads: Annotated[int, AT_LEAST_1] = setting(6, "attention heads per block")
     patch: Annotated[int, AT_LEAST_1] = setting(14, "side of a patch, pixels")
+    stem: Annotated[str, one_of("patch", "energy")] = setting(
+        "patch",
+        "how a patch becomes a token; patch: one linear map of its pixels, DINOv2; energy: a linear map of its energy at each "
+        "scale and of the correlations of channels there, for networks that cannot learn these (ours)",
+    )
     position_side: Annotated[int, AT_LEAST_1] = setting(
         518, "crop side that the position embedding is learnt for, pixels; interpolated for other sides"
     )
@@ -39,5 +44,7 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         check_ranges(self, "model")
+        if self.stem == "energy" and (self.patch < 4 or self.patch & (self.patch - 1)):
+            raise refuse("model", "patch", self.patch, "a power of 2, at least 4, for model.stem = energy")
         if self.dim % self.heads:
             raise refuse("model", "dim", self.dim, f"a multiple of model.heads = {self.heads}")

@@ -11,7 +11,9 @@ import torch
 
 from kit.config import LossConfig, ModelConfig, RunConfig
 from kit.model.arrangement import arrange
+from kit.model.attention import MOST_TOKENS
 from kit.model.dino import seeded_network
+from kit.model.stem import stem_flops
 from kit.model.vit import Block
 
 LOGITS_ALIVE = 4  # [chunk, K] tensors in float32 at the worst moment of the loss
@@ -31,7 +33,7 @@ def forward_flops(model: ModelConfig, channels: int, side: int) -> float:
     else:
         ffn = 2 * dim * hidden
     block = 2 * n * (4 * dim * dim + ffn) + 4 * n * n * dim
-    return model.depth * block + 2 * n * channels * model.patch**2 * dim
+    return model.depth * block + stem_flops(model, channels, side)
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ def saved_bytes(model: ModelConfig, half: bool) -> float:
     counts = []
     with torch.random.fork_rng(devices=[]):
         block = Block(model)
-    for n in (64, 128):
+    for n in (MOST_TOKENS + 64, MOST_TOKENS + 128):  # where a CPU, too, attends as a GPU does
         kept: dict[int, int] = {}
 
         def keep(tensor: torch.Tensor, kept: dict[int, int] = kept) -> torch.Tensor:

@@ -21,6 +21,7 @@ from kit.model.vit import Vit, resize_positions, seeded_vit
 
 WRAPPINGS = ("teacher", "student", "model", "state_dict")
 PREFIXES = ("module.", "teacher.", "student.", "backbone.")
+FILTERS = "patch_embed.proj.weight"  # what meets the channels
 HEAD_WIDTH = 64  # of every published DINOv2; the files do not say how many heads there are
 
 
@@ -43,6 +44,8 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     tensors = plain_names(table)
     if "cls_token" not in tensors or "pos_embed" not in tensors:
         raise KitError(f"{path} holds no DINOv2 backbone: cls_token or pos_embed is missing")
+    if FILTERS not in tensors:
+        raise KitError(f"{path} holds no DINOv2 backbone: {FILTERS} is missing")
     return tensors
 
 
@@ -79,7 +82,7 @@ def _unchunk(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 def model_of(tensors: dict[str, Tensor]) -> ModelConfig:
     """Return the shape of the network that weights belong to."""
     dim = tensors["cls_token"].shape[-1]
-    patch = tensors["patch_embed.proj.weight"].shape[-1]
+    patch = tensors[FILTERS].shape[-1]
     depth = 1 + max(int(name.split(".")[1]) for name in tensors if name.startswith("blocks."))
     swiglu = "blocks.0.mlp.w12.weight" in tensors
     hidden = tensors["blocks.0.mlp.w12.weight" if swiglu else "blocks.0.mlp.fc1.weight"].shape[0]
@@ -114,7 +117,7 @@ def put_weights(network: Vit, tensors: dict[str, Tensor], source: Path) -> None:
         KitError: the weights belong to a network of another shape; names the first tensor that does not fit.
     """
     tensors = dict(tensors)
-    tensors["patch_embed.proj.weight"] = spread_channels(tensors["patch_embed.proj.weight"], network.channels)
+    tensors[FILTERS] = spread_channels(tensors[FILTERS], network.channels)
     side = network.config.position_side // network.config.patch
     if tensors["pos_embed"].shape[1] != 1 + side * side and tensors["pos_embed"].shape[-1] == network.config.dim:
         tensors["pos_embed"] = resize_positions(tensors["pos_embed"], side, side, network.config)
@@ -122,13 +125,15 @@ def put_weights(network: Vit, tensors: dict[str, Tensor], source: Path) -> None:
     tensors.setdefault("mask_token", own["mask_token"])
     for name, value in own.items():
         if name not in tensors:
-            raise KitError(f"{source} has no {name}: it has a different architecture (model.ffn, model.registers, model.depth)")
+            raise KitError(
+                f"{source} has no {name}: it has a different architecture (model.ffn, model.registers, model.depth, model.stem)"
+            )
         if tensors[name].shape != value.shape:
             found, need = tuple(tensors[name].shape), tuple(value.shape)
             raise KitError(f"{source}: {name} has shape {found}, the network needs {need}; set the [model] table to match")
     extra = sorted(tensors.keys() - own.keys())
     if extra:
-        raise KitError(f"{source} has {extra[0]}, which the network lacks (model.ffn, model.registers, model.depth)")
+        raise KitError(f"{source} has {extra[0]}, which the network lacks (model.ffn, model.registers, model.depth, model.stem)")
     network.load_state_dict(tensors)
 
 

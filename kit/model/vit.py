@@ -1,4 +1,4 @@
-"""The backbone, in reading order: patches, attention, feed-forward, block, encoder. Names and arithmetic are DINOv2's.
+"""The backbone after its patches (see `stem`): attention, feed-forward, block, encoder. Names and arithmetic are DINOv2's.
 
 B views, C channels, P view side in pixels, N patches of a view, D embedding, R registers.
 Every draw of drop path comes in from outside (`Kept`), so that a forward pass is a function of its arguments.
@@ -15,6 +15,7 @@ from torch.utils.checkpoint import checkpoint
 
 from kit.config import ModelConfig
 from kit.model.attention import attend
+from kit.model.stem import make_patch_embed
 from kit.streams import Stream, torch_seed
 
 
@@ -30,15 +31,6 @@ class Kept(NamedTuple):
 
     rows: Tensor  # int64
     scale: Tensor  # a scalar; as a Python float, torch.compile may keep an old value of it in the gradient
-
-
-class PatchEmbed(nn.Module):
-    def __init__(self, channels: int, dim: int, patch: int):
-        super().__init__()
-        self.proj = nn.Conv2d(channels, dim, patch, stride=patch)
-
-    def forward(self, x_BCPP: Tensor) -> Tensor:
-        return self.proj(x_BCPP).flatten(2).transpose(1, 2)
 
 
 class Attention(nn.Module):
@@ -127,7 +119,7 @@ class Vit(nn.Module):
         self.mask_token = nn.Parameter(torch.zeros(1, config.dim))
         if config.registers:
             self.register_tokens = nn.Parameter(torch.zeros(1, config.registers, config.dim))
-        self.patch_embed = PatchEmbed(channels, config.dim, config.patch)
+        self.patch_embed = make_patch_embed(channels, config)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
         self.norm = nn.LayerNorm(config.dim, eps=1e-6)
         self._initialise()

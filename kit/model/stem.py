@@ -1,0 +1,87 @@
+"""From pixels to tokens: DINOv2's linear patches, or the energies of a patch.
+
+B views, C channels, P view side in pixels, N = H W patches of a view, D embedding, E energies of a patch.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from kit.config import ModelConfig
+
+_LEAST = 1e-4  # added to an energy: of a channel that is flat in a patch
+
+
+class PatchEmbed(nn.Module):
+    """One linear map of a patch's pixels, as DINOv2."""
+
+    def __init__(self, channels: int, dim: int, patch: int):
+        super().__init__()
+        self.proj = nn.Conv2d(channels, dim, patch, stride=patch)
+
+    def forward(self, x_BCPP: Tensor) -> Tensor:
+        return self.proj(x_BCPP).flatten(2).transpose(1, 2)
+
+
+class EnergyStem(nn.Module):
+    """What a patch holds at each scale, then one linear map to D: from the start a token tells texture, whatever its phase.
+
+    Per scale (halvings of the view, down to one pixel a patch) the mean square of the detail that the halving loses, each channel
+    by itself, as a logarithm; the correlation of every two channels' details; at last each channel's mean over the patch. Nothing
+    of this is learnt. Source: ours; the idea is a wavelet scattering's first order (Bruna and Mallat 2013), with Haar's details.
+    """
+
+    def __init__(self, channels: int, config: ModelConfig):
+        super().__init__()
+        self.scales = config.patch.bit_length() - 1
+        self.pairs: Tensor
+        self.register_buffer("pairs", torch.triu_indices(channels, channels, 1), persistent=False)
+        self.linear = nn.Linear(energy_width(channels, self.scales), config.dim)
+
+    def forward(self, x_BCPP: Tensor) -> Tensor:
+        with torch.autocast(x_BCPP.device.type, enabled=False):
+            energies_BEHW = energies(x_BCPP.to(torch.promote_types(x_BCPP.dtype, torch.float32)), self.scales, self.pairs)
+        return self.linear(energies_BEHW.flatten(2).transpose(1, 2).to(self.linear.weight.dtype))
+
+
+def energy_width(channels: int, scales: int) -> int:
+    """Return E, the numbers of a patch."""
+    return channels * (scales + 1) + scales * channels * (channels - 1) // 2
+
+
+def energies(x_BCPP: Tensor, scales: int, pairs: Tensor) -> Tensor:
+    """Return the numbers of every patch of 2 ** scales pixels, [B, E, H, W]: finest scale first, the means last.
+
+    Views have an SD of about 1, so the logarithms are shifted by 3 and divided by 1.5, and correlations doubled, to an SD near 1.
+    """
+    one, other = pairs
+    C, found = x_BCPP.shape[1], []
+
+    def means(x: Tensor, left: int) -> Tensor:
+        return F.avg_pool2d(torch.cat((x * x, x[:, one] * x[:, other]), dim=1), 2**left)
+
+    now = means(x_BCPP, scales)
+    for scale in range(scales):
+        x_BCPP = F.avg_pool2d(x_BCPP, 2)
+        coarser = means(x_BCPP, scales - scale - 1)
+        detail, now = now - coarser, coarser
+        energy = detail[:, :C].clamp_min(0)
+        found += [
+            (torch.log(energy + _LEAST) + 3) / 1.5,
+            2 * detail[:, C:] / (torch.sqrt(energy[:, one] * energy[:, other]) + _LEAST),
+        ]
+    return torch.cat((*found, x_BCPP), dim=1)
+
+
+def make_patch_embed(channels: int, config: ModelConfig) -> nn.Module:
+    """Return what turns views [B, C, P, P] into tokens [B, N, D], by `model.stem`."""
+    return EnergyStem(channels, config) if config.stem == "energy" else PatchEmbed(channels, config.dim, config.patch)
+
+
+def stem_flops(config: ModelConfig, channels: int, side: int) -> float:
+    """Return the FLOP of turning one view into tokens."""
+    patches = (side // config.patch) ** 2
+    if config.stem == "patch":
+        return 2 * patches * channels * config.patch**2 * config.dim
+    products = 4 / 3 * side**2 * channels * (channels + 1)  # of every pixel of every scale, and their sums
+    return products + 2 * patches * energy_width(channels, config.patch.bit_length() - 1) * config.dim
