@@ -26,7 +26,10 @@ _OF_FILES = ("metadata", "labels", "perturbation", "control", "drop_missing")
 )  # fmt: skip
 @click.option("--out", type=OUT_FILE, required=True, help="The file to write: .parquet, .csv, .csv.gz or .h5ad.")
 @click.option("--plates", help="These plates only, comma-separated.  [default: all that every run, or the files, have]")
-@click.option("--parts", default="cls,patch", show_default=True)
+@click.option(
+    "--parts", default="cls,patch", show_default=True, metavar="NAMES",
+    help="Of a network's vectors: cls, the class token; patch, the mean of the patch tokens; patch_sd, their SD.",
+)  # fmt: skip
 @click.option(
     "--sites",
     type=click.Choice(["position", "area", "bilinear", "corners"]),

@@ -93,7 +93,7 @@ def embed_wells(
     for start in range(0, len(rows), size):
         sites = [work.read_site(*who, config.channels) for who in rows[start : start + size]]
         site_BCHW = np.stack([high_pass_site(site_CHW, config.high_pass_C) for site_CHW in sites])
-        vectors.append(to_vectors(torch.from_numpy(site_BCHW)).double().cpu().numpy())
+        vectors.append(to_vectors(torch.from_numpy(site_BCHW))[:, : 2 * config.model.dim].double().cpu().numpy())
     frame = validation.sites.groupby(WELL, sort=False).ngroup().to_numpy()
     sums = np.zeros((frame.max() + 1, 2 * config.model.dim))
     np.add.at(sums, frame, np.concatenate(vectors))

@@ -1,4 +1,4 @@
-"""Whole sites -> vectors, z = [CLS ; mean patch token]: what embed writes and what the online k-NN compares.
+"""Whole sites -> vectors: the papers' z = [CLS ; mean patch token], and the spread of patch tokens beside it.
 
 B batch, C channels, H W site pixels, D width of a token.
 """
@@ -23,7 +23,10 @@ def site_vectors(
     views: ViewsConfig,
     autocast: torch.dtype | None = None,
 ) -> Tensor:
-    """Return [CLS ; mean patch token] of whole sites, float32 [B, 2 D], on the device of `mean_C`.
+    """Return [CLS ; mean patch token ; SD of patch tokens] of whole sites, float32 [B, 3 D], on the device of `mean_C`.
+
+    The first 2 D are z of SSLProfiler 1; the SD (over the N patches, column by column) is ours: a mean hides whether few
+    cells differ much or all a little.
 
     Args:
         network: in evaluation mode, on the same device.
@@ -35,4 +38,5 @@ def site_vectors(
     view_BCPP = normalise_site(whole_sites(site_BCHW, side).to(device), views, mean_C, sd_C)
     with torch.autocast(device.type, dtype=autocast, enabled=autocast is not None):
         tokens = network(view_BCPP)
-    return torch.cat([tokens.cls_BD.float(), tokens.patch_BND.float().mean(dim=1)], dim=1)
+    patch_BND = tokens.patch_BND.float()
+    return torch.cat([tokens.cls_BD.float(), patch_BND.mean(dim=1), patch_BND.std(dim=1, correction=0)], dim=1)

@@ -1,4 +1,4 @@
-"""A frozen backbone that turns sites into vectors: z = [CLS ; mean patch token].
+"""A frozen backbone that turns sites into vectors.
 
 B batch, C channels, P side the site is resized to, D width of a token.
 """
@@ -48,14 +48,14 @@ class Backbone:
     @property
     def parts(self) -> dict[str, list[int]]:
         dim = self.config.model.dim
-        return {"cls": [0, dim], "patch": [dim, 2 * dim]}
+        return {"cls": [0, dim], "patch": [dim, 2 * dim], "patch_sd": [2 * dim, 3 * dim]}
 
     def tiled(self, tiling: Tiling) -> "Backbone":
         """Return the same backbone, to be shown these views of a site."""
         return replace(self, tiling=tiling, facts={**self.facts, **tiling.facts})
 
     def embed_sites(self, plate: str, sites: pd.DataFrame, bar: tqdm) -> np.ndarray:
-        """Return [CLS ; mean patch token] of the sites of one plate, the mean over the views of each, float32 [N, 2 D].
+        """Return `site_vectors` of the sites of one plate, the mean over the views of each, float32 [N, 3 D].
 
         Every batch has the same shape (the last is filled up with its first site), so that a vector does not depend on
         how many sites the plate has.

@@ -139,7 +139,7 @@ def _write_run(work: "Work", name: str, source: Source, share: Share) -> Embedde
     """Write the features of this process's plates, and when all plates are there, features.json."""
     facts, parts = source.facts, source.parts
     folder = work.run_folder(name) / "features"
-    made_by = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+    made_by = hashlib.sha256(json.dumps({**facts, "parts": parts}, sort_keys=True).encode()).hexdigest()
     sites, skipped = _complete_sites(work, source.channels)
     if share.first:
         _drop_others(folder, made_by)

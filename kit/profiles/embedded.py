@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from kit.images.store.work import Work
 
 
+PARTS = ("cls", "patch", "patch_sd")  # of a site's vector: class token, mean and SD of the patch tokens
+
+
 @dataclass(frozen=True, slots=True)
 class EmbeddedRun:
     """An embedded run: its facts, the feature columns of each wanted part, and its file of each plate."""
@@ -66,7 +69,7 @@ def open_runs(work: "Work", runs: Sequence[str], parts: Sequence[str]) -> list[E
     if not runs or len(set(runs)) != len(runs):
         raise UsageError(f"--run {','.join(runs)}: need at least one run, and each only once")
     if not parts or len(set(parts)) != len(parts):
-        raise UsageError(f"--parts {','.join(parts)}: give cls, patch or both")
+        raise UsageError(f"--parts {','.join(parts)}: give one or more of {', '.join(PARTS)}, each once")
     return [_open_run(work, run, parts) for run in runs]
 
 
@@ -117,11 +120,11 @@ def _read_facts(work: "Work", run: str) -> dict:
 def _part_columns(facts: dict, parts: Sequence[str], run: str) -> dict[str, list[str]]:
     """Return the columns of each requested part; a run with a single part (an intensity baseline) gives that for any."""
     spans = facts["parts"]
-    unknown = [part for part in parts if part not in ("cls", "patch")]
+    unknown = [part for part in parts if part not in PARTS]
     if unknown:
-        raise UsageError(f"--parts {','.join(parts)}: no part {unknown[0]!r}; available: cls and patch")
+        raise UsageError(f"--parts {','.join(parts)}: no part {unknown[0]!r}; available: {', '.join(PARTS)}")
     wanted = list(spans) if len(spans) == 1 else list(parts)
     lacking = [part for part in wanted if part not in spans]
     if lacking:
-        raise KitError(f"run {run} has no part {lacking[0]}; it has {', '.join(spans)}")
+        raise KitError(f"run {run} has no part {lacking[0]}; it has {', '.join(spans)}: embed it again")
     return {part: [f"f{index:04d}" for index in range(*spans[part])] for part in wanted}

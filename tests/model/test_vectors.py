@@ -1,4 +1,4 @@
-"""Sites to vectors, by value: the class token and the mean patch token of a site that is normalised and otherwise untouched."""
+"""Sites to vectors, by value: class token, mean and SD of the patch tokens of a site that is normalised, else untouched."""
 
 import numpy as np
 import pytest
@@ -22,12 +22,14 @@ def site_BCHW():
     return torch.from_numpy(np.random.default_rng(0).integers(0, 256, (3, 3, 16, 16), dtype=np.uint8))
 
 
-def test_class_token_and_mean_patch(network, site_BCHW):
+def test_class_token_and_mean_and_sd_of_patches(network, site_BCHW):
     found = site_vectors(network, site_BCHW, mean_C=MEAN, sd_C=SD, side=16, views=ViewsConfig(normalise="dataset"))
     tokens = network((site_BCHW / 255 - MEAN[:, None, None]) / SD[:, None, None])
     torch.testing.assert_close(found[:, :24], tokens.cls_BD, rtol=1e-5, atol=1e-5)
-    torch.testing.assert_close(found[:, 24:], tokens.patch_BND.mean(dim=1), rtol=1e-5, atol=1e-5)
-    assert (found.shape, found.dtype) == ((3, 48), torch.float32)
+    torch.testing.assert_close(found[:, 24:48], tokens.patch_BND.mean(dim=1), rtol=1e-5, atol=1e-5)
+    sd_BD = np.std(tokens.patch_BND.numpy(), axis=1)
+    np.testing.assert_allclose(found[:, 48:], sd_BD, rtol=1e-4, atol=1e-5)
+    assert (found.shape, found.dtype) == ((3, 72), torch.float32)
 
 
 def test_sites_are_resized_to_the_side(network, site_BCHW):

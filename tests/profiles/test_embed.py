@@ -20,6 +20,7 @@ from kit.model.knn import Validation, embed_wells
 from kit.model.official import official_backbone
 from kit.model.vit import seeded_vit
 from kit.profiles.embed import embed
+from kit.profiles.embedded import open_runs
 from kit.profiles.opening import check_store
 from kit.recipe import config_to_dict, load_config
 from tests.images.made_work import CHANNELS, make_work
@@ -66,9 +67,15 @@ def work(tmp_path):
 
 def test_vectors_are_the_networks_own(work):
     done = embed(work, "tiny")
-    assert (done.sites, done.plates, done.parts) == (47, 2, {"cls": [0, 24], "patch": [24, 48]})
+    assert (done.sites, done.plates, done.parts) == (47, 2, {"cls": [0, 24], "patch": [24, 48], "patch_sd": [48, 72]})
     features = work.features("tiny")
-    assert list(features) == ["Metadata_Plate", "Metadata_Well", "Metadata_Site", *FEATURES]
+    assert list(features) == [
+        "Metadata_Plate",
+        "Metadata_Well",
+        "Metadata_Site",
+        *FEATURES,
+        *(f"f{i:04d}" for i in range(48, 72)),
+    ]
     network = load_backbone(work.run_folder("tiny"))[0]
     for row in (0, 23, 40):
         who = features.loc[row, ["Metadata_Plate", "Metadata_Well", "Metadata_Site"]]
@@ -257,3 +264,18 @@ def test_weights_from_pixels_scaled_otherwise_are_refused(work):
         embed(kit.open(work.path), "tiny")
     write_settings(work.path, replace(work.settings, bits=16, codec="jpegls"))  # these change no pixel
     check_store(work.settings, kit.open(work.path))
+
+
+def test_the_spread_of_patch_tokens_is_a_part_of_its_own(work):
+    """Features embedded before there was one are not read as if they had it."""
+    embed(work, "tiny")
+    folder = work.run_folder("tiny") / "features"
+    whole = work.features("tiny")
+    spread = open_runs(work, ["tiny"], ["patch_sd", "cls"])[0]
+    names = [f"f{i:04d}" for i in (*range(48, 72), *range(24))]
+    first = whole["Metadata_Plate"] == "P1"
+    np.testing.assert_array_equal(spread.read("P1")[0], whole.loc[first, names].to_numpy())
+    record = json.loads((folder / "features.json").read_text())
+    (folder / "features.json").write_text(json.dumps(record | {"parts": {"cls": [0, 24], "patch": [24, 48]}}))
+    with pytest.raises(KitError, match="run tiny has no part patch_sd; it has cls, patch: embed it again"):
+        open_runs(work, ["tiny"], ["patch_sd"])

@@ -44,7 +44,7 @@ def test_the_vector_is_the_mean_over_the_views(work):
         done = embed(work, "tiny", tiles=text)
         assert done.run == name
         row = work.features(name).loc[0, FEATURES].to_numpy(dtype=np.float32)
-        np.testing.assert_allclose(row, vectors_of(work, views).mean(axis=0), rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(row, vectors_of(work, views).mean(axis=0)[: len(FEATURES)], rtol=1e-4, atol=1e-5)
         assert np.abs(row - whole.loc[0, FEATURES].to_numpy(dtype=np.float32)).max() > 1e-3
     np.testing.assert_array_equal(work.features("tiny"), whole)
     said = json.loads((work.run_folder("tiny-16px") / "features" / "features.json").read_text())
