@@ -3,10 +3,12 @@
 from collections.abc import Callable, Sequence
 
 import numpy as np
+import pandas as pd
 
 from kit.config import RunConfig
 from kit.images.store.work import Work
 from kit.profiles.embed import embed
+from kit.profiles.embedded import open_runs
 from kit.profiles.table import PLATE, SITE, WELL
 from kit.profiles.texture import correlations
 from kit.trials.compare import run_name
@@ -59,5 +61,10 @@ def _skewness(site_CHW: np.ndarray) -> np.ndarray:
 
 
 def _read(work: Work, run: str) -> np.ndarray:
-    table = work.features(run).set_index(KEY)
-    return table.loc[list(work.sites[KEY].itertuples(index=False, name=None))].to_numpy(dtype=np.float32)
+    """Return z of SSLProfiler 1, [CLS ; mean patch token], or all that a baseline measures, float32 [sites, F]."""
+    embedded = open_runs(work, [run], ("cls", "patch"))[0]
+    read = [embedded.read(plate) for plate in embedded.files]
+    who = pd.concat([who for _, who in read], ignore_index=True)
+    rows = pd.Series(range(len(who)), index=pd.MultiIndex.from_frame(who[KEY]))
+    order = rows.loc[list(work.sites[KEY].itertuples(index=False, name=None))].to_numpy()
+    return np.concatenate([features_ND for features_ND, _ in read])[order].astype(np.float32)
