@@ -16,6 +16,7 @@ from kit.challenge.rows import are_plain, read_back, write_rows
 from kit.errors import KitError, UsageError
 from kit.files import file_sha256, whole_file
 from kit.profiles.manifest import write_manifest
+from kit.profiles.normalise import LENGTHS
 from kit.profiles.table import PLATE, WELL, read_facts
 
 log = logging.getLogger(__name__)
@@ -91,10 +92,15 @@ def _facts(profiles: Path, ids: Path, table: pd.DataFrame, fewer: Fewer | None) 
         "ids": {"file": ids.name, "sha256": file_sha256(ids)},
         "source": {"file": profiles.name, "sha256": file_sha256(profiles) if profiles.is_file() else None},
         "uses_well_position": known.get("uses_well_position"),
-        "steps": [*known["steps"], *last] if known.get("steps") is not None else None,
+        "steps": [*map(_short, known["steps"]), *last] if known.get("steps") is not None else None,
         **({"columns_made_by": last[0]} if last else {}),
         **({"whole_positions": _has_whole_positions(profiles, table)} if aligned else {}),
     }
+
+
+def _short(step: dict[str, Any]) -> dict[str, Any]:
+    """Return a step without what is kept of each row: the rows of a submission are others."""
+    return {key: value for key, value in step.items() if key != LENGTHS}
 
 
 def _has_whole_positions(profiles: Path, table: pd.DataFrame) -> bool:

@@ -12,7 +12,7 @@ from kit.companions.asked import Asked, Hits, Nearest, Questions, ask_plate, pos
 from kit.companions.board import NO_CONTROLS
 from kit.companions.intervals import interval
 from kit.companions.null import SHUFFLES, ask_shuffled, by_gram
-from kit.companions.recorded import FINAL_ONLY, Repeat
+from kit.companions.recorded import FINAL_ONLY, UNSEEN, Repeat
 from kit.companions.verdict import Evidence, judge
 from kit.neighbours import Gram
 
@@ -89,7 +89,8 @@ def _null(rows: Mapping[str, _Row], repeat: Repeat, shuffles: int) -> dict[str, 
         name: _missing(row.reason) if row.reason else {"value": row.accuracy.null, "p95": row.accuracy.null_p95}
         for name, row in rows.items()
     }
-    facts = {"note": f"{FINAL_ONLY}: {repeat.why_not}"} if repeat.why_not else {"align": repeat.align}
+    known = {"align": repeat.align, **({"note": UNSEEN} if repeat.unseen else {})}
+    facts = {"note": f"{FINAL_ONLY}: {repeat.why_not}"} if repeat.why_not else known
     return _with_mean(own, {"shuffles": shuffles, "final_features_only": bool(repeat.why_not), **facts})
 
 

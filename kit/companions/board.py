@@ -93,7 +93,8 @@ def _uncut(scored: Scored, files: list[Path]) -> Features:
         return scored.features
     if isinstance(scored.source, Profiles):
         return from_profiles(scored.source)
-    return scored.features if any(map(is_csv, files)) or not files else read_features(files)
+    know_wells = [not is_csv(file) or "profiles" in (read_manifest(file) or {}) for file in files]
+    return read_features(files) if files and all(know_wells) else scored.features
 
 
 def _repeat(source: Any, files: list[Path], n_wells: int) -> Repeat:

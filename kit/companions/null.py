@@ -5,6 +5,7 @@ only renames its rows. With alignment, the Gram before it is shuffled and aligne
 """
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from kit.companions.asked import Asked, Nearest, Questions, positions
 from kit.companions.grams import align_gram, undo_align_gram
 from kit.companions.recorded import Repeat
 from kit.neighbours import Gram, nearest
+from kit.profiles.normalise import lengths_before_l2
 from kit.streams import Stream, generator
 
 SHUFFLES = 20
@@ -49,11 +51,22 @@ def ask_shuffled(
             }  # fmt: skip
         return
     position_M = positions(wells)
-    before_MM = undo_align_gram(_matrix(gram), position_M, repeat.align)
+    products_MM, metric = _matrix(gram), rules.metric
+    if repeat.l2 is not None:
+        products_MM *= np.multiply.outer(*[_lengths(repeat.l2, wells)] * 2)
+        metric = "cosine"  # of rows of length 1 the squared Euclidean distance is twice the cosine's: the same neighbours
+    before_MM = undo_align_gram(products_MM, position_M, repeat.align)
     for shuffle in range(shuffles):
         aligned = align_gram(before_MM, shuffled_wells(wells, shuffle), position_M, repeat.align)
-        near = by_distance(aligned.distances(rules.metric), rules)
+        near = by_distance(aligned.distances(metric), rules)
         yield {name: one.ask(one.find(near, [shuffle % rules.seeds]), near) for name, one in questions.items()}
+
+
+def _lengths(l2: Mapping[str, Any], wells: Wells) -> np.ndarray:
+    """Return the lengths of the rows before l2, in the order of `wells`."""
+    length_M = lengths_before_l2(l2)
+    assert length_M is not None
+    return length_M[wells.row_M]
 
 
 def _matrix(gram: Gram) -> np.ndarray:

@@ -9,8 +9,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from kit.profiles.normalise import lengths_before_l2
+
 COMMUTING = frozenset(
     {
+        "from",
+        "clip",
         "parts",
         "runs",
         "merge",
@@ -25,14 +29,22 @@ COMMUTING = frozenset(
         "reduce",
     }
 )
+UNSEEN = "what was done to the files of kit profile --from is not known: alignment there would look like a position effect"
 FINAL_ONLY = "null of the final features only: cannot see what alignment made"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Repeat:
-    """What the null repeats. align: its share, None where off. why_not: why that is not known, in words; "" where it is."""
+    """What the null repeats.
+
+    align: its share, None where off. l2: the record of an l2 step after it, which keeps the lengths of the rows. unseen: what
+    was done before the recorded steps is not known. why_not: why the steps, or the features before them, are not known, in
+    words; "" where they are.
+    """
 
     align: float | None = None
+    l2: Mapping[str, Any] | None = None
+    unseen: bool = False
     why_not: str = ""
 
 
@@ -45,18 +57,19 @@ def read_steps(steps: Sequence[Mapping[str, Any]] | None, *, whole: bool = True)
         return Repeat(why_not="the features record no steps")
     names = [str(step.get("step")) for step in steps]
     shares = [float(step["a"]) for step in steps if step.get("step") == "align"]
+    unseen = names[:1] == ["from"]
     unknown = [name for name in names if name not in COMMUTING | {"align", "l2"}]
     if unknown:
         return Repeat(why_not=f"the null cannot repeat the recorded step {unknown[0]}")
     if not shares or shares == [1.0]:
-        return Repeat()
-    after = [name for name in names[names.index("align") + 1 :] if name not in ("l2", "rotate")]
-    if after:
-        return Repeat(why_not=f"the null cannot repeat the recorded step {after[0]} after align")
+        return Repeat(unseen=unseen)
+    after = {name: steps[index] for index, name in enumerate(names) if index > names.index("align")}
+    if others := [name for name in after if name not in ("l2", "rotate")]:
+        return Repeat(why_not=f"the null cannot repeat the recorded step {others[0]} after align")
     if shares[0] == 0:
         return Repeat(why_not="align 0 left only the mean of each position: the features before it are lost")
-    if "l2" in names:
-        return Repeat(why_not="l2 after align lost the lengths of the rows: score the profiles without --l2 (cosine is the same)")
+    if "l2" in after and lengths_before_l2(after["l2"]) is None:
+        return Repeat(why_not="the lengths of the rows before l2 are not known: score the profiles themselves, or add --profiles")
     if not whole:
         return Repeat(why_not="not all wells that were aligned are in the file: the features before align are not known")
-    return Repeat(align=shares[0])
+    return Repeat(align=shares[0], l2=after.get("l2"), unseen=unseen)

@@ -22,7 +22,8 @@ def lines(result: Mapping[str, Any]) -> list[str]:
         *table,
         *_reasons(result, scored),
         *_plates(plate),
-        null["note"] if null["final_features_only"] else shuffled,
+        *([] if null["final_features_only"] else [shuffled]),
+        *([null["note"]] if "note" in null else []),
         *_verdict(result["verdict"], scored),
     ]
 

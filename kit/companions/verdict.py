@@ -53,9 +53,9 @@ def judge(accuracy: Evidence, apart: Evidence, kept: Evidence, controls: Evidenc
     made = accuracy.null is not None and accuracy.null > 1.5 * chance
     leak = f"; of the accuracy, {_percent(accuracy.null)} % is what alignment makes of shuffled wells" if aligned and made else ""
     if accuracy.above is False and aligned and made:
-        return Verdict("alignment", f"no more than alignment makes of shuffled wells: {accuracy.text()}")
+        return Verdict("alignment", f"no more than alignment makes of shuffled wells: {accuracy.text()}{_elsewhere(apart)}")
     if accuracy.above is False:
-        return Verdict("noise", f"no better than shuffled wells: {accuracy.text()}")
+        return Verdict("noise", f"no better than shuffled wells: {accuracy.text()}{_elsewhere(apart)}")
     if accuracy.above is None:
         why = "too few plates for an interval" if accuracy.interval is None else "the interval reaches down to shuffled wells"
         return Verdict(UNDECIDED, f"{why}: {accuracy.text()}")
@@ -79,6 +79,11 @@ def judge(accuracy: Evidence, apart: Evidence, kept: Evidence, controls: Evidenc
     return Verdict(
         UNDECIDED, f"better than shuffled wells ({accuracy.text()}), but whether by compound or by position is open: {told}{leak}"
     )
+
+
+def _elsewhere(apart: Evidence) -> str:
+    """Return what an accuracy that says nothing hides: compounds that are recognised at another position all the same."""
+    return f"; yet compounds are recognised at another position: {apart.text()}" if apart.above else ""
 
 
 def _clear(less: Evidence, more: Evidence) -> bool:

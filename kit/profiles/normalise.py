@@ -1,5 +1,9 @@
 """Normalise each plate by its own control wells; scale rows to unit length. M wells, F features."""
 
+from base64 import b64decode, b64encode
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
 from kit.errors import KitError
@@ -8,6 +12,7 @@ from kit.profiles.table import PLATE, Profiles
 from kit.words import count
 
 MAD_TO_SD = 1.4826  # of a normal distribution
+LENGTHS = "lengths_float32"  # in the record of an l2 step, base64
 _TINY = 1e-6  # of the plate's median MAD: a feature below it does not vary over the controls
 
 
@@ -43,9 +48,15 @@ def normalise(profiles: Profiles, how: str, *, controls: str = "labelled") -> Pr
 
 
 def l2_normalise(profiles: Profiles) -> Profiles:
-    """Scale every row to length 1; a row of zeros stays."""
+    """Scale every row to length 1; a row of zeros stays. After alignment the step keeps the lengths: a null has to undo it."""
     length_M1 = np.linalg.norm(profiles.features_MF.astype(np.float64), axis=1, keepdims=True)
-    return profiles.after(profiles.features_MF / np.where(length_M1 > 0, length_M1, 1.0), step="l2")
+    kept = {LENGTHS: b64encode(length_M1.astype("<f4").tobytes()).decode()} if profiles.uses_well_position else {}
+    return profiles.after(profiles.features_MF / np.where(length_M1 > 0, length_M1, 1.0), step="l2", **kept)
+
+
+def lengths_before_l2(step: Mapping[str, Any]) -> np.ndarray | None:
+    """Return the lengths of the rows that a recorded l2 step made 1, float32 [M] in the order of the file; None: not kept."""
+    return np.frombuffer(b64decode(step[LENGTHS]), dtype="<f4") if LENGTHS in step else None
 
 
 def _mean(controls: np.ndarray) -> tuple[np.ndarray, float]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from kit.companions.recorded import FINAL_ONLY
+from kit.companions.recorded import FINAL_ONLY, UNSEEN
 from kit.profiles.post_processing import post_process
 from kit.profiles.table import write_profiles
 from tests.commands import kit_command
@@ -91,6 +91,25 @@ def test_a_submission_of_some_wells_of_a_position_does_not_undo_alignment(aligne
     _, found = scored("submission.csv", *SCORE, "--profiles", "profiles.parquet")
     assert found["null"]["align"] == 0.5
     assert found["null"]["value"] > 0.9
+
+
+def test_a_file_of_rows_of_length_1_keeps_the_lengths_and_a_submission_reads_them_from_its_profiles(aligned_noise):
+    _, long = scored("profiles.parquet", "--json", "score.json")
+    write_profiles(post_process(made(features=96), align=0.5, l2=True), aligned_noise / "profiles.parquet")
+    _, own = scored("profiles.parquet", "--json", "score.json")
+    assert own["null"] == long["null"]  # by cosine
+    kit_command("export", "profiles.parquet", "--ids", "metadata_test.csv", "--out", "submission.csv")
+    assert f"{FINAL_ONLY}: the lengths of the rows before l2 are not known" in "\n".join(scored("submission.csv", *SCORE)[0])
+    _, found = scored("submission.csv", *SCORE, "--profiles", "profiles.parquet", "--metric", "euclidean")
+    assert found["null"]["value"] == own["null"]["value"]
+
+
+def test_what_was_done_to_other_peoples_profiles_is_not_known(aligned_noise):
+    pd.read_parquet("profiles.parquet").drop(columns="Metadata_is_control").to_csv("theirs.csv", index=False)
+    kit_command("profile", "--from", "theirs.csv", "--out", "ours.parquet")
+    lines, found = scored("ours.parquet", "--json", "score.json")
+    assert UNSEEN in lines
+    assert found["verdict"]["value"] == "position"
 
 
 @pytest.mark.parametrize(

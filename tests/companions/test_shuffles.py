@@ -49,7 +49,9 @@ def test_the_gram_of_a_shuffle_is_that_of_post_processing_shuffled_wells(steps):
         np.testing.assert_allclose(mixed.distances(metric), expected_MM, atol=2e-5 * expected_MM.max())
 
 
-@pytest.mark.parametrize("steps", [{"normalize": "centre", "whiten": "sphere"}, {"whiten": "sphere", "align": 0.5}])
+@pytest.mark.parametrize(
+    "steps", [{"normalize": "centre", "whiten": "sphere"}, {"whiten": "sphere", "align": 0.5}, {"align": 0.5, "l2": True}]
+)
 @pytest.mark.parametrize("metric", ["cosine", "euclidean"])
 def test_what_shuffled_wells_score_is_what_post_processing_them_literally_scores(steps, metric):
     raw, rules = made(compound=0.7, position=0.7), Rules(k=3, metric=metric, seeds=2)
@@ -86,7 +88,8 @@ def test_steps_that_the_null_cannot_repeat_are_named():
     assert read_steps(None).why_not == "the features record no steps"
     assert read_steps([parts, {"step": "sorcery"}]).why_not == "the null cannot repeat the recorded step sorcery"
     assert "the features before it are lost" in read_steps([{"step": "align", "a": 0.0}]).why_not
-    assert "score the profiles without --l2" in read_steps([align, {"step": "l2"}]).why_not
+    assert "the lengths of the rows before l2 are not known" in read_steps([align, {"step": "l2"}]).why_not
+    assert read_steps([{"step": "from"}, align]) == Repeat(align=0.7, unseen=True)
     assert read_steps([align, {"step": "reduce"}]).why_not == "the null cannot repeat the recorded step reduce after align"
     assert read_steps([align, {"step": "rotate"}]) == Repeat(align=0.7)  # as linear as alignment, in the columns
     assert read_steps([parts, {"step": "reduce"}, {"step": "l2"}]) == Repeat()

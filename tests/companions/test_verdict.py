@@ -119,6 +119,14 @@ def test_controls_that_alignment_drew_together_do_not_deny_a_position_effect():
     assert "control wells do not tell their position" in judge(HIGH, HIGH, HIGH, LOW, 0.01, aligned=True).text
 
 
+def test_an_accuracy_that_alignment_alone_reaches_may_hide_a_signal():
+    full = Evidence(value=0.9, interval=[0.8, 1.0], null=0.9, null_p95=0.95)
+    hidden, none = (judge(full, apart, HIGH, HIGH, 0.01, aligned=True) for apart in (HIGH, LOW))
+    assert hidden.kind == none.kind == "alignment"
+    assert "yet compounds are recognised at another position: 60.0 % [50.0, 70.0], shuffled 1.0 (95th 2.0)" in hidden.text
+    assert "yet" not in none.text
+
+
 def test_noise_is_rarely_called_anything_else():
     kinds = [beside_of(made(seed=seed), k=3)["verdict"]["value"] for seed in range(6)]
     assert set(kinds) <= {"noise", "cannot decide"}
