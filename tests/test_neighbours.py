@@ -7,7 +7,7 @@ import pytest
 from sklearn.metrics.pairwise import cosine_distances, euclidean_distances
 from sklearn.neighbors import KNeighborsClassifier
 
-from kit.neighbours import distances, gram, nearest, vote
+from kit.neighbours import LAST, Gram, count_votes, distances, gram, narrowest, nearest, vote, weights
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -90,3 +90,45 @@ def test_of_equal_distances_between_whole_numbers_the_first_row_counts(metric, l
     distance_QT = distances(gram(features_MF.astype(np.float32)), metric)[np.ix_(test, train)]
     for k in (1, 3, 5, 10):
         np.testing.assert_array_equal(nearest(distance_QT, k), expected_QT[:, :k], err_msg=f"k = {k}")
+
+
+@pytest.mark.parametrize("small", [0, 1e9])  # from float32 products, and from float64
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+@pytest.mark.parametrize("voting", ["uniform", "distance"])
+def test_every_k_at_once_equals_scikit_learn(metric, voting, small):
+    rng = np.random.default_rng(7)
+    features_MF = rng.standard_normal((260, 6)).astype(np.float32)
+    features_MF[:20] = features_MF[200:220]  # queries that are at distance 0 of a row that trains
+    label_M, ks = rng.integers(0, 30, size=260), [1, 3, 5, 10, 20]
+    test, train = np.arange(0, 60), np.arange(60, 260)
+    near = Gram.of(features_MF, small=small).nearest(test, train, 20, metric, exact=voting == "distance")
+    weight_QK = weights(near.distance_Qk, metric) if voting == "distance" else None
+    found = count_votes(label_M[near.rows_Qk], label_M[test], ks, ["sklearn", "nearest"], weight_QK)
+    wide = features_MF.astype(np.float64)
+    for k in ks:
+        oracle = KNeighborsClassifier(k, metric=metric, weights=voting, algorithm="brute").fit(wide[train], label_M[train])
+        np.testing.assert_array_equal(found[k, "sklearn"].said_Q, oracle.predict(wide[test]), err_msg=f"{k}")
+        for ties in ("sklearn", "nearest"):
+            of_k = None if weight_QK is None else weight_QK[:, :k]
+            np.testing.assert_array_equal(found[k, ties].said_Q, vote(label_M[near.rows_Qk[:, :k]], ties, of_k))
+            np.testing.assert_array_equal(found[k, ties].place_Q == 0, found[k, ties].said_Q == label_M[test])
+        share_QL = np.where(
+            (shares := oracle.predict_proba(wide[test])) < 1e-9, 0, shares
+        )  # equal shares: the smaller label first
+        order_QL = np.argsort(-share_QL, axis=1, kind="stable")
+        for query, votes in enumerate(share_QL):
+            place = order_QL[query].tolist().index(label_M[query]) if votes[label_M[query]] > 0 else LAST
+            if np.abs(np.diff(np.sort(votes[votes > 0]))).min(initial=1) > 1e-9 or voting == "uniform":
+                assert found[k, "sklearn"].place_Q[query] == place
+
+
+def test_votes_by_distance_by_hand():
+    distance_Qk = np.array([[1.0, 2.0, 2.0], [0.0, 0.0, 1.0], [4.0, 4.0, 16.0]])
+    np.testing.assert_array_equal(weights(distance_Qk, "cosine"), [[1, 0.5, 0.5], [1, 1, 0], [0.25, 0.25, 0.0625]])
+    np.testing.assert_array_equal(weights(distance_Qk, "euclidean")[2], [0.5, 0.5, 0.25])
+    labels_Qk = np.array([[7, 3, 3], [5, 4, 4], [9, 8, 8]])
+    weight_Qk = weights(distance_Qk, "cosine")
+    np.testing.assert_array_equal(vote(labels_Qk, "sklearn", weight_Qk), [3, 4, 8])
+    np.testing.assert_array_equal(vote(labels_Qk, "nearest", weight_Qk), [7, 5, 8])
+    np.testing.assert_allclose(narrowest(labels_Qk, [3], weight_Qk, [1]), [0, 0, 0.2])
+    np.testing.assert_allclose(narrowest(labels_Qk, [1], weight_Qk, [1]), [1, 1, 1])  # one vote: nobody is next

@@ -59,7 +59,7 @@ def test_float32_products_give_the_neighbours_of_float64(name, metric):
     for _ in range(3):
         some = np.sort(rng.choice(train, 70, replace=False))
         expected = in_float64(features_MF, metric, query, some, 9)
-        found = ranking.nearest(np.arange(60), some, [1, 4, 9], ordered=False).rows_Qk
+        found = ranking.nearest(np.arange(60), some, [1, 4, 9], need="set").rows_Qk
         for k in (1, 4, 9):
             np.testing.assert_array_equal(np.sort(found[:, :k]), np.sort(expected[:, :k]))
 
@@ -96,14 +96,16 @@ def test_what_is_unclear_by_hand():
     distance, bound = np.array([[1.0, 2.0, 2.1, 3.0, 3.1]]), np.full((1, 5), 0.1)
     bound[0, 0] = 0
 
-    def places(ks, ordered=False):
-        unclear, beyond = unclear_places(distance, bound, ks, ordered=ordered)
+    def places(ks, need="set"):
+        unclear, beyond = unclear_places(distance, bound, ks, need)
         return np.flatnonzero(unclear[0]).tolist(), bool(beyond[0])
 
     assert places([1]) == ([], False)
     assert places([2]) == ([1, 2], False)  # which of the two is second
     assert places([3]) == ([], False)  # the first three in any order
-    assert places([3], ordered=True) == ([1, 2], False)
+    assert places([3], "order") == ([1, 2], False)
+    assert places([2], "distances") == ([1, 2], False)
+    assert places([4], "distances") == ([1, 2, 3, 4], True)  # the first is exact
     assert places([1, 4]) == ([3, 4], True)  # a sixth might be nearer than the fifth
     assert places([5]) == ([], False)
 

@@ -5,16 +5,20 @@ found.directions()           # the accuracy of every direction
 found.directions(shuffled_M) # the same wells under other labels: only the votes are counted again
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from kit.challenge.folds import Split, all_directions, count_folds, make_splits, why_not
+from kit.challenge.outcomes import Fold, summarise
 from kit.challenge.rules import Rules
 from kit.challenge.wells import Wells
 from kit.errors import KitError
-from kit.neighbours import Gram, Nearest, vote
+from kit.neighbours import Gram, Nearest, Ranking, count_votes, weights
+
+_DEPTH = 64  # wells listed for a query beside twice k: those that a fold leaves out are among them
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +36,14 @@ def plan_directions(wells: Wells, rules: Rules) -> dict[str, Plan]:
         KitError: the challenge's wells have a fold that trains on fewer wells than k.
     """
     plates_of, plans = wells.plates_of(), {}
+    strata_M = wells.label_M if rules.stratified else None
     for direction in all_directions(wells.groups):
         reason, splits = why_not(plates_of, direction, rules.cross, wells.group_noun), []
         if not reason:
             n_folds = count_folds(plates_of, direction, rules.folds)
             splits = [
-                make_splits(wells.plate_M, wells.group_M, direction, n_folds, seed, rules.cross) for seed in range(rules.seeds)
+                make_splits(wells.plate_M, wells.group_M, direction, n_folds, seed, rules.cross, strata_M)
+                for seed in range(rules.seeds)
             ]
             fewest = min(len(split.train) for of_seed in splits for split in of_seed)
             if not wells.is_challenge:  # of whose directions none may go missing for a small fold
@@ -60,6 +66,25 @@ def _why_small(splits: list[list[Split]], label_M: np.ndarray, fewest: int, k: i
     return f"a fold has only {fewest} training wells: use a smaller --k than {k}" if fewest < k else ""
 
 
+class Rankings:
+    """The training wells of every group in order of distance, for the wells of every other: listed once, for all folds."""
+
+    def __init__(self, wells: Wells, gram: Gram, metric: str, k: int) -> None:
+        self._wells, self._gram, self._metric = wells, gram, metric
+        self._depth = _DEPTH + 2 * k
+        self._found: dict[str, Ranking] = {}
+
+    def nearest(self, direction: str, split: Split, ks: Sequence[int], need: str) -> Nearest:
+        """Return the nearest training wells of a split's tested wells, see `Ranking.nearest`."""
+        if direction not in self._found:
+            source, target = direction.split("->")
+            query, train = (np.flatnonzero(self._wells.group_M == group) for group in (target, source))
+            plate_M = self._wells.plate_code_M  # a plate that is tested never trains
+            self._found[direction] = Ranking(self._gram, query, train, self._depth, self._metric, [plate_M])
+        ranking = self._found[direction]
+        return ranking.nearest(np.searchsorted(ranking.query_Q, split.test), split.train, ks, need=need)
+
+
 @dataclass(frozen=True, slots=True)
 class Neighbourhood:
     """The neighbours of every tested well, in every direction, seed and fold: found once, whatever the labels.
@@ -75,9 +100,10 @@ class Neighbourhood:
     @classmethod
     def of(cls, wells: Wells, gram: Gram, rules: Rules) -> "Neighbourhood":
         """Find them; `gram` has a row a well."""
-        plans = plan_directions(wells, rules)
+        plans, rankings = plan_directions(wells, rules), Rankings(wells, gram, rules.metric, rules.k)
+        need = "distances" if rules.votes == "distance" else "order"
         nearest = {
-            name: [[gram.nearest(split.test, split.train, rules.k, rules.metric) for split in folds] for folds in plan.splits]
+            name: [[rankings.nearest(name, split, [rules.k], need) for split in folds] for folds in plan.splits]
             for name, plan in plans.items()
         }
         return cls(wells, rules, plans, nearest)
@@ -85,26 +111,25 @@ class Neighbourhood:
     def directions(self, label_M: np.ndarray | None = None) -> dict[str, dict[str, Any]]:
         """Return what score.json holds of every direction; `label_M` in place of the wells' own labels."""
         label_M = self.wells.label_M if label_M is None else label_M
-        return {name: self._direction(name, plan, label_M) for name, plan in self.plans.items()}
-
-    def _direction(self, name: str, plan: Plan, label_M: np.ndarray) -> dict[str, Any]:
-        if plan.reason:
-            return {"accuracy": None, "reason": plan.reason}
-        per_seed = [
-            [self._accuracy(split, near, label_M) for split, near in zip(folds, found, strict=True)]
-            for folds, found in zip(plan.splits, self.nearest[name], strict=True)
-        ]
-        of_seed = [float(np.mean(accuracies)) for accuracies in per_seed]
         return {
-            "accuracy": float(np.mean(of_seed)),
-            "sd": float(np.std(of_seed, ddof=1)) if len(of_seed) > 1 else None,
-            "n_test": sum(len(split.test) for split in plan.splits[-1]),
-            "n_folds": len(plan.splits[-1]),
-            "folds": per_seed,
+            name: summarise(folds_of, label_M, self.wells.plate_code_M)
+            if (folds_of := self.outcomes(name, label_M))
+            else {"accuracy": None, "reason": plan.reason}
+            for name, plan in self.plans.items()
         }
 
-    def _accuracy(self, split: Split, near: Nearest, label_M: np.ndarray) -> float:
-        return float((vote(label_M[near.rows_Qk], self.rules.ties) == label_M[split.test]).mean())
+    def outcomes(self, direction: str, label_M: np.ndarray | None = None) -> list[list[Fold]]:
+        """Return what was said of the wells of every seed and fold."""
+        label_M = self.wells.label_M if label_M is None else label_M
+        return [
+            [self._fold(split, near, label_M) for split, near in zip(folds, found, strict=True)]
+            for folds, found in zip(self.plans[direction].splits, self.nearest[direction], strict=True)
+        ]
+
+    def _fold(self, split: Split, near: Nearest, label_M: np.ndarray) -> Fold:
+        k, ties = self.rules.k, self.rules.ties
+        weight_Qk = weights(near.distance_Qk, self.rules.metric) if self.rules.votes == "distance" else None
+        return Fold(split.test, count_votes(label_M[near.rows_Qk], label_M[split.test], [k], [ties], weight_Qk)[k, ties])
 
 
 def mean_of(directions: dict[str, dict[str, Any]]) -> float | None:

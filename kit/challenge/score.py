@@ -5,14 +5,19 @@ rule: these are options, recorded in score.json.
 """
 
 import json
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import polars as pl
 
+from kit.challenge.all_rules import score_all_rules
 from kit.challenge.columns import LINE, Tables, read_tables, short
+from kit.challenge.comparison import Tested, compare, tested_wells
 from kit.challenge.directions import Neighbourhood, mean_of
 from kit.challenge.features import Features, from_frame, from_profiles, read_features
 from kit.challenge.folds import LINES
@@ -47,10 +52,13 @@ def score(
     together: bool = False,
     k: int = 5,
     metric: str = "cosine",
+    votes: str = "uniform",
     ties: str = "sklearn",
     cross: str = "holdout",
     folds: int = 5,
     seeds: int = 1,
+    stratified: bool = False,
+    all_rules: bool = False,
     sections: Sequence[Section] = (),
 ) -> dict[str, Any]:
     """Return what score.json holds: of one feature set, or of several files as {"schema": 1, "files": {path: object}}.
@@ -62,27 +70,29 @@ def score(
             (or row and column) and further columns. Without either, labels and groups are the source's own Metadata_ columns.
         ids: metadata_test.csv; only its wells count. Without it, all treated wells of the source.
         label, group, perturbation, control: columns of these, see `Wanted` and `label_wells`.
-        k, metric, ties, cross, folds: see `Rules`. seeds: ways to deal plates into folds, 0 to seeds - 1.
+        k, metric, votes, ties, cross, folds, stratified: see `Rules`. seeds: ways to deal plates into folds, 0 to seeds - 1.
+        all_rules: also score under every rule that the challenge leaves open, see `score_all_rules`.
         sections: what else to say of each feature set, see `kit.challenge.sections`.
 
     Raises:
         KitError: features that cannot be used or joined, see `read_features` and `label_wells`. UsageError: bad options.
     """
-    rules = Rules(k=k, metric=metric, ties=ties, cross=cross, folds=folds, seeds=seeds)
+    rules = Rules(k=k, metric=metric, votes=votes, ties=ties, cross=cross, folds=folds, seeds=seeds, stratified=stratified)
     wanted = Wanted(label=label, group=group, perturbation=perturbation, control=control)
     tables = read_tables(metadata, labels)
     id_table = read_ids(ids) if ids is not None else None
+    asked = _Asked(ids=id_table, tables=tables, wanted=wanted, rules=rules, all_rules=all_rules, sections=sections)
     if isinstance(source, Path | str | pd.DataFrame | Profiles):
-        return _score_features(source, id_table, _features(source, id_table), tables, wanted, rules, sections)
+        return asked.score(source, _features(source, id_table))[0]
     paths = [Path(path) for path in source]
     if together or len(paths) == 1:
-        return _score_features(paths, id_table, read_features(paths, id_table), tables, wanted, rules, sections)
-    scores, lone = {}, True
+        return asked.score(paths, read_features(paths, id_table))[0]
+    scores, tested, lone = {}, {}, True
     for path in paths:
         features = read_features(path, id_table)
-        scores[str(path)] = _score_features(path, id_table, features, tables, wanted, rules, sections)
+        scores[str(path)], tested[str(path)] = asked.score(path, features)
         lone &= features.who[PLATE].nunique() == 1
-    return {"schema": 1, "files": scores, **({"notes": [_TOGETHER]} if lone else {})}
+    return {"schema": 1, "files": scores, "comparison": compare(tested), **({"notes": [_TOGETHER]} if lone else {})}
 
 
 def write_scores(scores: dict[str, Any], path: Path) -> None:
@@ -98,37 +108,47 @@ def _features(source: Source, ids: pd.DataFrame | None) -> Features:
     return read_features(Path(source), ids)
 
 
-def _score_features(
-    source: Any,
-    ids: pd.DataFrame | None,
-    features: Features,
-    tables: Tables,
-    wanted: Wanted,
-    rules: Rules,
-    sections: Sequence[Section],
-) -> dict[str, Any]:
-    labelled = label_wells(features.who, tables, wanted, features.recorded, features.called)
-    if labelled.scored.empty:
-        raise KitError(_why_none(labelled))
-    wells = Wells.of(labelled, "cell line" if labelled.group == short(LINE) else "group")
-    gram = Gram.of(features.features_MF[wells.row_M])
-    directions = Neighbourhood.of(wells, gram, rules).directions()
-    result = _summary(directions, len(wells.classes), rules, features, labelled)
-    scored = Scored(
-        source=source,
-        ids=ids,
-        features=features,
-        labelled=labelled,
-        tables=tables,
-        wanted=wanted,
-        wells=wells,
-        gram=gram,
-        rules=rules,
-        result=result,
-    )
-    for section in sections:
-        result = result | section.make(scored)
-    return result
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Asked:
+    """What to say of each feature set."""
+
+    ids: pd.DataFrame | None
+    tables: Tables
+    wanted: Wanted
+    rules: Rules
+    all_rules: bool
+    sections: Sequence[Section]
+
+    def score(self, source: Any, features: Features) -> tuple[dict[str, Any], Tested]:
+        """Return what score.json holds of a feature set, and its tested wells."""
+        labelled = label_wells(features.who, self.tables, self.wanted, features.recorded, features.called)
+        if labelled.scored.empty:
+            raise KitError(_why_none(labelled))
+        wells = Wells.of(labelled, "cell line" if labelled.group == short(LINE) else "group")
+        gram = Gram.of(features.features_MF[wells.row_M])
+        found = Neighbourhood.of(wells, gram, self.rules)
+        labelled = replace(labelled, notes=(*labelled.notes, *_alike(features.features_MF[wells.row_M[wells.scored_M]])))
+        result = _summary(found.directions(), len(wells.classes), self.rules, features, labelled)
+        if self.all_rules:
+            result["all_rules"] = score_all_rules(wells, gram, self.rules)
+        scored = Scored(
+            source=source, ids=self.ids, features=features, labelled=labelled, tables=self.tables, wanted=self.wanted,
+            wells=wells, gram=gram, rules=self.rules, result=result,
+        )  # fmt: skip
+        for section in self.sections:
+            result = result | section.make(scored)
+        return result, tested_wells(found)
+
+
+def _alike(features_MF: np.ndarray) -> list[str]:
+    """Return what to say of wells whose features are the same to the bit: they are neighbours by their place in the table."""
+    times = Counter(hash(row.tobytes()) for row in features_MF)
+    alike = sum(n for n in times.values() if n > 1)
+    if not alike:
+        return []
+    which = f"all {len(features_MF)} wells" if len(times) == 1 else f"{alike} of {len(features_MF)} wells"
+    of = "the same features" if len(times) == 1 else "the same features as another well"
+    return [f"{which} have {of}: of equal distances the first plate and well counts, so that their score says nothing"]
 
 
 def _why_none(labelled: Labelled) -> str:
@@ -149,6 +169,8 @@ def _summary(
         **({} if labelled.is_challenge else {"group": labelled.group or None, "labels": labelled.source}),
         "ties": rules.ties,
         "cross": rules.cross,
+        "votes": rules.votes,
+        "stratified": rules.stratified,
         "n_folds": min((directions[name]["n_folds"] for name in done), default=rules.folds),
         "seeds": rules.seeds,
         "n_classes": n_classes,

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from kit.challenge.further_text import all_rules_lines, comparison_lines, percent, short_names
 from kit.challenge.sections import Section
 from kit.words import count, some
 
@@ -10,12 +11,23 @@ MOST_ACROSS = 4  # directions side by side, as the challenge has; more stand one
 
 
 def scores_text(scores: dict[str, Any], sections: Sequence[Section] = ()) -> str:
-    """Return a table in per cent of what `score` returns, chance below, one row per feature set; the sections' lines below."""
+    """Return what `score` returns as text.
+
+    A table in per cent with a row per feature set and chance below; of one feature set its other numbers, of several how they
+    compare; the score under all rules; the sections' lines.
+    """
     if "files" not in scores:
-        return "\n".join([score_table({"k-NN accuracy": scores}), *_section_lines(scores, sections)])
-    lines = [score_table(scores["files"]), *scores.get("notes", ())]
-    for name, result in scores["files"].items():
-        found = _section_lines(result, sections)
+        lines = [
+            score_table({"k-NN accuracy": scores}, details=True),
+            *all_rules_lines(scores),
+            *_section_lines(scores, sections),
+        ]
+        return "\n".join(lines)
+    names = short_names(scores["files"])
+    files = {names[path]: result for path, result in scores["files"].items()}
+    lines = [score_table(files), *scores.get("notes", ()), *comparison_lines(scores["comparison"], names)]
+    for name, result in files.items():
+        found = [*all_rules_lines(result), *_section_lines(result, sections)]
         lines += [f"{name}:", *found] if found else []
     return "\n".join(lines)
 
@@ -24,13 +36,14 @@ def _section_lines(result: dict[str, Any], sections: Sequence[Section]) -> list[
     return [line for section in sections if all(key in result for key in section.keys) for line in section.lines(result)]
 
 
-def score_table(rows: dict[str, dict[str, Any]]) -> str:
+def score_table(rows: dict[str, dict[str, Any]], *, details: bool = False) -> str:
     """Return a table in per cent of named scores, with chance, how they were scored and why a cell is empty.
 
-    A row for each score; where they have more than four directions in all, a row for each direction with a value.
+    A row for each score; where they have more than four directions in all, a row for each direction with a value. details:
+    below a score also its interval, balanced accuracy, macro-F1 and top-5, where directions are side by side.
     """
     names = direction_names(rows.values())
-    lines = (_down if is_down(rows.values()) else _across)(rows, names)
+    lines = _down(rows, names) if is_down(rows.values()) else _across(rows, names, details)
     lines += map(rules_text, _kinds(rows))
     lines += reasons_of(rows) + notes_of(rows)
     if any(result["uses_well_position"] for result in rows.values()):
@@ -81,15 +94,12 @@ def why_nothing(scores: dict[str, Any]) -> str:
 def rules_text(result: dict[str, Any]) -> str:
     """Return in one line how a score was made."""
     group = f", group {result['group']}" if result.get("group") else ""
+    votes = ", votes by distance" if result.get("votes") == "distance" else ""
+    folds = "stratified fold" if result.get("stratified") else "fold"
     return (
-        f"k={result['k']} {result['metric']}, label {result['label']}{group}, ties {result['ties']}, "
-        f"{count(result['n_folds'], 'fold')} by plate, cross {result['cross']}, {count(result['seeds'], 'seed')}"
+        f"k={result['k']} {result['metric']}{votes}, label {result['label']}{group}, ties {result['ties']}, "
+        f"{count(result['n_folds'], folds)} by plate, cross {result['cross']}, {count(result['seeds'], 'seed')}"
     )
-
-
-def percent(share: float | None) -> str:
-    """Return a share in per cent with one decimal, "-" for None."""
-    return "-" if share is None else f"{100 * share:.1f}"
 
 
 def chance(result: dict[str, Any]) -> str:
@@ -102,15 +112,29 @@ def accuracy(result: dict[str, Any], direction: str) -> float | None:
     return result["directions"].get(direction, {}).get("accuracy")
 
 
-def _across(rows: dict[str, dict[str, Any]], names: list[str]) -> list[str]:
+def _across(rows: dict[str, dict[str, Any]], names: list[str], details: bool) -> list[str]:
     width, wide = max(len("chance"), *map(len, rows)), max(12, *map(len, names))
     lines = [" ".join([f"{'%':<{width}}", *(f"{name:>{wide}}" for name in names), f"{'mean':>7}"])]
     for name, result in rows.items():
         cells = [f"{_cell(result, direction):>{wide}}" for direction in names]
         lines.append(" ".join([f"{name:<{width}}", *cells, f"{percent(result['mean']):>7}"]) + _mark(result))
+        for start, cells in _details(result, names) if details else ():
+            lines.append(" ".join([f"{start:<{width}}", *(f"{cell:>{wide}}" for cell in cells[:-1]), f"{cells[-1]:>7}"]).rstrip())
     for level in dict.fromkeys(chance(result) for result in rows.values()):
         lines.append(" ".join([f"{'chance':<{width}}", *([f"{level:>{wide}}"] * len(names)), f"{level:>7}"]))
     return lines
+
+
+def _details(result: dict[str, Any], names: list[str]) -> Iterable[tuple[str, list[str]]]:
+    """Yield the start and the cells of further rows, the last cell that of the mean."""
+    directions = [result["directions"].get(name, {}) for name in names]
+    intervals = [own.get("interval") for own in directions]
+    if any(intervals):
+        yield "95 % interval", [*("-".join(map(percent, bounds)) if bounds else "-" for bounds in intervals), ""]
+    for start, key in (("balanced", "balanced_accuracy"), ("macro-F1", "macro_f1"), ("top-5", "top5")):
+        found = [own[key] for own in directions if own.get(key) is not None]
+        if found:
+            yield start, [*(percent(own.get(key)) for own in directions), percent(sum(found) / len(found))]
 
 
 def _down(rows: dict[str, dict[str, Any]], names: list[str]) -> list[str]:

@@ -62,6 +62,11 @@ class Wells:
         """Which wells are scored, bool."""
         return self.label_M != NONE
 
+    @property
+    def plate_code_M(self) -> np.ndarray:
+        """The plate of each well as a number, int64."""
+        return np.unique(self.plate_M, return_inverse=True)[1]
+
     def plates_of(self) -> dict[str, set[str]]:
         """Return the plates on which each group has scored wells."""
         return {group: set(self.plate_M[self.group_M == group]) for group in self.groups}

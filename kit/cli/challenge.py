@@ -58,6 +58,10 @@ def check(submission: Path, ids: Path) -> None:
 @click.option("--together", is_flag=True, help="Score all files as one feature set.")
 @click.option("--k", default=5, show_default=True)
 @click.option("--metric", type=click.Choice(["cosine", "euclidean"]), default="cosine", show_default=True)
+@click.option(
+    "--votes", type=click.Choice(["uniform", "distance"]), default="uniform", show_default=True,
+    help="Each neighbour counts one, or one over its distance.",
+)  # fmt: skip
 @click.option("--ties", type=click.Choice(["sklearn", "nearest"]), default="sklearn", show_default=True)
 @click.option("--cross", type=click.Choice(["holdout", "all"]), default="holdout", show_default=True)
 @click.option("--folds", default=5, show_default=True)
@@ -74,12 +78,17 @@ def check(submission: Path, ids: Path) -> None:
     "--map-null", type=click.Choice(["shared", "each"]), default="shared", show_default=True,
     help="The null of mAP: one shared by like queries, or one per query, which retrieves more.",
 )  # fmt: skip
+@click.option("--stratified", is_flag=True, help="Deal plates so that the labels of the folds are alike: StratifiedGroupKFold.")
+@click.option(
+    "--all-rules", is_flag=True,
+    help="Also score under every rule left open: k 1 to 20, both metrics, votes, ties, cross, stratified or not.",
+)  # fmt: skip
 @click.option("--json", "json_path", type=OUT_FILE, help="Write score.json here.")
 def score(files: tuple[Path, ...], metadata: Path | None, json_path: Path | None, **options: Any) -> None:
     """Score features by k-NN within and across cell lines, or any groups. Folds are by plate.
 
-    Labels and groups come from --metadata or --labels, else from the Metadata_ columns of the files. Exit code 1 where no
-    direction could be scored.
+    Labels and groups come from --metadata or --labels, else from the Metadata_ columns of the files. Several files are
+    compared with the first, well by well. Exit code 1 where no direction could be scored.
     """
     from kit.challenge.score import scores_text, write_scores
     from kit.challenge.score_text import why_nothing

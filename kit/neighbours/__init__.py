@@ -12,6 +12,8 @@ them, so predictions equal its KNeighborsClassifier's, on float64, where no two 
 from kit.neighbours.products import distances, gram
 from kit.neighbours.ranking import Nearest, Ranking, nearest
 from kit.neighbours.search import Gram
-from kit.neighbours.votes import vote
+from kit.neighbours.votes import LAST, Votes, count_votes, narrowest, vote, weights
 
-__all__ = ["Gram", "Nearest", "Ranking", "distances", "gram", "nearest", "vote"]
+__all__ = [
+    "LAST", "Gram", "Nearest", "Ranking", "Votes", "count_votes", "distances", "gram", "narrowest", "nearest", "vote", "weights",
+]  # fmt: skip

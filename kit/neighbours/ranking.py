@@ -97,42 +97,42 @@ class Ranking:
             array[lists] = np.take_along_axis(array[lists], order_QD, axis=1)
         self._count_sure(lists)
 
-    def nearest(self, at_Q: np.ndarray, train_T: np.ndarray, ks: Sequence[int], *, ordered: bool = True) -> Nearest:
+    def nearest(self, at_Q: np.ndarray, train_T: np.ndarray, ks: Sequence[int], *, need: str = "order") -> Nearest:
         """Return the nearest of the rows `train_T` for the queries `at_Q`, as many as the largest of `ks`.
 
-        ordered: false where only the first k, for each of `ks`, must be those that are exactly the nearest.
+        need: what must be exact: the `set` of the first k, for each of `ks`; their `order`; or their `distances` too.
         """
         trains_M = np.zeros(len(self.gram), dtype=bool)
         trains_M[train_T] = True
-        return self._nearest(at_Q, trains_M, train_T, sorted(set(ks)), ordered, _MORE)
+        return self._nearest(at_Q, trains_M, train_T, sorted(set(ks)), need, _MORE)
 
     def _nearest(
-        self, at_Q: np.ndarray, trains_M: np.ndarray, train_T: np.ndarray, ks: list[int], ordered: bool, more: int
+        self, at_Q: np.ndarray, trains_M: np.ndarray, train_T: np.ndarray, ks: list[int], need: str, more: int
     ) -> Nearest:
         k, wide = ks[-1], min(ks[-1] + more, len(train_T))
         column_Qk, settled_Q = self.take(at_Q, trains_M, wide)
-        self._settle(at_Q, trains_M, column_Qk, settled_Q, ks, ordered, complete=wide == len(train_T))
+        self._settle(at_Q, trains_M, column_Qk, settled_Q, ks, need, complete=wide == len(train_T))
         column_Qk = column_Qk[:, :k]
         found = [np.take_along_axis(array[at_Q], column_Qk, axis=1) for array in (self.rows_QD, self.distance_QD, self.bound_QD)]
         if not settled_Q.all():
             left_Q = at_Q[~settled_Q]
             depth = max(_DEEPER * self.rows_QD.shape[1], 2 * wide)
             deeper = Ranking(self.gram, self.query_Q[left_Q], train_T, depth, self.metric, self.apart)
-            other = deeper._nearest(np.arange(len(left_Q)), trains_M, train_T, ks, ordered, _DEEPER * more)
+            other = deeper._nearest(np.arange(len(left_Q)), trains_M, train_T, ks, need, _DEEPER * more)
             for array, own in zip(found, (other.rows_Qk, other.distance_Qk, other.bound_Qk), strict=True):
                 array[~settled_Q] = own
         return Nearest(*found)
 
     def _settle(
         self, at_Q: np.ndarray, trains_M: np.ndarray, column_Qk: np.ndarray, settled_Q: np.ndarray, ks: list[int],
-        ordered: bool, complete: bool,
+        need: str, complete: bool,
     ) -> None:  # fmt: skip
         """Sharpen what must be. In place: `column_Qk`, places in the lists sorted anew; `settled_Q`, whose order is certain."""
         todo = np.flatnonzero(settled_Q)
         while len(todo):
             lists, column = at_Q[todo], column_Qk[todo]
             distance, bound = (np.take_along_axis(array[lists], column, axis=1) for array in (self.distance_QD, self.bound_QD))
-            unclear, open_Q = unclear_places(distance, bound, ks, ordered=ordered)
+            unclear, open_Q = unclear_places(distance, bound, ks, need)
             if not complete:
                 settled_Q[todo[open_Q]] = False
                 unclear[open_Q] = False
@@ -144,12 +144,10 @@ class Ranking:
             todo = todo[settled_Q[todo]]
 
 
-def unclear_places(
-    distance_Qk: np.ndarray, bound_Qk: np.ndarray, ks: Sequence[int], *, ordered: bool
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return which rows must be looked at exactly, bool [Q, k], since rounding may have changed their order.
+def unclear_places(distance_Qk: np.ndarray, bound_Qk: np.ndarray, ks: Sequence[int], need: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return which rows must be looked at exactly, bool [Q, k], since rounding may have changed what is needed.
 
-    Unless `ordered`, only where it may change which are the first k, for one of `ks`; else among all up to the last of them.
+    need: a `set`: which are the first k, for one of `ks`; the `order` of all up to the last of them; or their `distances`.
     Also return for which queries, bool [Q], this may be so of rows beyond those given as well.
     """
     Q, wide = distance_Qk.shape
@@ -161,11 +159,14 @@ def unclear_places(
     joined_Qk[:, 1:] = least_Qk[:, 1:] <= most_Qk[:, :-1]
     run_Qk, at_Q = np.cumsum(~joined_Qk, axis=1) - 1, np.arange(Q)
     matters_Qk = np.zeros((Q, wide), dtype=bool)  # by run
-    for place in range(1, ks[-1] + 1) if ordered else ks:
+    for place in ks if need == "set" else range(1, ks[-1] + 1):
         if place < wide:
             matters_Qk[at_Q, run_Qk[:, place]] |= joined_Qk[:, place]
     matters_Qk = np.take_along_axis(matters_Qk, run_Qk, axis=1)
-    return matters_Qk & (bound_Qk > 0), matters_Qk[:, -1]
+    beyond_Q = matters_Qk[:, -1].copy()
+    if need == "distances":
+        matters_Qk[:, : ks[-1]] = True
+    return matters_Qk & (bound_Qk > 0), beyond_Q
 
 
 def nearest(distance_QT: np.ndarray, k: int) -> np.ndarray:

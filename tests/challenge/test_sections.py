@@ -47,7 +47,7 @@ def test_of_several_files_each_has_its_section(table, metadata, tmp_path):
     section = Wells()
     scores = score([tmp_path / "a.csv", tmp_path / "b.csv"], metadata, sections=[section])
     assert scores_text(scores, [section]).splitlines()[-4:] == [
-        f"{tmp_path / 'a.csv'}:", "105 wells seen", f"{tmp_path / 'b.csv'}:", "105 wells seen"
+        "a.csv:", "105 wells seen", "b.csv:", "105 wells seen"
     ]  # fmt: skip
 
 
@@ -58,7 +58,8 @@ def test_other_labels_need_no_other_neighbours(table, metadata):
     found = Neighbourhood.of(wells, gram, Rules(k=3, ties="nearest"))
     assert found.directions() == score(table, metadata, k=3, ties="nearest")["directions"]
     renamed_M = np.where(wells.scored_M, (wells.label_M * 3 + 1) % 10, NONE)  # the same classes under other numbers
-    assert found.directions(renamed_M) == found.directions()
+    for name, result in found.directions(renamed_M).items():
+        assert result["folds"] == found.directions()[name]["folds"]
     rng = np.random.default_rng(0)
     shuffled = wells.label_M.copy()
     for plate in np.unique(wells.plate_M):
