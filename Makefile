@@ -48,6 +48,7 @@ bench: install
 	$(BIN)/python -m kit.bench.ingest
 	$(BIN)/python -m kit.bench.loader
 	$(BIN)/python -m kit.bench.train
+	$(BIN)/python -m kit.bench.measures
 	$(BIN)/python -m kit.bench.profiles
 
 # Does the network learn? Three seeds against random weights and intensity, on made plates: about 25 minutes on 2 cores.

@@ -32,5 +32,5 @@ def score(
         target: the column of targets, or mechanisms, that mAP measures consistency by; see `kit.measures.targets`.
         map_null: `shared` or `each`, the null that mAP is held against; see `kit.measures.null.NullRule`.
     """
-    sections = (Companions(profiles=profiles, shuffles=shuffles), Measures(target=target, null=map_null))
+    sections = (Companions(profiles=profiles, shuffles=shuffles), Measures(target=target, null=map_null, profiles=profiles))
     return plain_score(source, metadata, sections=sections, **options)

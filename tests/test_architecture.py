@@ -27,8 +27,8 @@ ROOMS = {
     "top": ["trials", "bench"],  # demo, doctor
     "cli": ["top"],
     "companions": ["challenge"],
-    "measures": ["challenge"],
-    "front": ["companions", "measures"],  # kit itself: its lazy attributes, and the sections that kit.score makes
+    "measures": ["companions"],
+    "front": ["measures"],  # kit itself: its lazy attributes, and the sections that kit.score makes
 }
 ALIASES = {
     "kit.images.zarr_codecs": "images.store",  # a name that users of other readers import

@@ -1,10 +1,11 @@
 """Mean average precision beside the accuracies of `kit score`: an entry of score.json and lines of the output.
 
-M wells of the Gram: those that are scored, and the controls.
+M wells of the Gram: those that are scored, the controls, and whatever else the features have.
 """
 
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import pandas as pd
 
 from kit.challenge.sections import Scored
 from kit.challenge.wells import NONE, Wells
+from kit.companions.board import NO_CONTROLS, Board, lay_out
 from kit.measures.activity import activity
 from kit.measures.consistency import consensus, consistency, split_targets
 from kit.measures.null import NullRule
@@ -29,11 +31,13 @@ class Measures:
     """Phenotypic activity and consistency of each group, see `kit.challenge.sections`.
 
     null: see `NullRule.queries`. target: the column of the targets, see `find_targets`. rate: false discovery rate.
+    profiles: what a scored challenge CSV was made from, which has the controls, see `board.lay_out`.
     """
 
     null: str = "shared"
     target: str | None = None
     rate: float = 0.05
+    profiles: Path | None = None
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -46,9 +50,10 @@ class Measures:
         """
         rule = Rule(null=NullRule(queries=self.null), rate=self.rate)
         targets = find_targets(scored, self.target)
+        board = lay_out(scored, self.profiles)
         found: dict[str, dict[str, Entry]] = {"activity": {}, "consistency": {}}
         for group in scored.wells.groups:
-            means = self._activity(scored, group, rule)
+            means = self._activity(scored, board, group, rule)
             found["activity"][group] = means if isinstance(means, dict) else _entry(means, "compounds")
             found["consistency"][group] = self._consistency(scored, group, targets, means, rule)
         how = {"metric": scored.rules.metric, "null": rule.null.text(), "rate": rule.rate, "target": targets.name or None}
@@ -58,12 +63,12 @@ class Measures:
         """Return a line for each entry, and how they were measured."""
         return lines_of(result["map"], uses_well_position=bool(result["uses_well_position"]))
 
-    def _activity(self, scored: Scored, group: str, rule: Rule) -> pd.DataFrame | Entry:
-        wells = scored.wells
+    def _activity(self, scored: Scored, board: Board, group: str, rule: Rule) -> pd.DataFrame | Entry:
+        wells = board.wells
         label_M = _labels(wells, group)
-        if reason := _why_not(scored, label_M, group):
+        if reason := _why_not(scored, board, label_M, group):
             return _none(reason)
-        between = partial(scored.gram.distances, metric=scored.rules.metric)
+        between = partial(board.gram.distances, metric=scored.rules.metric)
         queries = activity(between, label_M, wells.plate_M, wells.is_control_M)
         return retrieve(queries, rule) if len(queries) else _none(_why_no_query(wells, label_M))
 
@@ -107,15 +112,14 @@ def _none(reason: str) -> Entry:
     return {"value": None, "reason": reason}
 
 
-def _why_not(scored: Scored, label_M: np.ndarray, group: str) -> str:
+def _why_not(scored: Scored, board: Board, label_M: np.ndarray, group: str) -> str:
     """Return why there is no activity, in words; empty where it can be measured."""
-    wells = scored.wells
     if not (label_M != "").any():
         return f"no {group} compound wells among the features"
-    if not wells.is_control_M.any():
-        known = "" if scored.labelled.controls_known else ": --control VALUE names the control"
-        return f"no control wells among the features{known}"
-    features_MF = scored.features.features_MF
+    if not board.wells.is_control_M.any():
+        unknown = board.no_controls == NO_CONTROLS and not scored.labelled.controls_known
+        return board.no_controls + (": --control VALUE names the control" if unknown else "")
+    wells, features_MF = scored.wells, scored.features.features_MF
     if all(np.array_equal(features_MF[row], features_MF[wells.row_M[0]]) for row in wells.row_M):
         return "every well has the same features"
     return ""

@@ -10,6 +10,7 @@ import kit
 from kit.errors import UsageError
 from tests.challenge.conftest import DMSO, make_table, metadata  # noqa: F401  # the fixture: official tables of seven plates
 from tests.commands import kit_command
+from tests.companions.test_kit_score import CONTROLS, SCORE, aligned_noise, scored  # noqa: F401  # a fixture
 
 
 def entry(found: dict, name: str, group: str) -> tuple[float | None, str]:
@@ -69,7 +70,7 @@ def test_one_null_per_query_is_a_switch(metadata):  # noqa: F811
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (lambda t: t[~t["Metadata_Well"].isin(DMSO)], "no control wells among the features"),
+        (lambda t: t[~t["Metadata_Well"].isin(DMSO)], "no control well among the features"),
         (lambda t: t[~(t["Metadata_Well"].isin(DMSO) & t["Metadata_Plate"].str.startswith("U"))],
          "no plate with compound wells has a control well"),
         (lambda t: t.assign(**dict.fromkeys([f"x{index}" for index in range(6)], 1.5)), "every well has the same features"),
@@ -88,3 +89,14 @@ def test_a_plate_without_controls_takes_its_queries_along(metadata):  # noqa: F8
     table = make_table()
     found = kit.score(table[~(table["Metadata_Well"].isin(DMSO) & (table["Metadata_Plate"] == "U1"))], metadata)
     assert found["map"]["activity"]["U2OS"]["queries"] == 12 * 2
+
+
+def test_a_submission_has_its_controls_in_the_profiles_it_was_made_from(aligned_noise):  # noqa: F811
+    lines, found = scored("submission.csv", *SCORE)
+    assert entry(found, "activity", "U2OS") == (None, CONTROLS)
+    assert f"mAP of activity: - ({CONTROLS})" in lines
+    lines, found = scored("submission.csv", *SCORE, "--profiles", "profiles.parquet")
+    whole = kit.score("profiles.parquet")["map"]["activity"]["U2OS"]
+    assert found["map"]["activity"]["U2OS"] == whole
+    assert whole["value"] > 0.5
+    assert any(line.startswith(f"mAP of activity: {whole['value']:.3f}, ") and line.endswith(" plate *") for line in lines)
