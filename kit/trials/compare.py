@@ -216,11 +216,11 @@ def _read_results(out: Path) -> dict[str, dict]:
 
 
 def canonical(config: RunConfig) -> RunConfig:
-    """Return the configuration with a noise that none of its channels has at its default: the same training."""
+    """Return the configuration with what belongs to a group that none of its channels is in at its default: the same training."""
     defaults, unseen = ViewsConfig(), {}
     seen = {BRIGHTFIELD if group == BRIGHTFIELD else FLUORESCENCE for group in config.channel_groups}
     for kind in {FLUORESCENCE, BRIGHTFIELD} - seen:
-        unseen[f"noise_{kind}"] = getattr(defaults, f"noise_{kind}")
+        unseen |= {key: getattr(defaults, key) for key in (f"noise_{kind}", f"high_pass_{kind}")}
     return replace(config, views=replace(config.views, **unseen))
 
 

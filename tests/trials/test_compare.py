@@ -78,11 +78,12 @@ def test_a_wrong_switch_is_blamed_itself(switch, refused):
     assert str(error.value) == refused
 
 
-def test_rows_share_a_network_that_is_the_same():
+@pytest.mark.parametrize("switch", ["views.noise_brightfield=0", "views.high_pass_brightfield=31"])
+def test_rows_share_a_network_that_is_the_same(switch):
     models = parse_models("fluorescence+brightfield")
-    plain, quiet = make_rows(["demo"], models, [], ["views.noise_brightfield=0"])
+    plain, quiet = make_rows(["demo"], models, [], [switch])
     (fluorescence, brightfield), (same, other) = ([run_name(config) for config in row.configs(0)] for row in (plain, quiet))
-    assert fluorescence == same  # no brightfield channel, so its noise changes nothing
+    assert fluorescence == same  # no brightfield channel, so the setting changes nothing
     assert len({fluorescence, brightfield, other}) == 3
     assert run_name(plain.configs(1)[0]) != fluorescence
 
