@@ -77,6 +77,14 @@ def test_the_sides_that_are_no_multiple_of_the_patch_are_all_named():
     )
 
 
+def test_the_side_of_local_crops_counts_where_there_are_any():
+    assert refusal(
+        "model.patch=16", "crops.global_side=32", "model.position_side=32", "embed.side=32", "crops.local_crops=2"
+    ) == ("crops.local_side = 98: need a multiple of model.patch = 16")
+    sides = ("crops.global_side=32", "model.position_side=32", "embed.side=32")
+    assert load_recipe("demo", ("model.patch=16", *sides)).crops.local_side == 98  # the demo has none: nothing is refused
+
+
 def test_made_plates_name_every_mistake():
     with pytest.raises(UsageError) as refused:
         config_from_settings(PhantomConfig, ("side=3", "compounds=0"), where="phantom")

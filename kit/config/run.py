@@ -51,8 +51,8 @@ class RunConfig:
         if self.loss.local_aggregation and not self.crops.second_site:
             wrong.append("loss.local_aggregation = true needs crops.second_site = true (or set it to false)")
         for table, key in (("crops", "global_side"), ("crops", "local_side"), ("model", "position_side"), ("embed", "side")):
-            side = getattr(getattr(self, table), key)
-            if side % self.model.patch:
+            side, used = getattr(getattr(self, table), key), key != "local_side" or self.crops.local_crops
+            if used and side % self.model.patch:
                 wrong.append(f"{table}.{key} = {side}: need a multiple of model.patch = {self.model.patch}")
         if wrong:
             raise UsageError("; ".join(wrong))
