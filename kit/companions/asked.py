@@ -14,8 +14,17 @@ from kit.challenge.rules import Rules
 from kit.challenge.wells import Wells
 from kit.neighbours import vote
 
-Nearest = Callable[[np.ndarray, np.ndarray, np.ndarray | None], np.ndarray]
-"""(query_Q, train_T, apart_M) -> the k nearest training rows of every query, [Q, k]; rows that share its apart_M do not count."""
+
+@dataclass(frozen=True, slots=True)
+class Near:
+    """rows_Qk: the nearest training rows of every query. weight_Qk: of their votes, None where each counts one."""
+
+    rows_Qk: np.ndarray
+    weight_Qk: np.ndarray | None
+
+
+Nearest = Callable[[np.ndarray, np.ndarray, np.ndarray | None], Near]
+"""(query_Q, train_T, apart_M) -> the k nearest training rows of every query; rows that share its apart_M do not count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +68,12 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Fold:
-    """A fold with the control wells of its plates; near_Qk of each: rows, None where fewer than k train."""
+    """A fold and the control wells of its plates, with the neighbours of each: None where fewer than k train."""
 
     labels: Split
     controls: Split
-    label_Qk: np.ndarray
-    control_Qk: np.ndarray | None
+    label_near: Near
+    control_near: Near | None
 
 
 class Questions:
@@ -82,8 +91,8 @@ class Questions:
             folds = []
             for labels, controls in self.seeds[seed]:
                 enough = len(controls.train) >= k and len(controls.test)
-                control_Qk = nearest(controls.test, controls.train, None) if enough else None
-                folds.append(Fold(labels, controls, nearest(labels.test, labels.train, None), control_Qk))
+                control_near = nearest(controls.test, controls.train, None) if enough else None
+                folds.append(Fold(labels, controls, nearest(labels.test, labels.train, None), control_near))
             found.append(folds)
         return found
 
@@ -93,14 +102,14 @@ class Questions:
         label_M, position_M = self.label_M[here], self.position_M[here]
         accuracies, labels, apart, kept, controls = [], [], [], [], []
         for folds in found:
-            of_seed = [self._vote(label_M, fold.labels, fold.label_Qk) for fold in folds]
+            of_seed = [self._vote(label_M, fold.labels, fold.label_near) for fold in folds]
             accuracies.append(np.mean([hits.share for hits in of_seed]))
             for fold, hits in zip(folds, of_seed, strict=True):
                 labels.append(hits)
                 apart.append(self._ask_apart(nearest, label_M, position_M, fold.labels))
                 kept.append(hits.only(np.isin(hits.rows_Q, apart[-1].rows_Q)))
-                if fold.control_Qk is not None:
-                    told = self._vote(position_M, fold.controls, fold.control_Qk)
+                if fold.control_near is not None:
+                    told = self._vote(position_M, fold.controls, fold.control_near)
                     controls.append(told.only(np.isin(position_M[told.rows_Q], position_M[fold.controls.train])))
         return Asked(float(np.mean(accuracies)), *(Hits.joined(parts or [NOBODY]) for parts in (labels, apart, kept, controls)))
 
@@ -111,8 +120,8 @@ class Questions:
             return NOBODY
         return self._vote(label_M, Split(split.train, test), nearest(test, split.train, position_M))
 
-    def _vote(self, name_M: np.ndarray, split: Split, near_Qk: np.ndarray) -> Hits:
-        return Hits(split.test, vote(name_M[near_Qk], self.rules.ties) == name_M[split.test])
+    def _vote(self, name_M: np.ndarray, split: Split, near: Near) -> Hits:
+        return Hits(split.test, vote(name_M[near.rows_Qk], self.rules.ties, near.weight_Qk) == name_M[split.test])
 
 
 def ask_plate(wells: Wells, group: str, nearest: Nearest, rules: Rules) -> Hits:
@@ -122,7 +131,8 @@ def ask_plate(wells: Wells, group: str, nearest: Nearest, rules: Rules) -> Hits:
     test = rows[can_answer(rows, rows, position_M, rules.k)]
     if not len(test):
         return NOBODY
-    return Hits(test, vote(plate_M[nearest(test, rows, position_M)], rules.ties) == plate_M[test])
+    near = nearest(test, rows, position_M)
+    return Hits(test, vote(plate_M[near.rows_Qk], rules.ties, near.weight_Qk) == plate_M[test])
 
 
 def positions(wells: Wells) -> np.ndarray:

@@ -11,10 +11,10 @@ import numpy as np
 
 from kit.challenge.rules import Rules
 from kit.challenge.wells import Wells
-from kit.companions.asked import Asked, Nearest, Questions, positions
+from kit.companions.asked import Asked, Near, Nearest, Questions, positions
 from kit.companions.grams import align_gram, undo_align_gram
 from kit.companions.recorded import Repeat
-from kit.neighbours import Gram, nearest
+from kit.neighbours import Gram, nearest, weights
 from kit.profiles.normalise import lengths_before_l2
 from kit.streams import Stream, generator
 
@@ -80,8 +80,10 @@ def _matrix(gram: Gram) -> np.ndarray:
 def by_gram(gram: Gram, rules: Rules) -> Nearest:
     """Return how neighbours are found in a Gram."""
 
-    def find(query_Q: np.ndarray, train_T: np.ndarray, apart_M: np.ndarray | None) -> np.ndarray:
-        return gram.nearest(query_Q, train_T, rules.k, rules.metric, apart=[] if apart_M is None else [apart_M]).rows_Qk
+    def find(query_Q: np.ndarray, train_T: np.ndarray, apart_M: np.ndarray | None) -> Near:
+        apart = [] if apart_M is None else [apart_M]
+        found = gram.nearest(query_Q, train_T, rules.k, rules.metric, apart=apart, exact=rules.votes == "distance")
+        return Near(found.rows_Qk, _weights(found.distance_Qk, rules))
 
     return find
 
@@ -89,10 +91,15 @@ def by_gram(gram: Gram, rules: Rules) -> Nearest:
 def by_distance(distance_MM: np.ndarray, rules: Rules) -> Nearest:
     """Return how neighbours are found where all distances are known."""
 
-    def find(query_Q: np.ndarray, train_T: np.ndarray, apart_M: np.ndarray | None) -> np.ndarray:
+    def find(query_Q: np.ndarray, train_T: np.ndarray, apart_M: np.ndarray | None) -> Near:
         distance_QT = distance_MM[np.ix_(query_Q, train_T)]
         if apart_M is not None:
             distance_QT[apart_M[query_Q][:, None] == apart_M[train_T]] = np.inf
-        return train_T[nearest(distance_QT, rules.k)]
+        column_Qk = nearest(distance_QT, rules.k)
+        return Near(train_T[column_Qk], _weights(np.take_along_axis(distance_QT, column_Qk, axis=1), rules))
 
     return find
+
+
+def _weights(distance_Qk: np.ndarray, rules: Rules) -> np.ndarray | None:
+    return weights(np.maximum(distance_Qk, 0), rules.metric) if rules.votes == "distance" else None

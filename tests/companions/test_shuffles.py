@@ -52,9 +52,9 @@ def test_the_gram_of_a_shuffle_is_that_of_post_processing_shuffled_wells(steps):
 @pytest.mark.parametrize(
     "steps", [{"normalize": "centre", "whiten": "sphere"}, {"whiten": "sphere", "align": 0.5}, {"align": 0.5, "l2": True}]
 )
-@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
-def test_what_shuffled_wells_score_is_what_post_processing_them_literally_scores(steps, metric):
-    raw, rules = made(compound=0.7, position=0.7), Rules(k=3, metric=metric, seeds=2)
+@pytest.mark.parametrize(("metric", "votes"), [("cosine", "uniform"), ("euclidean", "uniform"), ("euclidean", "distance")])
+def test_what_shuffled_wells_score_is_what_post_processing_them_literally_scores(steps, metric, votes):
+    raw, rules = made(compound=0.7, position=0.7), Rules(k=3, metric=metric, votes=votes, seeds=2)
     wells, final = wells_of(raw), post_process(raw, **steps)
     questions = {name: Questions(wells, plan, rules) for name, plan in plan_directions(wells, rules).items()}
     asked = list(ask_shuffled(Gram.of(final.features_MF), wells, questions, rules, read_steps(final.steps), shuffles=4))
