@@ -8,6 +8,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -65,32 +66,36 @@ static char* put_float(char* out, float value) {
     return out;
 }
 
-static std::string row_text(const std::string& first, const float* values, int64_t columns) {
-    std::string text(first.size() + static_cast<size_t>(columns) * WIDEST + 1, '\0');
-    char* out = std::copy(first.begin(), first.end(), text.data());
+static char* put_row(char* out, const std::string& first, const float* values, int64_t columns) {
+    out = std::copy(first.begin(), first.end(), out);
     for (int64_t column = 0; column < columns; ++column) {
         *out++ = ',';
         out = put_float(out, values[column]);
     }
     *out++ = '\n';
-    text.resize(out - text.data());
-    return text;
+    return out;
 }
 
 // first: the text field of each row, quoted where it has to be. features: float32 [rows, columns], finite.
 static pybind11::bytes csv_rows(const std::vector<std::string>& first, uintptr_t features, int64_t columns, int threads) {
     const auto* values = reinterpret_cast<const float*>(features);
-    std::vector<std::string> rows(first.size());
+    size_t widest = 0, size = 0;
+    for (const auto& text : first) widest = std::max(widest, text.size());
+    const size_t room = widest + static_cast<size_t>(columns) * WIDEST + 1;
+    const std::unique_ptr<char[]> rows(new char[room * first.size()]);  // not set to zero: most of it is never touched
+    std::vector<size_t> sizes(first.size());
     {
         pybind11::gil_scoped_release released;
-        parallel_for(rows.size(), threads, [&](int64_t row) { rows[row] = row_text(first[row], values + row * columns, columns); });
+        parallel_for(first.size(), threads, [&](int64_t row) {
+            char* start = rows.get() + room * row;
+            sizes[row] = put_row(start, first[row], values + row * columns, columns) - start;
+        });
     }
-    size_t size = 0;
-    for (const auto& row : rows) size += row.size();
+    for (const size_t one : sizes) size += one;
     auto text = pybind11::reinterpret_steal<pybind11::bytes>(PyBytes_FromStringAndSize(nullptr, size));
     if (!text) throw pybind11::error_already_set();
     char* out = PyBytes_AS_STRING(text.ptr());
-    for (const auto& row : rows) out = std::copy(row.begin(), row.end(), out);
+    for (size_t row = 0; row < sizes.size(); ++row) out = std::copy_n(rows.get() + room * row, sizes[row], out);
     return text;
 }
 
