@@ -114,7 +114,7 @@ def _scores(work: Work, out: Path, metadata: Path, ids: Path) -> tuple[dict[str,
     files = {}
     for name, runs in sets.items():
         files[name] = out / "profiles" / f"{'+'.join(runs)}.parquet"
-        weights = dict.fromkeys(runs, 1.0) if TEXTURE in runs[1:] else None  # 192 columns beside 110
+        weights = dict.fromkeys(runs, 1.0) if TEXTURE in runs[1:] else None  # 192 columns beside 117
         steps: Steps = {**STEPS, "weights": weights}
         write_profiles(post_process(merged(*runs), **steps), files[name])
     files["submission.csv (sites concatenated)"] = out / "submission.csv"

@@ -11,7 +11,7 @@ import pandas as pd
 
 from kit.errors import KitError
 
-COLUMNS = ("y", "x", "diameter_px", "area_px")
+COLUMNS = ("y", "x", "diameter_px", "area_px", "eccentricity", "solidity")
 SMOOTH_PX = 0.7  # standard deviation; keeps a nucleus of six pixels
 LEAST_DIAMETER = 4.0  # pixels: below are hot pixels and noise
 SIZES = (0.4, 2.5)  # diameters kept, in units of the typical one: fragments and clumps are left out
@@ -20,7 +20,8 @@ CONTRAST = 3.0  # least height of a nucleus above the background, in standard de
 
 
 def find_nuclei(image_HW: np.ndarray) -> pd.DataFrame:
-    """Return the nuclei that lie wholly inside an image: y, x (centre, pixels), diameter_px, area_px; no row where there is none.
+    """Return the nuclei that lie wholly inside an image, no row where there is none: y, x (centre, pixels), diameter_px, area_px,
+    eccentricity (0 a circle, towards 1 a line), solidity (share of the convex hull).
 
     A nucleus is a bright, convex spot above the image's Otsu threshold; touching ones are parted where the distance to the
     background has several maxima. Its border runs where the light has fallen halfway to the background, so that neither
@@ -69,7 +70,7 @@ def _split(smooth_HW: np.ndarray, segmentation: Any) -> tuple[np.ndarray, np.nda
     if smooth_HW.max() <= smooth_HW.min():
         return nothing, nothing
     root_HW = np.sqrt(smooth_HW)  # dim nuclei next to bright ones stay above the threshold
-    bright_HW = ndimage.binary_fill_holes(root_HW > threshold_otsu(root_HW))
+    bright_HW = _filled(root_HW > threshold_otsu(root_HW))
     depth_HW = ndimage.distance_transform_edt(bright_HW)
     spot_HW, spots = ndimage.label(bright_HW)
     if bright_HW.all():
@@ -103,19 +104,42 @@ def _trim(
     core_K = label_K * (depth_K >= 0.5 * deepest_N[label_K])
     height_N = ndimage.median(smooth_K, core_K, numbers_N) - background
     edge_N = np.append(np.inf, np.where(height_N >= least_height, background + 0.5 * height_N, np.inf))
-    return label_HW * ndimage.binary_fill_holes(smooth_HW > edge_N[label_HW])
+    return label_HW * _filled(smooth_HW > edge_N[label_HW])
+
+
+def _filled(mask_HW: np.ndarray) -> np.ndarray:
+    """Return scipy's binary_fill_holes of a mask, in a fifth of its time: the dark regions that touch no edge are holes."""
+    from scipy import ndimage
+
+    dark_HW, regions = ndimage.label(~mask_HW)
+    hole_R = np.ones(regions + 1, dtype=bool)
+    hole_R[0] = False
+    for edge in (dark_HW[0], dark_HW[-1], dark_HW[:, 0], dark_HW[:, -1]):
+        hole_R[edge] = False
+    return mask_HW | hole_R[dark_HW]
 
 
 def _measure(label_HW: np.ndarray) -> pd.DataFrame:
     """Return the table of the labelled spots that have the size and the shape of a nucleus."""
     from skimage.measure import regionprops_table
 
-    found = regionprops_table(label_HW, properties=("area", "centroid", "solidity"))
+    found = regionprops_table(label_HW, properties=("label", "area", "centroid", "solidity"))
     area_N = found["area"]
     diameter_N = 2 * np.sqrt(area_N / np.pi)
     keep_N = diameter_N >= LEAST_DIAMETER
     if keep_N.any():
         typical = _typical(diameter_N[keep_N], area_N[keep_N])
         keep_N &= (diameter_N >= SIZES[0] * typical) & (diameter_N <= SIZES[1] * typical) & (found["solidity"] >= SOLIDITY)
-    columns = (found["centroid-0"], found["centroid-1"], diameter_N, area_N)
+    eccentricity_N = _eccentricities(label_HW)[found["label"]]
+    columns = (found["centroid-0"], found["centroid-1"], diameter_N, area_N, eccentricity_N, found["solidity"])
     return pd.DataFrame(dict(zip(COLUMNS, columns, strict=True)))[keep_N].reset_index(drop=True)
+
+
+def _eccentricities(label_HW: np.ndarray) -> np.ndarray:
+    """Return skimage's eccentricity of each label, all at once: one by one takes a quarter of a millisecond each."""
+    label_K, (y_K, x_K) = label_HW[label_HW > 0], np.nonzero(label_HW)
+    pixels_L = np.maximum(np.bincount(label_K, minlength=1), 1)
+    y_K, x_K = (place_K - (np.bincount(label_K, place_K, 1) / pixels_L)[label_K] for place_K in (y_K, x_K))
+    yy_L, xx_L, yx_L = (np.bincount(label_K, product_K, 1) for product_K in (y_K**2, x_K**2, y_K * x_K))
+    middle_L, away_L = (yy_L + xx_L) / 2, np.hypot((yy_L - xx_L) / 2, yx_L)  # of the two eigenvalues
+    return np.sqrt(np.divide(2 * away_L, middle_L + away_L, out=np.zeros_like(away_L), where=away_L > 0))

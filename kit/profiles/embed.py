@@ -6,7 +6,7 @@ WORK/runs/RUN/features/features.json       which columns are which part, and wha
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -39,12 +39,14 @@ class Embedded:
     parts: dict[str, list[int]]
     kept: int = 0  # plates that were there already, made by the same weights
     skipped: list[str] = field(default_factory=list)
+    note: str = ""  # of the features
 
     def text(self) -> str:
-        """Return a summary line, and one with the skipped sites if there are any."""
+        """Return a summary line, and lines with the note and the skipped sites if there are any."""
         parts = ", ".join(f"{name} {stop - start}" for name, (start, stop) in self.parts.items())
         line = f"{self.run}: {count(self.sites, 'site')} of {count(self.plates, 'plate')}, features {parts}"
         line += f" ({count(self.kept, 'plate')} already embedded)" if self.kept else ""
+        line += f"\n{self.note}" if self.note else ""
         if not self.skipped:
             return line
         return f"{line}\nskipped {count(len(self.skipped), 'site')} for a missing channel: {some(self.skipped)}"
@@ -100,7 +102,8 @@ def embed(
         _write_run(work, f"{run}-intensity-raw", Intensity(work, run, channels, raw=True), share)
         return _write_run(work, f"{run}-intensity", Intensity(work, run, channels, raw=False), share)
     if baseline == "texture":
-        return _write_run(work, f"{run}-texture", texture(work, run, channels), share)
+        source = texture(work, run, channels)
+        return replace(_write_run(work, f"{run}-texture", source, share), note=source.note)
     name = f"{run}-random" if baseline == "random" else run
     if tiles == "whole":
         return _write_run(work, name, _open(work, run, weights, baseline, channels), share)

@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from kit.errors import KitError
 from kit.profiles.grains import GRAINS, grain_step, site_grains
+from kit.profiles.nuclei import NUCLEI, STAINS, fill_unknown, nuclear_channel, nuclei_bin, site_nuclei
 from kit.profiles.table import PLATE, SITE, WELL
 
 if TYPE_CHECKING:
@@ -41,19 +42,34 @@ class Texture:
     channels: tuple[str, ...]
     levels: int
     step: int  # pixels, of the granularity
+    bin: int  # pixels, of the nuclei
 
     @property
     def names(self) -> list[str]:
         """What each feature is, D of them."""
         bands = [f"{name} band {band} {of}" for name in self.channels for of in _STATISTICS for band in range(1, self.levels + 1)]
         pairs = [f"{a} {b} correlation z" for a, b in itertools.combinations(self.channels, 2)]
-        return bands + pairs + [f"{name} {of}" for name in self.channels for of in GRAINS]
+        grains = [f"{name} {of}" for name in self.channels for of in GRAINS]
+        return bands + pairs + grains + [f"{self.stain} nuclei {of}" for of in NUCLEI if self.stain]
+
+    @property
+    def stain(self) -> str | None:
+        """The channel in which nuclei are sought."""
+        return nuclear_channel(self.channels)
+
+    @property
+    def note(self) -> str:
+        """What is said of the nuclei."""
+        if self.stain:
+            return f"nuclei: {len(NUCLEI)} columns from channel {self.stain}"
+        return f"no nucleus columns: none of the channels {', '.join(self.channels)} is named after {', '.join(STAINS)}"
 
     @property
     def facts(self) -> dict[str, Any]:
         """What features.json says of these features."""
         about = {"baseline": "texture", "of_run": self.run, "channels": list(self.channels)}
-        return {**about, "granularity_step_px": self.step, "features": self.names}
+        sizes = {"granularity_step_px": self.step, "nuclei_of": self.stain, "nuclei_bin_px": self.bin if self.stain else None}
+        return {**about, **sizes, "features": self.names}
 
     @property
     def parts(self) -> dict[str, list[int]]:
@@ -71,11 +87,14 @@ class Texture:
                 bar.update(1)
         finally:
             pool.shutdown(cancel_futures=True)  # a Ctrl-C ends it within a site
-        return np.stack(rows)
+        return fill_unknown(np.stack(rows))
 
     def _site(self, key: tuple[str, str, int]) -> np.ndarray:
         site_CHW = self.work.read_site(*key, channels=self.channels)
-        return np.concatenate([bands_and_correlations(site_CHW, self.levels), site_grains(site_CHW, self.step)])
+        blocks = [bands_and_correlations(site_CHW, self.levels), site_grains(site_CHW, self.step)]
+        if self.stain:
+            blocks.append(site_nuclei(site_CHW[self.channels.index(self.stain)], self.bin))
+        return np.concatenate(blocks)
 
 
 def texture(work: "Work", run: str, channels: tuple[str, ...]) -> Texture:
@@ -94,7 +113,8 @@ def texture(work: "Work", run: str, channels: tuple[str, ...]) -> Texture:
             "ingest them with one --size"
         )
     height, width = next(iter(shapes.values()))
-    return Texture(work, run, channels, max(most_levels(height, width, LEAST_SIDE), 1), grain_step(height, width))
+    levels = max(most_levels(height, width, LEAST_SIDE), 1)
+    return Texture(work, run, channels, levels, grain_step(height, width), nuclei_bin(height, width))
 
 
 def bands_and_correlations(site_CHW: np.ndarray, levels: int) -> np.ndarray:

@@ -4,9 +4,11 @@ import sys
 
 import numpy as np
 import pytest
+from scipy.ndimage import binary_fill_holes
+from skimage.measure import regionprops_table
 
 from kit.errors import KitError
-from kit.images.nuclei import find_nuclei
+from kit.images.nuclei import _eccentricities, _filled, find_nuclei
 
 
 def discs(*places, side=120, height=120.0, ground=20.0, noise=2.0, seed=0):
@@ -31,6 +33,25 @@ def test_brightness_and_unit_change_no_diameter():
     diameters = [find_nuclei(image)["diameter_px"] for image in (bright, dim, with_brighter)]
     assert [len(found) for found in diameters] == [1, 1, 2]
     np.testing.assert_allclose(np.concatenate(diameters), 20, rtol=0.03)
+
+
+def test_shape_by_value():
+    """Against scikit-image, and for an ellipse of axes 2 : 1 against the formula."""
+    y, x = np.mgrid[:120, :120]
+    labels = np.zeros((120, 120), np.int32)
+    labels[np.hypot((y - 60) / 30, (x - 60) / 15) <= 1] = 4
+    labels[5:9, 5:30], labels[100, 100] = 2, 7
+    labels[80:110, 5:9], labels[80, 5:20] = 1, 1
+    found = regionprops_table(labels, properties=("label", "eccentricity"))
+    np.testing.assert_allclose(_eccentricities(labels)[found["label"]], found["eccentricity"], atol=1e-7)
+    nucleus = find_nuclei(100.0 * (labels == 4)).iloc[0]
+    np.testing.assert_allclose(nucleus[["eccentricity", "solidity"]], [0.75**0.5, 0.98], atol=0.02)
+
+
+def test_holes_are_filled_as_scipy_fills_them():
+    for share in (0.3, 0.5, 0.7):
+        mask = np.random.default_rng(0).random((40, 33)) < share
+        np.testing.assert_array_equal(_filled(mask), binary_fill_holes(mask))
 
 
 def test_touching_nuclei_are_parted():
@@ -65,7 +86,7 @@ NOTHING = {
 def test_where_no_nucleus_is_none_is_found(image):
     found = find_nuclei(image)
     assert len(found) == 0
-    assert list(found) == ["y", "x", "diameter_px", "area_px"]
+    assert list(found) == ["y", "x", "diameter_px", "area_px", "eccentricity", "solidity"]
 
 
 def test_hot_pixels_hide_no_nucleus_and_are_none():

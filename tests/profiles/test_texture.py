@@ -1,6 +1,7 @@
 """The texture baseline: by value against plain numpy, what it does not see, and as a run of its own."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,8 @@ from scipy.ndimage import gaussian_filter
 from kit.errors import KitError, UsageError
 from kit.profiles.embed import embed
 from kit.profiles.grains import grain_step, site_grains
-from kit.profiles.texture import bands_and_correlations, correlations
+from kit.profiles.nuclei import NUCLEI, fill_unknown, nuclear_channel, nuclei_bin, site_nuclei
+from kit.profiles.texture import bands_and_correlations, correlations, texture
 from tests.images.made_work import CHANNELS, make_work
 from tests.profiles.test_embed import put_run
 
@@ -89,6 +91,53 @@ EXTREMES = {
 def test_extreme_sites_give_finite_numbers(site):
     assert np.isfinite(bands_and_correlations(site, 2)).all()
     assert np.isfinite(site_grains(site, 1)).all()
+
+
+def nuclei_site(*places, side=120):
+    """Discs (y, x, radius) on dark ground, uint8 [H, W]."""
+    y, x = np.mgrid[:side, :side]
+    light = sum(np.clip(radius - np.hypot(y - cy, x - cx) + 0.5, 0, 1) for cy, cx, radius in places)
+    return (20 + 120 * light).astype(np.uint8)
+
+
+def test_nuclei_by_value():
+    image = nuclei_site((30, 30, 8), (30, 90, 10), (90, 30, 12))
+    row = dict(zip(NUCLEI, site_nuclei(image, 1), strict=True))
+    np.testing.assert_allclose([row["log count"], row["log diameter median"]], [np.log(4), np.log(20)], rtol=0.01)
+    np.testing.assert_allclose(row["log diameter quartile range"], np.log(22 / 18), rtol=0.1)  # of 16, 20 and 24
+    assert row["eccentricity median"] < 0.2
+    assert row["solidity median"] > 0.95
+    binned = site_nuclei(np.repeat(np.repeat(image, 3, axis=0), 3, axis=1), 3)
+    np.testing.assert_allclose(binned - site_nuclei(image, 1), [0, np.log(3), 0, 0, 0, 0, 0], atol=1e-6)
+    assert [nuclei_bin(*size) for size in ((1080, 1080), (1024, 1280), (256, 256))] == [3, 3, 1]
+
+
+@pytest.mark.parametrize("level", [0, 255])
+def test_a_site_without_nuclei_has_the_medians_of_the_others(level):
+    none, one = (site_nuclei(image, 1) for image in (np.full((60, 60), level, np.uint8), nuclei_site((30, 30, 8), side=60)))
+    assert none[0] == 0
+    assert np.isnan(none[1:]).all()
+    assert np.isfinite(one).all()
+    filled = fill_unknown(np.stack([none, one, 2 * one, 4 * one]))
+    np.testing.assert_array_equal(filled, [[0, *(2 * one)[1:]], one, 2 * one, 4 * one])
+    assert not fill_unknown(np.stack([none, none])).any()
+
+
+@pytest.mark.parametrize(
+    ("channels", "stain"),
+    [("Mito,DNA", "DNA"), ("hoechst 33342,actin", "hoechst 33342"), ("OrigDNA", "OrigDNA"), ("RNA,Nucleoli,LowZBF", None)],
+)
+def test_a_nuclear_stain_is_known_by_its_name(channels, stain):
+    assert nuclear_channel(channels.split(",")) == stain
+
+
+def test_what_is_said_of_the_nuclei(work):
+    bare = embed(work, "hand", baseline="texture", channels=CHANNELS)
+    assert bare.text().splitlines()[1].startswith("no nucleus columns: none of the channels Mito, AGP, RNA is named after DNA, ")
+    stained = replace(texture(work, "hand", CHANNELS), channels=("DNA", *CHANNELS[1:]))
+    assert stained.note == "nuclei: 7 columns from channel DNA"
+    assert stained.names[-7:] == [f"DNA nuclei {of}" for of in NUCLEI]
+    assert stained.names[:9] == [name.replace("Mito", "DNA") for name in texture(work, "hand", CHANNELS).names[:9]]
 
 
 @pytest.fixture
