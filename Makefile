@@ -50,6 +50,7 @@ bench: install
 	$(BIN)/python -m kit.bench.train
 	$(BIN)/python -m kit.bench.measures
 	$(BIN)/python -m kit.bench.profiles
+	$(BIN)/python -m kit.bench.score
 
 # Does the network learn? Three seeds against random weights and intensity, on made plates: about 25 minutes on 2 cores.
 learn: learn/work/made

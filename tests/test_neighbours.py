@@ -90,6 +90,8 @@ def test_of_equal_distances_between_whole_numbers_the_first_row_counts(metric, l
     distance_QT = distances(gram(features_MF.astype(np.float32)), metric)[np.ix_(test, train)]
     for k in (1, 3, 5, 10):
         np.testing.assert_array_equal(nearest(distance_QT, k), expected_QT[:, :k], err_msg=f"k = {k}")
+    from_float32 = Gram.of(features_MF.astype(np.float32), small=0).nearest(test, train, 10, metric).rows_Qk
+    np.testing.assert_array_equal(from_float32, train[expected_QT[:, :10]])
 
 
 @pytest.mark.parametrize("small", [0, 1e9])  # from float32 products, and from float64
