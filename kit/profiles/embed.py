@@ -102,8 +102,8 @@ def embed(
         _write_run(work, f"{run}-intensity-raw", Intensity(work, run, channels, raw=True), share)
         return _write_run(work, f"{run}-intensity", Intensity(work, run, channels, raw=False), share)
     if baseline == "texture":
-        source = texture(work, run, channels)
-        return replace(_write_run(work, f"{run}-texture", source, share), note=source.note)
+        by_hand = texture(work, run, channels)
+        return replace(_write_run(work, f"{run}-texture", by_hand, share), note=by_hand.note)
     name = f"{run}-random" if baseline == "random" else run
     if tiles == "whole":
         return _write_run(work, name, _open(work, run, weights, baseline, channels), share)

@@ -10,6 +10,7 @@ import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -217,7 +218,8 @@ def _read_results(out: Path) -> dict[str, dict]:
 
 def canonical(config: RunConfig) -> RunConfig:
     """Return the configuration with what belongs to a group that none of its channels is in at its default: the same training."""
-    defaults, unseen = ViewsConfig(), {}
+    defaults = ViewsConfig()
+    unseen: dict[str, Any] = {}
     seen = {BRIGHTFIELD if group == BRIGHTFIELD else FLUORESCENCE for group in config.channel_groups}
     for kind in {FLUORESCENCE, BRIGHTFIELD} - seen:
         unseen |= {key: getattr(defaults, key) for key in (f"noise_{kind}", f"high_pass_{kind}")}
