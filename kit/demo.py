@@ -8,12 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import kit
+from kit.challenge.by_label import ByLabel
 from kit.challenge.export import export
 from kit.challenge.null import align_beside_noise
 from kit.challenge.report import report
 from kit.challenge.score import score, write_scores
 from kit.challenge.score_text import score_table
 from kit.config import CHANNEL_GROUPS
+from kit.demo_figure import draw_by_compound
 from kit.errors import UsageError
 from kit.images.ingest.plan import IngestPlan
 from kit.images.ingest.run import ingest
@@ -30,6 +32,7 @@ from kit.recipe import load_recipe
 
 STEPS: Steps = {"normalize": "centre", "whiten": "sphere"}  # what every row of the table has had, baselines too
 TEXTURE = "fluorescence-texture"
+DRAWN = ("fluorescence", "texture by hand", "random weights")  # in the picture
 MODELS: dict[str, tuple[str, ...]] = {"fluorescence": (), "brightfield": ("train.max_steps=60",)}
 
 
@@ -72,7 +75,7 @@ def run_demo(out: Path, *, seed: int, say: Callable[[str], None]) -> str:
             "\nCross-plate alignment on these plates, fluorescence beside pure noise with the same steps:",
             score_table(aligned),
             f"\nsubmission {submission}\nscores     {out / 'score.json'}",
-            f"page       {out / 'report.html'}\npicture    {out / 'plates.png'}",
+            f"page       {out / 'report.html'}\npictures   {out / 'compounds.png'}, {out / 'plates.png'}",
         ]
     )
 
@@ -118,6 +121,15 @@ def _scores(work: Work, out: Path, metadata: Path, ids: Path) -> tuple[dict[str,
         steps: Steps = {**STEPS, "weights": weights}
         write_profiles(post_process(merged(*runs), **steps), files[name])
     files["submission.csv (sites concatenated)"] = out / "submission.csv"
-    table = {name: score(path, metadata, ids=ids) for name, path in files.items()}
+    table = {name: score(path, metadata, ids=ids, sections=(ByLabel(),)) for name, path in files.items()}
+    _draw(table, work, out / "compounds.png")
     write_scores({"schema": 1, "files": {str(files[name]): scores for name, scores in table.items()}}, out / "score.json")
     return table, align_beside_noise(read_profiles(files["fluorescence"]), metadata, ids=ids)
+
+
+def _draw(table: dict[str, dict], work: Work, path: Path) -> None:
+    """Draw how often each compound is recognised."""
+    compounds = dict(zip(work.wells["Metadata_broad_sample"], work.wells["Metadata_pert_iname"], strict=True))
+    shares = {name: {compounds[label]: share for label, share in table[name]["by_label"].items()} for name in DRAWN}
+    title = "Made plates: what the network learned, compound by compound"
+    draw_by_compound(shares, path, chance=table["fluorescence"]["chance"], title=title)
