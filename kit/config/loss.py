@@ -56,6 +56,11 @@ class LossConfig:
     chunk_rows: Annotated[int, ZERO_OR_MORE] = setting(
         1024, "rows of prototype logits in memory at once; 0: all; no effect on the result"
     )
+    keep_logits_mb: Annotated[float, ZERO_OR_MORE] = setting(
+        256.0,
+        "MB; teacher logits up to this size, of class tokens and of patches each, are kept through Sinkhorn and the loss instead "
+        "of being computed again; no effect on the result but for rounding",
+    )
 
     def __post_init__(self) -> None:
         check_ranges(self, "loss")

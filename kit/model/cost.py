@@ -16,7 +16,7 @@ from kit.model.dino import seeded_network
 from kit.model.stem import stem_flops
 from kit.model.vit import Block
 
-LOGITS_ALIVE = 4  # [chunk, K] tensors in float32 at the worst moment of the loss
+LOGITS_ALIVE = 3  # [chunk, K] tensors in float32 at the worst moment of the loss
 
 
 def tokens_of(model: ModelConfig, side: int) -> int:
@@ -145,8 +145,11 @@ def step_memory(config: RunConfig, channels: int, *, world: int = 1, half: bool 
     rows = masked_rows(config) / world
     widths = model.dim + loss.head_hidden * (loss.head_layers - 1) * 2 + 2 * loss.head_bottleneck
     chunk = min(loss.chunk_rows or rows, max(rows, 1))
-    losses = LOGITS_ALIVE * 4 * chunk * loss.prototypes + rows * (widths * (2 if half else 4) + 4 * model.dim * 2)
-    losses += 3 * 4 * loss.prototypes * loss.head_bottleneck  # prototypes of both networks and their gradient
+    whole, most = [4 * loss.prototypes * count for count in (rows, B * len(table.teacher))], loss.keep_logits_mb * 1e6
+    kept = sum(size for size in whole if size <= most) if loss.targets == "sinkhorn" else 0
+    alive = LOGITS_ALIVE - (loss.targets == "sinkhorn" and whole[0] <= most)  # kept targets are not made again
+    losses = alive * 4 * chunk * loss.prototypes + rows * (widths * (2 if half else 4) + 4 * model.dim * 2)
+    losses += kept + 3 * 4 * loss.prototypes * loss.head_bottleneck  # prototypes of both networks and their gradient
     pixels = channels * (B * len(table.views) * crops.global_side**2 + B * crops.local_crops * crops.local_side**2)
     stacked = channels * micro * len(table.student) * crops.global_side**2
     return Memory(weights, activations, losses, 4 * (pixels + stacked))

@@ -15,7 +15,8 @@ from kit.images.crops.groups import LOCAL, V2
 from kit.model.arrangement import Arrangement, Term
 from kit.model.distributed import ONE, Group
 from kit.model.heads import Head, seeded_head
-from kit.model.losses import koleo, mean_logits, prototype_loss, sinkhorn_bias
+from kit.model.losses import koleo, mean_logits, prototype_loss
+from kit.model.sinkhorn import sinkhorn
 from kit.model.vit import Vit, seeded_vit
 from kit.streams import Stream
 
@@ -79,6 +80,8 @@ class Targets(NamedTuple):
     patch_bias_K: Tensor
     cls_mean_K: Tensor | None  # centring: this step's mean logits, for the centres
     patch_mean_K: Tensor | None
+    cls_RK: Tensor | None = None  # the targets whole, where Sinkhorn has kept them
+    patch_RK: Tensor | None = None
 
 
 @torch.no_grad()
@@ -93,9 +96,17 @@ def make_targets(
         biases = (-centres.cls_K / temperature, -centres.patch_K / temperature)
         means = (mean_logits(cls_RH, cls_KH, group), mean_logits(patch_RH, patch_KH, group))
         return Targets(cls_RH, cls_KH, biases[0], patch_RH, patch_KH, biases[1], *means)
-    bias = partial(sinkhorn_bias, temperature=temperature, steps=config.sinkhorn_steps, chunk=config.chunk_rows, group=group)
-    cls_bias_K, patch_bias_K = bias(cls_RH, cls_KH), bias(patch_RH, patch_KH)
-    return Targets(cls_RH, cls_KH, cls_bias_K, patch_RH, patch_KH, patch_bias_K, None, None)
+    find = partial(
+        sinkhorn,
+        temperature=temperature,
+        steps=config.sinkhorn_steps,
+        chunk=config.chunk_rows,
+        keep=config.keep_logits_mb * 1e6,
+        group=group,
+    )
+    cls, patch = find(cls_RH, cls_KH), find(patch_RH, patch_KH)
+    whole = cls.targets_RK, patch.targets_RK
+    return Targets(cls_RH, cls_KH, cls.bias_K, patch_RH, patch_KH, patch.bias_K, None, None, *whole)
 
 
 @dataclass
@@ -137,7 +148,8 @@ def compute_losses(
     rows_RD, student_R, teacher_R, weight_R = _cls_rows(tokens, arrangement, B, samples)
     rows_RH, prototypes_KH = student.dino_head(rows_RD), student.dino_head.last_layer()
     targets_cls = (targets.cls_RH[teacher_R], targets.cls_KH, targets.cls_bias_K)
-    dino, row_R = compare(rows_RH[student_R], prototypes_KH, *targets_cls, weight_R)
+    whole_RK = None if targets.cls_RK is None else targets.cls_RK[teacher_R]
+    dino, row_R = compare(rows_RH[student_R], prototypes_KH, *targets_cls, weight_R, targets_RK=whole_RK)
     total = config.dino_weight * dino
     parts = {"dino": group.sum(dino.detach())}
     parts |= _by_kind(row_R * weight_R, arrangement, B, group)
@@ -145,7 +157,7 @@ def compute_losses(
         patch_KH = student.patch_head.last_layer() if student.patch_head is not student.dino_head else prototypes_KH
         targets_patch = (targets.patch_RH, targets.patch_KH, targets.patch_bias_K)
         patch_RH = student.patch_head(tokens.masked_RD)
-        ibot, _ = compare(patch_RH, patch_KH, *targets_patch, patch_weight_R)
+        ibot, _ = compare(patch_RH, patch_KH, *targets_patch, patch_weight_R, targets_RK=targets.patch_RK)
         total = total + config.ibot_weight * ibot
         parts["ibot"] = group.sum(ibot.detach())
     if config.koleo_weight:

@@ -3,11 +3,12 @@
 R rows (class tokens or masked patches), H bottleneck, K prototypes, B samples, D embedding.
 
 Sinkhorn and centring both turn the teacher's logits into a softmax with a bias per prototype: softmax(logits / T + bias).
-Sinkhorn's last step normalises every row, so its targets are that softmax with the logarithm of the prototype factors as
-bias; centring subtracts the centre, so its bias is -centre / T. One [K] vector therefore represents all targets, and the
-cross-entropy recomputes the logits of `chunk` rows at a time.
+Sinkhorn's bias is the logarithm of its prototype factors; centring subtracts the centre, so its bias is -centre / T. One [K]
+vector therefore represents all targets, and the cross-entropy recomputes the logits of `chunk` rows at a time, unless Sinkhorn
+has kept its targets whole.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -23,34 +24,6 @@ def _full(x: Tensor) -> Tensor:
     return x if x.dtype == torch.float64 else x.float()
 
 
-def sinkhorn_bias(
-    rows_RH: Tensor, prototypes_KH: Tensor, temperature: float, *, steps: int, chunk: int, group: Group = ONE
-) -> Tensor:
-    """Return the bias [K] of the Sinkhorn-Knopp targets of all ranks' rows; zeros when there is no row.
-
-    Each step gives the prototypes equal total weight, then every row weight 1. Source: DINOv2 (after SwAV).
-    """
-    wide = torch.promote_types(rows_RH.dtype, torch.float32)
-    bias_K = rows_RH.new_zeros(len(prototypes_KH), dtype=wide)
-    if group.sum(torch.tensor(len(rows_RH), device=rows_RH.device)) == 0:
-        return bias_K
-    for step in range(steps):
-        top_K = torch.full_like(bias_K, -torch.inf)
-        total_K = torch.zeros_like(bias_K)
-        for rows in rows_RH.split(chunk or max(len(rows_RH), 1)):
-            logits = _full(rows @ prototypes_KH.T).div_(temperature)
-            if step:
-                logits -= torch.logsumexp(logits + bias_K, dim=1, keepdim=True)
-            if len(rows):
-                higher_K = torch.maximum(top_K, logits.amax(0))
-                total_K = total_K * (top_K - higher_K).exp_() + logits.sub_(higher_K).exp_().sum(0)
-                top_K = higher_K
-        highest_K = group.max(top_K)
-        total_K = group.sum(total_K * (top_K - highest_K).exp())
-        bias_K = -(highest_K + total_K.log())
-    return bias_K
-
-
 def mean_logits(rows_RH: Tensor, prototypes_KH: Tensor, group: Group = ONE) -> Tensor:
     """Return the mean logits [K] of all ranks' rows: the logits are linear, so the rows are averaged first."""
     count = group.sum(torch.tensor(float(len(rows_RH)), device=rows_RH.device))
@@ -59,47 +32,42 @@ def mean_logits(rows_RH: Tensor, prototypes_KH: Tensor, group: Group = ONE) -> T
 
 
 class _PrototypeCrossEntropy(torch.autograd.Function):
-    """Weighted cross-entropy of student rows against teacher rows. The gradients are formed chunk by chunk on the way forward."""
+    """Weighted cross-entropy of student rows against targets. The gradients are formed chunk by chunk on the way forward."""
 
     @staticmethod
     def forward(
         ctx: Any,
         student_RH: Tensor,
         student_KH: Tensor,
-        teacher_RH: Tensor,
-        teacher_KH: Tensor,
-        bias_K: Tensor,
+        targets: Callable[[slice, torch.dtype], Tensor],
         weight_R: Tensor,
-        temperatures: tuple[float, float],
+        temperature: float,
         chunk: int,
         dtype: torch.dtype | None,
     ) -> tuple[Tensor, Tensor]:
-        student_temperature, teacher_temperature = temperatures
         need = student_RH.requires_grad or student_KH.requires_grad
         wide = torch.promote_types(student_RH.dtype, torch.float32)
         dtype = dtype or student_RH.dtype
         boost = FP16_BOOST if dtype == torch.float16 else 1.0
         ctx.dtypes = (student_RH.dtype, student_KH.dtype)  # gradients stay wide until then: half precision would round them to 0
-        student_RH, student_KH, teacher_RH, teacher_KH = (
-            operand.to(dtype) for operand in (student_RH, student_KH, teacher_RH, teacher_KH)
-        )
+        scaled_RH, student_RH, student_KH = (x.to(dtype) for x in (student_RH / temperature, student_RH, student_KH))
         loss_R = torch.empty(len(student_RH), dtype=wide, device=student_RH.device)
         grad_RH = torch.empty_like(student_RH, dtype=wide) if need else None
         grad_KH = torch.zeros_like(student_KH, dtype=wide) if need else None
         heaviest = weight_R.max() if len(weight_R) else weight_R.new_ones(())
+        share_R1 = (weight_R[:, None] / heaviest) * (boost / temperature)
         for start in range(0, len(student_RH), chunk or max(len(student_RH), 1)):
             rows = slice(start, start + (chunk or len(student_RH)))
-            target = _full(teacher_RH[rows] @ teacher_KH.T).div_(teacher_temperature).add_(bias_K)
-            target = torch.softmax(target, dim=1)
-            logits = _full(student_RH[rows] @ student_KH.T).div_(student_temperature)
-            norm = torch.logsumexp(logits, dim=1, keepdim=True)
-            loss_R[rows] = norm[:, 0] - torch.linalg.vecdot(target, logits)
+            target = targets(rows, dtype)
+            logits = _full(scaled_RH[rows] @ student_KH.T)
+            logits -= logits.amax(dim=1, keepdim=True)
+            common = torch.linalg.vecdot(target, logits)
+            total = logits.exp_().sum(dim=1)
+            loss_R[rows] = total.log() - common
             if grad_RH is not None and grad_KH is not None:
-                slope = logits.sub_(norm).exp_().sub_(target)
-                slope *= (weight_R[rows, None] / heaviest) * (boost / student_temperature)
-                slope = slope.to(dtype)
+                slope = logits.mul_(share_R1[rows] / total[:, None]).addcmul_(target, share_R1[rows], value=-1).to(dtype)
                 grad_RH[rows] = (slope @ student_KH).to(wide)
-                grad_KH += slope.T @ student_RH[rows]
+                _add_product(grad_KH, slope.T, student_RH[rows])
         ctx.save_for_backward(grad_RH, grad_KH, heaviest / boost)
         ctx.mark_non_differentiable(loss_R)
         return (loss_R * weight_R).sum(), loss_R
@@ -108,7 +76,14 @@ class _PrototypeCrossEntropy(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
         grad_RH, grad_KH, factor = ctx.saved_tensors
         rows, prototypes = ctx.dtypes
-        return (grad_RH * (grad * factor)).to(rows), (grad_KH * (grad * factor)).to(prototypes), *([None] * 7)
+        return (grad_RH * (grad * factor)).to(rows), (grad_KH * (grad * factor)).to(prototypes), *([None] * 5)
+
+
+def _add_product(total: Tensor, a: Tensor, b: Tensor) -> None:
+    if a.dtype == total.dtype:
+        total.addmm_(a, b)
+    else:
+        total += a @ b
 
 
 def prototype_loss(
@@ -121,6 +96,7 @@ def prototype_loss(
     *,
     student_temperature: float,
     teacher_temperature: float,
+    targets_RK: Tensor | None = None,
     chunk: int = 0,
     dtype: torch.dtype | None = None,
 ) -> tuple[Tensor, Tensor]:
@@ -129,17 +105,23 @@ def prototype_loss(
     Args:
         student_RH, teacher_RH: unit vectors from the heads, row for row.
         student_KH, teacher_KH: prototypes; their products with the rows are the logits.
-        bias_K: `sinkhorn_bias` or -centre / teacher_temperature.
+        bias_K: of `sinkhorn`, or -centre / teacher_temperature.
         weight_R: weight of each row in the loss, at least one above 0.
+        targets_RK: what teacher rows, prototypes and bias give, if it is there.
         chunk: rows whose logits are alive at once; 0: all.
         dtype: of the matrix products (bf16 and fp16 in mixed precision); everything after them is float32 or wider.
 
     Source: DINOv2's DINO and iBOT losses; the order of computation is ours.
     """
-    operands = (student_RH, student_KH, teacher_RH, teacher_KH)
+
+    def targets(rows: slice, dtype: torch.dtype) -> Tensor:
+        if targets_RK is not None:
+            return targets_RK[rows]
+        logits = (teacher_RH[rows] / teacher_temperature).to(dtype) @ teacher_KH.to(dtype).T
+        return torch.softmax(_full(logits).add_(bias_K), dim=1)
+
     with torch.autocast(student_RH.device.type, enabled=False):
-        temperatures = (student_temperature, teacher_temperature)
-        return _PrototypeCrossEntropy.apply(*operands, bias_K, weight_R, temperatures, chunk, dtype)
+        return _PrototypeCrossEntropy.apply(student_RH, student_KH, targets, weight_R, student_temperature, chunk, dtype)
 
 
 def koleo(cls_BD: Tensor, group: Group = ONE) -> Tensor:

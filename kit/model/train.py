@@ -26,7 +26,13 @@ from kit.words import nearest
 __all__ = ["TrainSummary", "train"]
 
 WATCHING = ("train.keep", "train.save_minutes", "train.log_steps", "train.on_collapse", "train.bad_steps", "train.tensorboard")
-SAME_NUMBERS = ("train.compile", "train.checkpoint_activations", "train.micro_batches", "loss.chunk_rows")  # but for rounding
+SAME_NUMBERS = (  # but for rounding
+    "train.compile",
+    "train.checkpoint_activations",
+    "train.micro_batches",
+    "loss.chunk_rows",
+    "loss.keep_logits_mb",
+)
 SAME_PIXELS = ("store.bits", "store.codec")
 MAY_CHANGE = WATCHING + SAME_NUMBERS + SAME_PIXELS
 

@@ -7,7 +7,8 @@ import torch
 from kit.config import LossConfig
 from kit.model.dino import Centres
 from kit.model.heads import BatchNormRows, Head
-from kit.model.losses import koleo, mean_logits, prototype_loss, sinkhorn_bias
+from kit.model.losses import koleo, mean_logits, prototype_loss
+from kit.model.sinkhorn import sinkhorn
 from tests.model.tiny import as_numpy, assert_near, stir
 from tests.oracle import dinov2_numpy, dinov2_torch
 
@@ -38,14 +39,63 @@ def test_the_head_is_dinov2s(dtype, share):
 @pytest.mark.parametrize("steps", [1, 3])
 def test_sinkhorn_targets_are_the_plain_iterations(chunk, steps, dtype, share):
     teacher, prototypes = rows(R, 1, dtype), 1.3 * rows(K, 2, dtype)
-    bias = sinkhorn_bias(teacher, prototypes, TEACHER, steps=steps, chunk=chunk)
+    bias = sinkhorn(teacher, prototypes, TEACHER, steps=steps, chunk=chunk).bias_K
     targets = torch.softmax(teacher @ prototypes.T / TEACHER + bias, dim=1)
     logits = (teacher.double() @ prototypes.double().T).numpy()
     assert_near(targets, dinov2_numpy.sinkhorn(logits, TEACHER, steps), share)
 
 
+@pytest.mark.parametrize(("dtype", "share"), [(torch.float64, 1e-12), (torch.float32, 1e-5)])
+@pytest.mark.parametrize("chunk", [0, 5])
+@pytest.mark.parametrize("steps", [1, 3])
+def test_kept_targets_are_the_plain_iterations_and_leave_the_loss_as_it_is(chunk, steps, dtype, share):
+    teacher, prototypes, student = rows(R, 1, dtype), 1.3 * rows(K, 2, dtype), rows(R, 3, dtype)
+    kept, again = (sinkhorn(teacher, prototypes, TEACHER, steps=steps, chunk=chunk, keep=keep) for keep in (R * K * 8, 0))
+    assert again.targets_RK is None
+    assert_near(kept.bias_K, again.bias_K, share)
+    assert_near(kept.targets_RK, dinov2_numpy.sinkhorn((teacher.double() @ prototypes.double().T).numpy(), TEACHER, steps), share)
+    how = {"student_temperature": STUDENT, "teacher_temperature": TEACHER, "chunk": chunk}
+    weight = torch.rand(R, generator=torch.Generator().manual_seed(8)).to(dtype)
+    (_, first), (_, second) = (
+        prototype_loss(student, prototypes, teacher, prototypes, made.bias_K, weight, targets_RK=made.targets_RK, **how)
+        for made in (kept, again)
+    )
+    assert_near(first, second, share)
+
+
+def test_the_sum_over_65536_prototypes_is_exact_to_float32():
+    """A plain running sum over that many products is off by 5e-5."""
+    prototypes, weight = 2 * rows(65_536, 2), torch.ones(4, dtype=torch.float64)
+    how = {"student_temperature": STUDENT, "teacher_temperature": TEACHER}
+    bias = torch.zeros(65_536, dtype=torch.float64)
+    each = []
+    for dtype in (torch.float64, torch.float32):
+        operands = (rows(4, 3), prototypes, rows(4, 1), prototypes, bias, weight)
+        each.append(prototype_loss(*(x.to(dtype) for x in operands), **how)[1])
+    assert_near(each[1], each[0], 3e-6)
+
+
+def test_targets_are_kept_up_to_the_stated_bytes():
+    size = R * K * 4
+    kept = [sinkhorn(rows(R, 1, torch.float32), rows(K, 2, torch.float32), TEACHER, steps=3, chunk=0, keep=keep).targets_RK
+            for keep in (size - 1, size)]  # fmt: skip
+    assert kept[0] is None
+    assert kept[1] is not None
+
+
+def test_rows_far_from_every_prototype_do_not_break_sinkhorn():
+    """Logits of one row lie 300 below those of the others: exp of the difference is 0 in float32."""
+    prototypes = rows(K, 2, torch.float32)
+    teacher = torch.cat((rows(R, 1, torch.float32), torch.full((1, H), -100.0)))
+    for keep in (0, 1e9):
+        made = sinkhorn(teacher, prototypes.abs(), 0.05, steps=3, chunk=0, keep=keep)
+        assert torch.isfinite(made.bias_K).all()
+        targets = torch.softmax(teacher @ prototypes.abs().T / 0.05 + made.bias_K, 1)
+        assert_near(targets.sum(1), torch.ones(R + 1), 1e-5)
+
+
 def test_sinkhorn_without_rows_is_flat():
-    assert torch.equal(sinkhorn_bias(rows(0, 1), rows(K, 2), TEACHER, steps=3, chunk=4), torch.zeros(K, dtype=torch.float64))
+    assert torch.equal(sinkhorn(rows(0, 1), rows(K, 2), TEACHER, steps=3, chunk=4).bias_K, torch.zeros(K, dtype=torch.float64))
 
 
 @pytest.mark.parametrize(("dtype", "share"), [(torch.float64, 1e-12), (torch.float32, 1e-5)])
@@ -77,7 +127,7 @@ def test_chunked_loss_has_the_value_and_gradients_of_the_plain_form(chunk, dtype
 
 def test_cross_entropy_is_numpys():
     teacher, student, prototypes = rows(R, 1), rows(R, 3), rows(K, 2)
-    bias = sinkhorn_bias(teacher, prototypes, TEACHER, steps=3, chunk=6)
+    bias = sinkhorn(teacher, prototypes, TEACHER, steps=3, chunk=6).bias_K
     _, each = prototype_loss(
         student,
         prototypes,

@@ -10,8 +10,9 @@ from kit.config import CHANNELS, ModelConfig
 from kit.errors import UsageError
 from kit.model.cost import forward_flops, masked_rows, step_flops, step_memory, ways_to_fit
 from kit.model.dino import seeded_network
-from kit.model.losses import prototype_loss, sinkhorn_bias
+from kit.model.losses import prototype_loss
 from kit.model.plan import plan
+from kit.model.sinkhorn import sinkhorn
 from kit.model.step import learn, make_learner
 from kit.recipe import load_recipe, recipe_names
 from tests.commands import kit_here
@@ -181,7 +182,7 @@ def plain_loss(student, prototypes, teacher, centres, weight) -> torch.Tensor:
 
 
 def chunked_loss(student, prototypes, teacher, centres, weight) -> torch.Tensor:
-    bias = sinkhorn_bias(teacher, centres, 0.05, steps=3, chunk=64)
+    bias = sinkhorn(teacher, centres, 0.05, steps=3, chunk=64).bias_K
     temperatures = {"student_temperature": 0.1, "teacher_temperature": 0.05}
     return prototype_loss(student, prototypes, teacher, centres, bias, weight, **temperatures, chunk=64)[0]
 
