@@ -57,7 +57,7 @@ def test_submission_is_whole_and_scored(walked):
     assert "32" in done.stdout  # 4 plates x 8 compound wells
     scores = walked / "score.json"
     kit_command("score", walked / "submission.csv", "--metadata", plates / "metadata", "--ids", plates / "metadata_test.csv",
-                "--k", 3, "--json", scores)  # fmt: skip
+                "--profiles", walked / "profiles.parquet", "--k", 3, "--json", scores)  # fmt: skip
     found = json.loads(scores.read_text())
     assert found["schema"] == 1
     assert found["chance"] == pytest.approx(1 / 4)
