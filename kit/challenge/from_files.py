@@ -28,7 +28,8 @@ class Source:
 
     metadata, labels: tables of the wells, see `columns.read_tables`. perturbation: the column with the classes, control: the
     value of it that is the control; empty: as the files or tables say. plates: only these; all without. drop_missing: leave out
-    features with a value that is missing or infinite, which is an error otherwise.
+    features with a value that is missing or infinite, which is an error otherwise. unaligned: the user says that
+    no step before read the well position.
     """
 
     files: tuple[Path, ...]
@@ -38,6 +39,7 @@ class Source:
     control: str | None = None
     plates: Sequence[str] = ()
     drop_missing: bool = False
+    unaligned: bool = False
 
 
 def profiles_from(source: Source) -> Profiles:
@@ -58,6 +60,8 @@ def profiles_from(source: Source) -> Profiles:
     here_M = _of_plates(features.who, source.plates, called)
     who, labels = _labelled(features.who[here_M].reset_index(drop=True), tables, source, facts.get("labels", {}), called)
     read = {"step": "from", "files": [{"file": path.name, "sha256": file_sha256(path)} for path in paths]}
+    if source.unaligned:
+        read["unaligned"] = True
     if dropped:
         log.warning("%s: %s with missing or infinite values left out: %s", called, count(len(dropped), "feature"), some(dropped))
         read["missing_dropped"] = dropped

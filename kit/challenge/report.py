@@ -1,4 +1,4 @@
-"""An HTML report on a work folder: scores with chance, plates, runs. One self-contained file."""
+"""An HTML report on a work folder: scores with what stands beside them, plates, runs. One self-contained file."""
 
 import base64
 import datetime
@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from kit.challenge.columns import short
+from kit.challenge.report_beside import beside_table
 from kit.challenge.score_text import accuracy, chance, direction_names, is_down, notes_of, percent, reasons_of, rules_text
 from kit.errors import KitError
 from kit.files import write_whole
@@ -91,6 +92,7 @@ def _score_table(scores: dict[str, dict[str, Any]]) -> dict[str, Any]:
         "rule": f"k-NN, {rules_text(results[0])}",
         "notes": reasons_of(scores) + notes_of(scores),
         "leaks": any(result.get("uses_well_position") for result in results),
+        "beside": [(name, table) for name, result in scores.items() if (table := beside_table(result))],
     }
 
 

@@ -171,8 +171,7 @@ def _wait_for_score(plan: Plan, poll_seconds: float) -> dict[str, str]:
             raise KitError(f"no score after {_MOST_SECONDS / 60:.0f} minutes; kit submissions will show it later") from None
 
 
-def read_score(record: Path) -> float | None:
-    """Return the mean of a record's local score; None where it has none."""
+def read_score(record: Path) -> dict[str, Any]:
+    """Return a record's local score as score.json holds it; empty where it has none."""
     path = record / "score.json"
-    scores = json.loads(path.read_text()) if path.is_file() else None
-    return scores.get("mean") if scores else None
+    return (json.loads(path.read_text()) if path.is_file() else None) or {}

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from kit.profiles.table import Profiles
 
 _OF_RUNS = ("work", "runs", "parts", "sites", "order", "merge", "whiten_on", "balance_runs", "run_weights", "explain")
-_OF_FILES = ("metadata", "labels", "perturbation", "control", "drop_missing")
+_OF_FILES = ("metadata", "labels", "perturbation", "control", "drop_missing", "unaligned")
 
 
 @click.command(cls=Once)
@@ -100,6 +100,10 @@ _OF_FILES = ("metadata", "labels", "perturbation", "control", "drop_missing")
 @click.option("--perturbation", metavar="COLUMN", help="With --from: the column with the classes.  [default: the recorded one]")
 @click.option("--control", metavar="VALUE", help="With --from: the wells with this value of it are controls.")
 @click.option("--drop-missing", is_flag=True, help="With --from: leave out features with a missing or infinite value.")
+@click.option(
+    "--unaligned", is_flag=True,
+    help="With --from: no step before read the well position, as alignment does. Without it kit score gives no verdict.",
+)  # fmt: skip
 @click.option(
     "--names",
     type=click.Choice(["kit", "cells"]),

@@ -89,8 +89,7 @@ def _null(rows: Mapping[str, _Row], repeat: Repeat, shuffles: int) -> dict[str, 
         name: _missing(row.reason) if row.reason else {"value": row.accuracy.null, "p95": row.accuracy.null_p95}
         for name, row in rows.items()
     }
-    known = {"align": repeat.align, **({"note": UNSEEN} if repeat.unseen else {})}
-    facts = {"note": f"{FINAL_ONLY}: {repeat.why_not}"} if repeat.why_not else known
+    facts = {"note": f"{FINAL_ONLY}: {repeat.why_not}"} if repeat.why_not else {"align": repeat.align}
     return _with_mean(own, {"shuffles": shuffles, "final_features_only": bool(repeat.why_not), **facts})
 
 
@@ -128,7 +127,7 @@ def _plate(near: Nearest, wells: Wells, rules: Rules, no_controls: str) -> dict[
 
 
 def _verdict(rows: Mapping[str, _Row], repeat: Repeat) -> dict[str, Any]:
-    unseen = FINAL_ONLY if repeat.why_not else ""
+    unseen = FINAL_ONLY if repeat.why_not else UNSEEN if repeat.unseen else ""
     own = {
         name: _missing(reason) if (reason := row.reason or unseen) else {"value": row.verdict.kind, "text": row.verdict.text}
         for name, row in rows.items()

@@ -29,7 +29,10 @@ COMMUTING = frozenset(
         "reduce",
     }
 )
-UNSEEN = "what was done to the files of kit profile --from is not known: alignment there would look like a position effect"
+UNSEEN = (
+    "what was done to the files before kit profile --from is not known; "
+    "where no step of theirs read the well position, --from ... --unaligned says so"
+)
 FINAL_ONLY = "null of the final features only: cannot see what alignment made"
 
 
@@ -37,8 +40,8 @@ FINAL_ONLY = "null of the final features only: cannot see what alignment made"
 class Repeat:
     """What the null repeats.
 
-    align: its share, None where off. l2: the record of an l2 step after it, which keeps the lengths of the rows. unseen: what
-    was done before the recorded steps is not known. why_not: why the steps, or the features before them, are not known, in
+    align: its share, None where off. l2: the record of an l2 step after it, which keeps the lengths of the rows. unseen:
+    alignment before the recorded steps is not ruled out. why_not: why the steps, or the features before them, are not known, in
     words; "" where they are.
     """
 
@@ -57,12 +60,12 @@ def read_steps(steps: Sequence[Mapping[str, Any]] | None, *, whole: bool = True)
         return Repeat(why_not="the features record no steps")
     names = [str(step.get("step")) for step in steps]
     shares = [float(step["a"]) for step in steps if step.get("step") == "align"]
-    unseen = names[:1] == ["from"]
+    unseen = names[:1] == ["from"] and not steps[0].get("unaligned")
     unknown = [name for name in names if name not in COMMUTING | {"align", "l2"}]
     if unknown:
         return Repeat(why_not=f"the null cannot repeat the recorded step {unknown[0]}")
     if not shares or shares == [1.0]:
-        return Repeat(unseen=unseen)
+        return Repeat(why_not=UNSEEN if unseen else "")
     after = {name: steps[index] for index, name in enumerate(names) if index > names.index("align")}
     if others := [name for name in after if name not in ("l2", "rotate")]:
         return Repeat(why_not=f"the null cannot repeat the recorded step {others[0]} after align")

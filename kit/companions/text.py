@@ -85,9 +85,9 @@ def _plates(plate: Mapping[str, Any]) -> list[str]:
 
 
 def _verdict(verdict: Mapping[str, Any], scored: list[str]) -> list[str]:
-    """Return the verdict of every direction, or how many have which where they are many."""
+    """Return the verdict of every direction, or how many have which where they are many; of none, why."""
     if verdict["value"] is None:
-        return [] if verdict["reason"] == FINAL_ONLY else [f"no verdict: {verdict['reason']}"]
+        return ["no verdict" if verdict["reason"] == FINAL_ONLY else f"no verdict: {verdict['reason']}"]
     own = {name: verdict["directions"][name] for name in scored}
     if len(own) <= MOST_ACROSS:
         return [f"{name}: {said['value']}: {said['text']}" for name, said in own.items()]

@@ -90,7 +90,7 @@ def cellprofiler(data: Path) -> Iterator[Row]:
 
 def clipped(data: Path) -> Profiles:
     """Return CellProfiler's profiles, their features clipped."""
-    source = Source(files=(data / "cpjump1_features_cellprofiler",), metadata=data / "cpjump1_metadata")
+    source = Source(files=(data / "cpjump1_features_cellprofiler",), metadata=data / "cpjump1_metadata", unaligned=True)
     profiles = profiles_from(source)
     return profiles.after(np.clip(profiles.features_MF, -CLIP, CLIP), step="clip", at=CLIP)
 
@@ -98,7 +98,7 @@ def clipped(data: Path) -> Profiles:
 def two_lines(data: Path) -> Iterator[Row]:
     """Yield rows of ten cosines of a network's vectors, for all four directions."""
     file = data / "cpjump1_dino_two_lines" / "well_dino_scores.csv.gz"
-    profiles = profiles_from(Source(files=(file,), metadata=data / "cpjump1_metadata"))
+    profiles = profiles_from(Source(files=(file,), metadata=data / "cpjump1_metadata", unaligned=True))
     keep = [index for index, name in enumerate(profiles.names) if name.startswith("cos_")]
     names = tuple(profiles.names[index] for index in keep)
     cosines = replace(profiles, features_MF=profiles.features_MF[:, keep], names=names)

@@ -228,6 +228,19 @@ def test_past_submissions_without_kaggle(submission, tmp_path, kaggle, monkeypat
     assert "no Kaggle credentials" in table
 
 
+def test_the_null_of_a_local_score_stands_beside_it(submission, tmp_path, kaggle):
+    null = {"value": 0.0123, "final_features_only": False}
+    submission.with_name("score.json").write_text(json.dumps({"mean": 0.4321, "null": null}))
+    upload(prepare(submission, "kept"), records=tmp_path / "records")
+    assert " 43.2    1.2 " in submissions(records=tmp_path / "records")
+    (record,) = (tmp_path / "records").iterdir()
+    null |= {"final_features_only": True, "note": "null of the final features only: why"}
+    (record / "score.json").write_text(json.dumps({"mean": 0.4321, "null": null}))
+    lines = submissions(records=tmp_path / "records").splitlines()
+    assert " 43.2   1.2* " in lines[1]
+    assert lines[2] == "* null of the final features only: why"
+
+
 def test_a_damaged_record_hides_no_other(submission, tmp_path, kaggle):
     upload(prepare(submission, "kept"), records=tmp_path / "records")
     (tmp_path / "records" / "2020-bad").mkdir()

@@ -108,8 +108,21 @@ def test_what_was_done_to_other_peoples_profiles_is_not_known(aligned_noise):
     pd.read_parquet("profiles.parquet").drop(columns="Metadata_is_control").to_csv("theirs.csv", index=False)
     kit_command("profile", "--from", "theirs.csv", "--out", "ours.parquet")
     lines, found = scored("ours.parquet", "--json", "score.json")
-    assert UNSEEN in lines
-    assert found["verdict"]["value"] == "position"
+    assert f"{FINAL_ONLY}: {UNSEEN}" in lines
+    assert found["verdict"]["value"] is None
+    kit_command("profile", "--from", "theirs.csv", "--align", "0.9", "--out", "ours.parquet")
+    lines, found = scored("ours.parquet", "--json", "score.json")
+    assert found["null"]["align"] == 0.9  # of what is known
+    assert f"no verdict: {UNSEEN}" in lines
+    assert found["verdict"]["reason"] == found["verdict"]["directions"]["U2OS->U2OS"]["reason"] == UNSEEN
+
+
+def test_the_user_vouches_for_other_peoples_profiles(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    profiles = made(compound=2.0)
+    profiles.who.join(pd.DataFrame(profiles.features_MF, columns=list(profiles.names))).to_csv("theirs.csv", index=False)
+    kit_command("profile", "--from", "theirs.csv", "--unaligned", "--out", "ours.parquet")
+    assert scored("ours.parquet", "--json", "score.json")[1]["verdict"]["value"] == "signal"
 
 
 @pytest.mark.parametrize(
