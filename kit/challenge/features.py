@@ -257,11 +257,11 @@ def _who(frame: pl.DataFrame, source: str, id_name: str | None, ids: pd.DataFram
         return who.assign(**{WELL: normalise_wells(who[WELL], source)})
     if ids is None or id_name is None:
         need = (
-            "--ids, which gives the plate and well of each ID"
+            "add --ids, which gives the plate and well of each ID"
             if id_name
-            else f"columns {PLATE} and {WELL}, or an ID column and --ids"
+            else "kit profile --from reads them under other names, and --ids goes with an ID column"
         )
-        raise UsageError(f"{source} has no columns {PLATE} and {WELL}: it needs {need}")
+        raise UsageError(f"{source} has no columns {PLATE} and {WELL}: {need}")
     return who_by_id(frame[id_name].cast(pl.String).to_pandas(), source, ids)
 
 

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -59,7 +60,7 @@ def profiles_from(source: Source) -> Profiles:
     features = from_frame(frame, called)
     here_M = _of_plates(features.who, source.plates, called)
     who, labels = _labelled(features.who[here_M].reset_index(drop=True), tables, source, facts.get("labels", {}), called)
-    read = {"step": "from", "files": [{"file": path.name, "sha256": file_sha256(path)} for path in paths]}
+    read: dict[str, Any] = {"step": "from", "files": [{"file": path.name, "sha256": file_sha256(path)} for path in paths]}
     if source.unaligned:
         read["unaligned"] = True
     if dropped:

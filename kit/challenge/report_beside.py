@@ -8,7 +8,7 @@ from kit.challenge.score_text import chance, percent
 _POSITIONS = (("cross_position", "cross-position"), ("dmso_position", "{} position"))
 
 
-def beside_table(result: Mapping[str, Any]) -> dict[str, Any] | None:
+def beside_table(result: dict[str, Any]) -> dict[str, Any] | None:
     """Return {head, rows, notes} of one feature set in per cent, a row for each direction with a value; None where nothing is.
 
     Columns: accuracy, null, cross-position, position and plate of the control wells, mAP, verdict. notes: why a column is empty,
@@ -28,7 +28,7 @@ def beside_table(result: Mapping[str, Any]) -> dict[str, Any] | None:
     level = chance(result)
     position, groups = result["dmso_position"]["chance"], result["plate"]["groups"].values()
     plates = {own["chance"] for own in groups if own["value"] is not None}
-    rows.append(["chance", *[level] * 4, percent(position), percent(plates.pop()) if len(plates) == 1 else "", "", "", ""])
+    rows.append(["chance", *[level] * 4, _level(position), _level(plates.pop()) if len(plates) == 1 else "", "", "", ""])
     return {"head": [*head, "mAP of activity", "mAP of consistency", "verdict"], "rows": rows, "notes": _notes(result, scored)}
 
 
@@ -46,6 +46,10 @@ def _cells(result: Mapping[str, Any], name: str) -> list[str]:
         *map(_mean_precision, measured),
         own["verdict"]["value"] or "-",
     ]
+
+
+def _level(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:.2f}"
 
 
 def _with_interval(share: float | None, interval: list[float] | None) -> str:

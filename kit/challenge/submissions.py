@@ -14,7 +14,8 @@ def submissions(*, competition: str | None = None, records: Path = RECORDS) -> s
 
     Scores come from Kaggle; if it cannot be reached, the recorded ones are shown and a line says so.
     """
-    found, damaged, notes = [], "", {}
+    found, damaged = [], ""
+    notes: dict[str, None] = {}
     for path in sorted(records.glob("*/run.toml"), reverse=True):
         try:
             found.append(_read(path.parent))

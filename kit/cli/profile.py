@@ -127,7 +127,7 @@ def profile(
         _refuse(_OF_RUNS, "--from takes profiles, a row a well: {} belongs to --run")
         made = _from_files(files, out, named, options)
     else:
-        _refuse(_OF_FILES, "{} belongs to --from: a work folder has its labels")
+        _refuse(_OF_FILES, "{} belongs to --from: a work folder has its labels and its steps")
         if work is None or not runs:
             raise UsageError(f"{'--work' if work is None else '--run'} is missing: give --work and --run, or --from FILES")
         made = _from_runs(work, runs, out, named, options)

@@ -1,6 +1,7 @@
 """What `kit score` puts beside an accuracy, as score.json holds it: every companion is a value, or null with a reason."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -26,13 +27,15 @@ def beside(
     noun: str = "control",
     no_controls: str = NO_CONTROLS,
     shuffles: int = SHUFFLES,
+    scored: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> dict[str, Any]:
     """Return what score.json gains: null, cross_position, dmso_position, plate, verdict.
 
     Args:
         gram: a row for each of `wells`: all wells that there are features of, scored, controls and others.
         repeat: what the null repeats, see `recorded.read_steps`. noun: what a control well is, such as DMSO. no_controls: why no
-            well is a control, where none is.
+            well is a control, where none is. scored: the directions of score.json, for the interval of an accuracy; without
+            it that over the wells of all folds together.
     """
     near, plans = by_gram(gram, rules), plan_directions(wells, rules)
     questions = {name: Questions(wells, plan, rules) for name, plan in plans.items() if not plan.reason}
@@ -40,7 +43,15 @@ def beside(
     nulls = list(ask_shuffled(gram, wells, questions, rules, repeat, shuffles)) if questions else []
     no_controls = "" if wells.is_control_M.any() else no_controls
     rows = {
-        name: _Row(wells, plan, asked.get(name), [null[name] for null in nulls if name in null], repeat, no_controls)
+        name: _Row(
+            wells,
+            plan,
+            asked.get(name),
+            [null[name] for null in nulls if name in null],
+            repeat,
+            no_controls,
+            (scored or {}).get(name, {}).get("interval"),
+        )
         for name, plan in plans.items()
     }
     return {
@@ -56,7 +67,14 @@ class _Row:
     """The companions of one direction."""
 
     def __init__(
-        self, wells: Wells, plan: Plan, asked: Asked | None, shuffles: list[Asked], repeat: Repeat, no_controls: str
+        self,
+        wells: Wells,
+        plan: Plan,
+        asked: Asked | None,
+        shuffles: list[Asked],
+        repeat: Repeat,
+        no_controls: str,
+        between: list[float] | None,
     ) -> None:
         self.reason = plan.reason
         if asked is None:
@@ -70,6 +88,8 @@ class _Row:
         self.controls = _evidence(
             asked.controls.share, asked.controls, plate_M, [shuffles[i].controls.share for i in of], no_controls or few
         )
+        if between is not None:
+            self.accuracy = replace(self.accuracy, interval=between)
         aligned = repeat.align is not None
         self.verdict = judge(self.accuracy, self.apart, self.kept, self.controls, 1 / len(wells.classes), aligned=aligned)
 

@@ -34,7 +34,14 @@ class Companions:
         board = lay_out(scored, self.profiles)
         noun = "DMSO" if scored.labelled.is_challenge else "control"
         return beside(
-            board.gram, board.wells, scored.rules, board.repeat, noun=noun, no_controls=board.no_controls, shuffles=self.shuffles
+            board.gram,
+            board.wells,
+            scored.rules,
+            board.repeat,
+            noun=noun,
+            no_controls=board.no_controls,
+            shuffles=self.shuffles,
+            scored=scored.result["directions"],
         )
 
     def lines(self, result: dict[str, Any]) -> list[str]:

@@ -23,7 +23,7 @@ def test_a_row_holds_the_numbers_of_score_json(tmp_path):
     assert row["plate of control wells"].startswith(f"{100 * plate['value']:.1f} [")
     assert row["mAP of activity"] == f"{activity['value']:.3f} ({100 * activity['retrieved']:.1f} % retrieved)"
     assert row["verdict"] == own["verdict"]["value"]
-    assert table["rows"][1] == ["chance", *[f"{100 / 16:.2f}"] * 4, f"{100 / 12:.1f}", f"{100 / 6:.1f}", "", "", ""]
+    assert table["rows"][1] == ["chance", *[f"{100 / 16:.2f}"] * 4, f"{100 / 12:.2f}", f"{100 / 6:.2f}", "", "", ""]
     assert f"U2OS->U2OS: {row['verdict']}: {own['verdict']['text']}" in table["notes"]
     make_work(tmp_path / "work", wells=1, sites=1)
     write_scores(result, tmp_path / "score.json")

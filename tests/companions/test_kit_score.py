@@ -2,11 +2,13 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+import kit
 from kit.companions.recorded import FINAL_ONLY, UNSEEN
 from kit.profiles.post_processing import post_process
 from kit.profiles.table import write_profiles
@@ -102,6 +104,15 @@ def test_a_file_of_rows_of_length_1_keeps_the_lengths_and_a_submission_reads_the
     assert f"{FINAL_ONLY}: the lengths of the rows before l2 are not known" in "\n".join(scored("submission.csv", *SCORE)[0])
     _, found = scored("submission.csv", *SCORE, "--profiles", "profiles.parquet", "--metric", "euclidean")
     assert found["null"]["value"] == own["null"]["value"]
+
+
+def test_the_verdict_and_the_table_give_an_accuracy_one_interval():
+    profiles = made()
+    who = profiles.who
+    keep_M = ((who["Metadata_Plate"] != "P1") | (who["Metadata_Well"] < "B05")).to_numpy()  # one plate has fewer wells
+    result = kit.score(replace(profiles, who=who[keep_M].reset_index(drop=True), features_MF=profiles.features_MF[keep_M]))
+    low, high = (f"{100 * bound:.1f}" for bound in result["directions"]["U2OS->U2OS"]["interval"])
+    assert f" % [{low}, {high}]" in result["verdict"]["directions"]["U2OS->U2OS"]["text"]
 
 
 def test_what_was_done_to_other_peoples_profiles_is_not_known(aligned_noise):
