@@ -1,6 +1,6 @@
 """What the labels of the nearest rows say of a query. Q queries, K rows taken, of which the first k vote."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +16,8 @@ def vote(labels_Qk: np.ndarray, ties: str, weight_Qk: np.ndarray | None = None) 
     nearest member comes first.
     """
     same_Qkk = labels_Qk[:, :, None] == labels_Qk[:, None, :]
-    return _leader(labels_Qk, (same_Qkk if weight_Qk is None else same_Qkk * weight_Qk[:, None, :]).sum(axis=2), ties)
+    votes_Qk = (same_Qkk if weight_Qk is None else same_Qkk * weight_Qk[:, None, :]).sum(axis=2)
+    return _leader(labels_Qk.T, votes_Qk.T, ties)
 
 
 def weights(distance_Qk: np.ndarray, metric: str) -> np.ndarray:
@@ -42,54 +43,78 @@ def count_votes(
     found: dict[tuple[int, str], Votes] = {
         (k, rule): Votes(np.empty_like(true_Q), np.empty_like(true_Q)) for k in ks for rule in ties
     }
-    before_KK = np.tri(labels_QK.shape[1], k=-1, dtype=bool)
+    order_K1 = np.arange(labels_QK.shape[1])[:, None]
     for start in range(0, len(true_Q), _AT_ONCE):
         part = slice(start, start + _AT_ONCE)
-        labels, true = labels_QK[part], true_Q[part]
-        same = labels[:, :, None] == labels[:, None, :]
-        first = ~(same & before_KK).any(axis=2)  # a label counts where its nearest member stands
-        total = np.cumsum(same, axis=2, dtype=np.uint8) if weight_QK is None else np.cumsum(same * weight_QK[part, None], axis=2)
-        for k in ks:
+        labels_KQ, true = np.ascontiguousarray(labels_QK[part].T), true_Q[part]
+        first_KQ = _first_of_label(labels_KQ)
+        leads_KQ = first_KQ == order_K1
+        at_Q = _first_place((labels_KQ == true) & leads_KQ)
+        sooner = {rule: leads_KQ & (order_K1 < at_Q if rule == "nearest" else labels_KQ < true) for rule in ties}
+        for k, votes_kQ in _totals(first_KQ, ks, None if weight_QK is None else weight_QK[part]):
             for rule in ties:
-                own, votes = labels[:, :k], total[:, :k, k - 1]
-                found[k, rule].said_Q[part] = _leader(own, votes, rule)
-                found[k, rule].place_Q[part] = _place(own, votes, first[:, :k], true, rule)
+                found[k, rule].said_Q[part] = _leader(labels_KQ[:k], votes_kQ, rule)
+                found[k, rule].place_Q[part] = _place(votes_kQ, leads_KQ[:k], sooner[rule][:k], at_Q)
     return found
 
 
 def narrowest(labels_QK: np.ndarray, ks: Sequence[int], weight_QK: np.ndarray, places: Sequence[int]) -> np.ndarray:
     """Return by how much of its votes a label leads the next one, at the closest of these places and ks: float64 [Q], 0 to 1."""
     lead_Q = np.ones(len(labels_QK))
-    before_KK = np.tri(labels_QK.shape[1], k=-1, dtype=bool)
     for start in range(0, len(labels_QK), _AT_ONCE):
         part = slice(start, start + _AT_ONCE)
-        labels = labels_QK[part]
-        same = labels[:, :, None] == labels[:, None, :]
-        first = ~(same & before_KK).any(axis=2)
-        total = np.cumsum(same * weight_QK[part, None], axis=2)
-        for k in ks:
-            votes = -np.sort(-np.where(first[:, :k], total[:, :k, k - 1], 0.0), axis=1)
+        first_KQ = _first_of_label(np.ascontiguousarray(labels_QK[part].T))
+        for k, votes_kQ in _totals(first_KQ, ks, weight_QK[part]):
+            sorted_Qk = np.sort(votes_kQ.T, axis=1)
             for place in places:
                 if place < k:
-                    ahead, after = votes[:, place - 1], votes[:, place]
+                    ahead, after = sorted_Qk[:, k - place], sorted_Qk[:, k - place - 1]
                     lead = 1 - np.divide(after, ahead, out=np.zeros_like(after), where=ahead > 0)
                     lead_Q[part] = np.minimum(lead_Q[part], np.where(after > 0, lead, 1.0))
     return lead_Q
 
 
-def _leader(labels_Qk: np.ndarray, votes_Qk: np.ndarray, ties: str) -> np.ndarray:
+def _first_of_label(labels_KQ: np.ndarray) -> np.ndarray:
+    """Return for every neighbour the place of the nearest one with its label, [K, Q]."""
+    first_KQ = np.tile(np.arange(len(labels_KQ))[:, None], labels_KQ.shape[1])
+    for place in range(len(labels_KQ) - 2, -1, -1):
+        np.copyto(first_KQ[place + 1 :], place, where=labels_KQ[place + 1 :] == labels_KQ[place])
+    return first_KQ
+
+
+def _totals(first_KQ: np.ndarray, ks: Sequence[int], weight_QK: np.ndarray | None) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield each k and the votes of the first k neighbours, [k, Q]: a label's stand at its nearest one, 0 at the others.
+
+    Read them before the next k: the array is the same.
+    """
+    K, Q = first_KQ.shape
+    votes_KQ = np.zeros((K, Q), dtype=np.min_scalar_type(K) if weight_QK is None else np.float64)
+    flat, at_KQ, counted = votes_KQ.reshape(-1), first_KQ * Q + np.arange(Q), 0
+    for k in sorted(ks):
+        for place in range(counted, k):  # one by one: sums are rounded in the order of the neighbours
+            flat[at_KQ[place]] += 1 if weight_QK is None else weight_QK[:, place]
+        counted = k
+        yield k, votes_KQ[:k]
+
+
+def _first_place(holds_kQ: np.ndarray) -> np.ndarray:
+    """Return the first place of each query that holds, int64 [Q]; k where none does."""
+    k = len(holds_kQ)
+    return np.where(holds_kQ, np.arange(k)[:, None], k).min(axis=0)
+
+
+def _leader(labels_kQ: np.ndarray, votes_kQ: np.ndarray, ties: str) -> np.ndarray:
+    leading_kQ = votes_kQ == votes_kQ.max(axis=0)
     if ties == "nearest":
-        return np.take_along_axis(labels_Qk, votes_Qk.argmax(axis=1)[:, None], axis=1)[:, 0]
+        return np.take_along_axis(labels_kQ, _first_place(leading_kQ)[None], axis=0)[0]
     assert ties == "sklearn", ties
-    leading_Qk = votes_Qk == votes_Qk.max(axis=1, keepdims=True)
-    return np.where(leading_Qk, labels_Qk, np.iinfo(labels_Qk.dtype).max).min(axis=1)
+    return np.where(leading_kQ, labels_kQ, np.iinfo(labels_kQ.dtype).max).min(axis=0)
 
 
-def _place(labels_Qk: np.ndarray, votes_Qk: np.ndarray, first_Qk: np.ndarray, true_Q: np.ndarray, ties: str) -> np.ndarray:
-    """Return how many labels stand before the true one, by votes, then by the rule of ties."""
-    true_Qk = (labels_Qk == true_Q[:, None]) & first_Qk
-    found_Q, at_Q = true_Qk.any(axis=1), true_Qk.argmax(axis=1)
-    own_Q1 = np.take_along_axis(votes_Qk, at_Q[:, None], axis=1)
-    sooner_Qk = np.arange(labels_Qk.shape[1]) < at_Q[:, None] if ties == "nearest" else labels_Qk < true_Q[:, None]
-    ahead_Qk = first_Qk & ((votes_Qk > own_Q1) | ((votes_Qk == own_Q1) & sooner_Qk))
-    return np.where(found_Q & (own_Q1[:, 0] > 0), ahead_Qk.sum(axis=1), LAST)
+def _place(votes_kQ: np.ndarray, leads_kQ: np.ndarray, sooner_kQ: np.ndarray, at_Q: np.ndarray) -> np.ndarray:
+    """Return how many labels stand before the true one, which stands at `at_Q`: by votes, then those that are `sooner`."""
+    k = len(votes_kQ)
+    own_1Q = np.take_along_axis(votes_kQ, np.minimum(at_Q, k - 1)[None], axis=0)
+    ahead_kQ = (leads_kQ & (votes_kQ > own_1Q)) | (sooner_kQ & (votes_kQ == own_1Q))
+    ahead_Q = ahead_kQ.sum(axis=0, dtype=np.min_scalar_type(k))
+    return np.where((at_Q < k) & (own_1Q[0] > 0), ahead_Q.astype(np.int64), LAST)
