@@ -28,27 +28,37 @@ def score_all_rules(wells: Wells, gram: Gram, rules: Rules) -> dict[str, Any]:
     rows: an object for every rule, with metric, votes, ties, cross, stratified, k, its mean and its directions.
     notes: which rules are left out, and why.
     """
-    rows, notes = [], []
+    planned, notes = _plan(wells, rules)
+    rows: list[dict[str, Any]] = []
     for metric in ALLOWED["metric"]:
         rankings = Rankings(wells, gram, metric, max(KS))
         done: dict[tuple[str, bool], dict[Rule, dict[str, Any]]] = {}  # within a group nothing depends on cross
-        for stratified, cross in product((False, True), ALLOWED["cross"]):
-            own = replace(rules, k=1, metric=metric, cross=cross, stratified=stratified)
-            try:
-                plans = plan_directions(wells, own)
-            except KitError as error:
-                notes.append(str(error))
-                continue
+        for own, plans in planned:
             ks = _ks(plans.values())
-            notes += [f"k = {k} left out: a fold has fewer training wells" for k in KS if k not in ks]
             of: dict[str, dict[Rule, dict[str, Any]]] = {}
             for name, plan in plans.items():
                 within = len(set(name.split("->"))) == 1
-                if not within or (name, stratified) not in done:
-                    done[name, stratified] = _direction(rankings, name, plan, wells, ks, metric)
-                of[name] = done[name, stratified]
-            rows += list(_rows(of, ks, own))
+                if not within or (name, own.stratified) not in done:
+                    done[name, own.stratified] = _direction(rankings, name, plan, wells, ks, metric)
+                of[name] = done[name, own.stratified]
+            rows += list(_rows(of, ks, replace(own, metric=metric)))
     return {"rows": rows, "notes": list(dict.fromkeys(notes))}
+
+
+def _plan(wells: Wells, rules: Rules) -> tuple[list[tuple[Rules, dict[str, Plan]]], list[str]]:
+    """Return the plans of every way to deal the folds, the same for both metrics, and notes on what is left out."""
+    planned, notes = [], []
+    for stratified, cross in product((False, True), ALLOWED["cross"]):
+        own = replace(rules, k=1, cross=cross, stratified=stratified)
+        try:
+            plans = plan_directions(wells, own)
+        except KitError as error:
+            notes.append(str(error))
+            continue
+        ks = _ks(plans.values())
+        notes += [f"k = {k} left out: a fold has fewer training wells" for k in KS if k not in ks]
+        planned.append((own, plans))
+    return planned, notes
 
 
 def _ks(plans: Iterable[Plan]) -> list[int]:
