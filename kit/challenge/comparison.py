@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from kit.challenge.directions import Neighbourhood
-from kit.challenge.outcomes import FEWEST_PLATES, drawn_ratios, interval
+from kit.challenge.outcomes import FEWEST_UNITS, drawn_ratios, interval
 from kit.profiles.table import PLATE, WELL
 
 Tested = dict[str, pd.DataFrame]
@@ -74,7 +74,7 @@ def _pair(base: pd.DataFrame, own: pd.DataFrame, stream: int) -> tuple[dict[str,
     sums = both.groupby(level=PLATE)[["upper_own", "lower_own", "upper_base", "lower_base"]].sum().to_numpy()
     upper_own, lower_own, upper_base, lower_base = sums.T
     drawn = None
-    if len(sums) >= FEWEST_PLATES:
+    if len(sums) >= FEWEST_UNITS:
         drawn = drawn_ratios(upper_own, lower_own, stream) - drawn_ratios(upper_base, lower_base, stream)
     difference = upper_own.sum() / lower_own.sum() - upper_base.sum() / lower_base.sum()
     return {

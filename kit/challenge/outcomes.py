@@ -14,8 +14,8 @@ from kit.neighbours import Votes
 from kit.streams import Stream, generator
 
 TOP = 5  # the labels with most votes that `top5` looks among
-DRAWS = 2000  # of plates, for an interval
-FEWEST_PLATES = 3  # that have an interval
+DRAWS = 2000  # of plates or compounds, for an interval
+FEWEST_UNITS = 3  # that have an interval: plates, or compounds
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ def plate_shares(folds_of: Sequence[Sequence[Fold]], plate_M: np.ndarray) -> tup
 def drawn_accuracies(folds_of: Sequence[Sequence[Fold]], plate_M: np.ndarray) -> np.ndarray | None:
     """Return the accuracy of DRAWS draws of the plates tested, with replacement; None of fewer than three plates."""
     plates, right_P, all_P = plate_shares(folds_of, plate_M)
-    return drawn_ratios(right_P, all_P) if len(plates) >= FEWEST_PLATES else None
+    return drawn_ratios(right_P, all_P) if len(plates) >= FEWEST_UNITS else None
 
 
 def drawn_ratios(upper_P: np.ndarray, lower_P: np.ndarray, stream: int = 0) -> np.ndarray:
