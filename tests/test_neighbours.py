@@ -134,3 +134,11 @@ def test_votes_by_distance_by_hand():
     np.testing.assert_array_equal(vote(labels_Qk, "nearest", weight_Qk), [7, 5, 8])
     np.testing.assert_allclose(narrowest(labels_Qk, [3], weight_Qk, [1]), [0, 0, 0.2])
     np.testing.assert_allclose(narrowest(labels_Qk, [1], weight_Qk, [1]), [1, 1, 1])  # one vote: nobody is next
+
+
+def test_a_label_may_have_more_than_255_votes():
+    labels_Qk = np.array([[1] * 256 + [0] * 44])
+    for ties in ("sklearn", "nearest"):
+        found = count_votes(labels_Qk, np.array([1]), [256, 300], [ties])
+        assert [int(found[k, ties].said_Q[0]) for k in (256, 300)] == [1, 1]
+        assert found[300, ties].place_Q.tolist() == [0]
