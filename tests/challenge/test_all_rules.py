@@ -30,7 +30,7 @@ def test_each_rule_scores_as_it_does_alone(table, metadata, products):
     found = score(table, metadata, seeds=2, all_rules=True)["all_rules"]
     assert found["notes"] == []
     assert len(found["rows"]) == 2 * 2 * 2 * 2 * 2 * 5
-    for row in found["rows"][::31]:
+    for row in found["rows"][::53]:
         rule = {name: row[name] for name in ("metric", "votes", "ties", "cross", "stratified", "k")}
         alone = score(table, metadata, seeds=2, **rule)
         assert row["mean"] == alone["mean"], rule

@@ -17,19 +17,28 @@ from tests.commands import kit_command
 from .made import made
 
 
-@pytest.fixture
-def aligned_noise(tmp_path, monkeypatch):
+@pytest.fixture(scope="module")
+def made_once(tmp_path_factory):
     """Aligned noise as profiles.parquet and, of its compound wells, as submission.csv, with the wells' labels in labels.csv."""
-    monkeypatch.chdir(tmp_path)
+    folder = tmp_path_factory.mktemp("aligned_noise")
     profiles = post_process(made(features=96), align=0.5)
-    write_profiles(profiles, tmp_path / "profiles.parquet")
+    write_profiles(profiles, folder / "profiles.parquet")
     who = profiles.who.drop(columns="Metadata_is_control")
-    who.to_csv("labels.csv", index=False)
+    who.to_csv(folder / "labels.csv", index=False)
     wells = who[who["Metadata_broad_sample"] != ""].sample(frac=1, random_state=0)
-    pd.DataFrame({"ID": range(len(wells)), "plate": wells["Metadata_Plate"], "well": wells["Metadata_Well"]}).to_csv(
-        "metadata_test.csv", index=False
-    )
-    kit_command("export", "profiles.parquet", "--ids", "metadata_test.csv", "--out", "submission.csv")
+    ids = pd.DataFrame({"ID": range(len(wells)), "plate": wells["Metadata_Plate"], "well": wells["Metadata_Well"]})
+    ids.to_csv(folder / "metadata_test.csv", index=False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        kit_command("export", "profiles.parquet", "--ids", "metadata_test.csv", "--out", "submission.csv")
+    return folder
+
+
+@pytest.fixture
+def aligned_noise(made_once, tmp_path, monkeypatch):
+    """A copy of its own of these files, and the test in its folder."""
+    shutil.copytree(made_once, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
     return tmp_path
 
 

@@ -7,10 +7,17 @@ import pandas as pd
 import pytest
 
 import kit
+from kit.challenge.score import score
 from kit.errors import UsageError
+from kit.measures.section import Measures
 from tests.challenge.conftest import DMSO, make_table, metadata  # noqa: F401  # the fixture: official tables of seven plates
 from tests.commands import kit_command
-from tests.companions.test_kit_score import CONTROLS, SCORE, aligned_noise, scored  # noqa: F401  # a fixture
+from tests.companions.test_kit_score import CONTROLS, SCORE, aligned_noise, made_once, scored  # noqa: F401  # fixtures
+
+
+def measured(table: pd.DataFrame, metadata, **options) -> dict:  # noqa: F811
+    """Return what `kit.score` does of a table, without the companions."""
+    return score(table, metadata, sections=(Measures(**options),))
 
 
 def entry(found: dict, name: str, group: str) -> tuple[float | None, str]:
@@ -41,14 +48,14 @@ def test_official_targets_and_genes(metadata, tmp_path):  # noqa: F811
         (folder / file.name).write_bytes(file.read_bytes())
     compounds = pd.read_csv(folder / "map_metadata.tsv", sep="\t", keep_default_na=False)
     compounds.assign(gene=["G1", "G1", "G2", "G2"] + [""] * 6).to_csv(folder / "map_metadata.tsv", sep="\t", index=False)
-    each = {"map_null": "each"}  # three wells can be retrieved
-    of_gene = kit.score(make_table(signal=3.0), folder, **each)["map"]
+    each = {"null": "each"}  # three wells can be retrieved
+    of_gene = measured(make_table(signal=3.0), folder, **each)["map"]
     assert (of_gene["target"], of_gene["consistency"]["U2OS"]["targets"]) == ("target", 2)
     targets = pd.DataFrame(
         {"broad_sample": [f"BRD-{index}" for index in range(6)], "target_list": ["A|B", "A", "B", "C", "C", ""]}
     )
     targets.to_csv(folder / "map_metadata_targets.tsv", sep="\t", index=False)
-    assert kit.score(make_table(signal=3.0), folder, **each)["map"]["consistency"]["U2OS"]["targets"] == 3
+    assert measured(make_table(signal=3.0), folder, **each)["map"]["consistency"]["U2OS"]["targets"] == 3
 
 
 def test_a_column_of_mechanisms(metadata):  # noqa: F811
@@ -57,11 +64,12 @@ def test_a_column_of_mechanisms(metadata):  # noqa: F811
     found = kit.score(named, metadata, target="mechanism", map_null="each")["map"]
     assert (found["target"], found["consistency"]["A549"]["targets"]) == ("mechanism", 2)
     with pytest.raises(UsageError, match=r"--target mechanisn: no such column; did you mean mechanism\?"):
-        kit.score(named, metadata, target="mechanisn")
+        measured(named, metadata, target="mechanisn")
 
 
 def test_one_null_per_query_is_a_switch(metadata):  # noqa: F811
-    shared, each = (kit.score(make_table(), metadata, map_null=name)["map"] for name in ("shared", "each"))
+    shared = measured(make_table(), metadata)["map"]
+    each = kit.score(make_table(), metadata, map_null="each")["map"]
     assert shared["activity"]["U2OS"]["value"] == each["activity"]["U2OS"]["value"]
     assert shared["activity"]["U2OS"]["retrieved"] < each["activity"]["U2OS"]["retrieved"]
     assert each["null"] == "exact, one null per query"
@@ -80,14 +88,14 @@ def test_one_null_per_query_is_a_switch(metadata):  # noqa: F811
     ],
 )  # fmt: skip
 def test_why_there_is_no_activity(metadata, change, reason):  # noqa: F811
-    found = kit.score(change(make_table()), metadata)
+    found = measured(change(make_table()), metadata)
     assert entry(found, "activity", "U2OS") == (None, reason)
     assert entry(found, "consistency", "U2OS")[0] is None
 
 
 def test_a_plate_without_controls_takes_its_queries_along(metadata):  # noqa: F811
     table = make_table()
-    found = kit.score(table[~(table["Metadata_Well"].isin(DMSO) & (table["Metadata_Plate"] == "U1"))], metadata)
+    found = measured(table[~(table["Metadata_Well"].isin(DMSO) & (table["Metadata_Plate"] == "U1"))], metadata)
     assert found["map"]["activity"]["U2OS"]["queries"] == 12 * 2
 
 
