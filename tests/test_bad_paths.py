@@ -6,6 +6,7 @@ A path that is not there, a value that cannot be, a file that is another or was 
 import contextlib
 import gzip
 import io
+import json
 import os
 import resource
 import shutil
@@ -135,7 +136,9 @@ def test_a_gzipped_submission_is_scored_as_the_plain_one(walk, monkeypatch):
     for name in ("submission.csv", "submission.csv.gz"):
         rules = "--metadata plates/metadata --ids plates/metadata_test.csv --k 1 --cross all"
         kit_here(f"score {name} {rules} --json {name}.json")
-    assert (walk / "submission.csv.json").read_text() == (walk / "submission.csv.gz.json").read_text()
+    plain, packed = ((walk / f"submission.csv{end}.json").read_text() for end in ("", ".gz"))
+    assert packed.replace("submission.csv.gz", "submission.csv") == plain
+    assert json.loads(packed)["null"]["final_features_only"] is False  # the manifest is that of the CSV inside
 
 
 @contextlib.contextmanager

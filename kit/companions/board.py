@@ -1,5 +1,7 @@
 """From what was scored to the wells, their Gram and what the null repeats: the features' own file is asked, or --profiles."""
 
+import gzip
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,7 +116,14 @@ def _repeat(source: Any, files: list[Path], n_wells: int) -> Repeat:
 
 
 def _describes(manifest: Mapping[str, Any], csv: Path) -> bool:
-    return manifest.get("sha256") == file_sha256(csv)
+    """Return whether it is this file's, or that of the CSV packed in it."""
+    wanted = manifest.get("sha256")
+    if wanted == file_sha256(csv):
+        return True
+    if csv.suffix.lower() != ".gz":
+        return False
+    with gzip.open(csv) as unpacked:
+        return wanted == hashlib.file_digest(unpacked, "sha256").hexdigest()
 
 
 def _is_whole(facts: Mapping[str, Any], n_wells: int) -> bool:

@@ -25,8 +25,12 @@ NOT_IMPORTED = {
     "tensorboard": "torch.utils.tensorboard imports it",
     "s3fs": "fsspec imports it",
 }
-# Imported late, where they are found: what another package brings along, and a rival of the benches.
-BROUGHT_ALONG = {"fsspec": "s3fs and torch", "tensorstore": "kit.bench.store compares with it"}
+# Imported late, where they are found: what another package brings along, and rivals of the benches.
+BROUGHT_ALONG = {
+    "fsspec": "s3fs and torch",
+    "tensorstore": "kit.bench.store compares with it",
+    "copairs": "kit.bench.measures compares with it",
+}
 UNTESTED_BOUNDS = {"torch"}  # the wheel at hand is one version
 
 
