@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from kit.images.nuclei import find_nuclei
+from kit.images.nuclei import nuclei_columns
 
 FULL_SIDE = 320  # pixels, on the shorter side: below twice that, pixels are not binned; nuclei keep a diameter of eight or more
 STAINS = ("DNA", "DAPI", "Hoechst", "DRAQ5", "H2B", "nuclei", "nucleus", "nuclear")
@@ -42,12 +42,13 @@ def site_nuclei(image_HW: np.ndarray, side: int) -> np.ndarray:
     """
     height, width = (length // side for length in image_HW.shape)
     squares = image_HW[: height * side, : width * side].reshape(height, side, width, side)
-    found = find_nuclei(squares.sum(axis=(1, 3), dtype=np.uint32))
-    if found.empty:
+    found = nuclei_columns(squares.sum(axis=(1, 3), dtype=np.uint32))
+    count = len(found["diameter_px"])
+    if not count:
         return np.array([0, *[np.nan] * (len(NUCLEI) - 1)], dtype=np.float32)
     shape_3N = np.stack([np.log(side * found["diameter_px"]), found["eccentricity"], found["solidity"]])
     low_3, median_3, high_3 = np.percentile(shape_3N, [25, 50, 75], axis=1)
-    return np.array([np.log1p(len(found)), *np.stack([median_3, high_3 - low_3], axis=1).ravel()], dtype=np.float32)
+    return np.array([np.log1p(count), *np.stack([median_3, high_3 - low_3], axis=1).ravel()], dtype=np.float32)
 
 
 def fill_unknown(features_ND: np.ndarray) -> np.ndarray:

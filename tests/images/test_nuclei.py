@@ -3,12 +3,14 @@
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
-from scipy.ndimage import binary_fill_holes
+from scipy.ndimage import binary_fill_holes, distance_transform_edt
+from skimage import segmentation
 from skimage.measure import regionprops_table
 
 from kit.errors import KitError
-from kit.images.nuclei import _eccentricities, _filled, find_nuclei
+from kit.images.nuclei import _depths, _filled, _measure, _split, find_nuclei
 
 
 def discs(*places, side=120, height=120.0, ground=20.0, noise=2.0, seed=0):
@@ -40,12 +42,28 @@ def test_shape_by_value():
     y, x = np.mgrid[:120, :120]
     labels = np.zeros((120, 120), np.int32)
     labels[np.hypot((y - 60) / 30, (x - 60) / 15) <= 1] = 4
-    labels[5:9, 5:30], labels[100, 100] = 2, 7
-    labels[80:110, 5:9], labels[80, 5:20] = 1, 1
-    found = regionprops_table(labels, properties=("label", "eccentricity"))
-    np.testing.assert_allclose(_eccentricities(labels)[found["label"]], found["eccentricity"], atol=1e-7)
+    labels[5:20, 5:50], labels[100, 100] = 2, 7  # one pixel is none
+    labels[80:110, 5:19], labels[80:94, 5:30] = 1, 1
+    found = pd.DataFrame(regionprops_table(labels, properties=("centroid", "area", "eccentricity", "solidity")))[:3]
+    measured = pd.DataFrame(_measure(labels)).drop(columns="diameter_px")
+    assert measured["solidity"].is_unique
+    np.testing.assert_allclose(measured, found[["centroid-0", "centroid-1", "area", "eccentricity", "solidity"]], atol=1e-7)
     nucleus = find_nuclei(100.0 * (labels == 4)).iloc[0]
     np.testing.assert_allclose(nucleus[["eccentricity", "solidity"]], [0.75**0.5, 0.98], atol=0.02)
+
+
+def test_the_distances_are_scipys():
+    mask = np.random.default_rng(0).random((40, 33)) < 0.8
+    np.testing.assert_array_equal(_depths(mask), distance_transform_edt(mask))
+
+
+def test_a_nucleus_of_its_own_is_no_part_of_its_neighbours_split():
+    """Nuclei that touch and nuclei that stand alone, in one image: as the watershed of the whole image labels them."""
+    image = discs((60, 45, 10), (60, 64, 10), (25, 25, 10), (95, 90, 8), (100, 30, 9))
+    split_HW, depth_HW = _split(image, segmentation)
+    assert split_HW.max() >= 5
+    assert len({split_HW[place] for place in ((60, 45), (60, 64), (25, 25), (95, 90), (100, 30))} - {0}) == 5
+    np.testing.assert_array_equal(split_HW > 0, depth_HW > 0)
 
 
 def test_holes_are_filled_as_scipy_fills_them():
