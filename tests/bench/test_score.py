@@ -17,4 +17,4 @@ def test_every_line_is_measured():
     wells, features_MF = made_wells(wells=6, columns=20)
     lines = list(score_rows(wells, features_MF, seeds=1, rival_folds=1))
     assert [line.split(":")[0].split()[0] for line in lines] == ["products", "160", "most", "scikit-learn's", "ratio"]
-    assert rival_seconds(wells, features_MF, Gram.of(features_MF, small=0), 5)[1] == 5  # it raises where predictions differ
+    assert rival_seconds(wells, features_MF, Gram.of(features_MF, small=0), 5)[1] == 10  # it raises where predictions differ
