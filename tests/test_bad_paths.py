@@ -196,7 +196,7 @@ def test_where_nothing_can_be_written_the_final_file_is_named(line):
         ("export profiles.parquet --ids plates/metadata_test.csv --out plates", "'plates' is a directory"),
         ("report --work work --out plates", "'plates' is a directory"),
         ("score profiles.parquet --metadata plates/metadata --json plates", "'plates' is a directory"),
-        ("score submission.csv --metadata plates/metadata", "it needs --ids"),
+        ("score submission.csv --metadata plates/metadata", "add --ids, which gives the plate and well of each ID"),
         ("check submission.csv --ids submission.csv", "r-intensity_s2_cls_1 and 14 more; name it with"),
         ("submit submission.csv --message ''", "--message is empty"),
     ],
