@@ -21,7 +21,7 @@ from kit.model.vit import Vit, resize_positions, seeded_vit
 
 WRAPPINGS = ("teacher", "student", "model", "state_dict")
 PREFIXES = ("module.", "teacher.", "student.", "backbone.")
-FILTERS = "patch_embed.proj.weight"  # what meets the channels
+FILTERS = "patch_embed.proj.weight"  # of the linear patches: the one tensor whose shape depends on the channels
 HEAD_WIDTH = 64  # of every published DINOv2; the files do not say how many heads there are
 
 

@@ -24,11 +24,11 @@ class PatchEmbed(nn.Module):
 
 
 class EnergyStem(nn.Module):
-    """What a patch holds at each scale, then one linear map to D: from the start a token tells texture, whatever its phase.
+    """The energies of a patch, which are not learnt, then one linear map to D: an untrained token already tells texture.
 
-    Per scale (halvings of the view, down to one pixel a patch) the mean square of the detail that the halving loses, each channel
-    by itself, as a logarithm; the correlation of every two channels' details; at last each channel's mean over the patch. Nothing
-    of this is learnt. Source: ours; the idea is a wavelet scattering's first order (Bruna and Mallat 2013), with Haar's details.
+    The view is halved until a patch is one pixel. Each halving gives two sets of numbers of the detail that it loses: the log of
+    each channel's mean square, and the correlation of every two channels. Each channel's mean comes last. Ours, after the first
+    order of a wavelet scattering (Bruna and Mallat 2013), with Haar's details.
     """
 
     def __init__(self, channels: int, config: ModelConfig):
@@ -45,7 +45,7 @@ class EnergyStem(nn.Module):
 
 
 def energy_width(channels: int, scales: int) -> int:
-    """Return E, the numbers of a patch."""
+    """Return E, how many numbers describe a patch."""
     return channels * (scales + 1) + scales * channels * (channels - 1) // 2
 
 
