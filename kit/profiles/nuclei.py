@@ -22,7 +22,7 @@ NUCLEI = (
 
 def nuclear_channel(channels: Sequence[str]) -> str | None:
     """Return the first channel named after a nuclear stain, as "DNA", "hoechst 33342", "OrigDNA"; None if there is none."""
-    stain = re.compile("|".join(STAINS), re.IGNORECASE)
+    stain = re.compile(f"(?<!mt)({'|'.join(STAINS)})", re.IGNORECASE)  # DNA of mitochondria is elsewhere
     return next((name for name in channels if stain.search(name)), None)
 
 

@@ -125,7 +125,13 @@ def test_a_site_without_nuclei_has_the_medians_of_the_others(level):
 
 @pytest.mark.parametrize(
     ("channels", "stain"),
-    [("Mito,DNA", "DNA"), ("hoechst 33342,actin", "hoechst 33342"), ("OrigDNA", "OrigDNA"), ("RNA,Nucleoli,LowZBF", None)],
+    [
+        ("Mito,DNA", "DNA"),
+        ("hoechst 33342,actin", "hoechst 33342"),
+        ("OrigDNA", "OrigDNA"),
+        ("RNA,Nucleoli,LowZBF", None),
+        ("mtDNA,DAPI", "DAPI"),
+    ],
 )
 def test_a_nuclear_stain_is_known_by_its_name(channels, stain):
     assert nuclear_channel(channels.split(",")) == stain
