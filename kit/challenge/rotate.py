@@ -4,15 +4,14 @@ The rows of M wells span at most M directions, so M columns hold all there is be
 M wells, F features, N columns.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from kit.errors import KitError, UsageError
+from kit.neighbours import Gram, gram
 
 SCORED = 13_824  # columns: the widest submission known to have been scored; 27,648 ran out of memory there
-_COLUMNS = 1024  # features multiplied at once, in float64
 _ROWS = 1024  # wells compared at once
 _RANK = 1e-13  # of the largest squared length: what is left of a row below it is rounding
 
@@ -63,7 +62,7 @@ def rotate(features_MF: np.ndarray) -> Fewer:
     """
     from scipy.linalg.lapack import dpstrf
 
-    gram_MM = inner_products(features_MF)
+    gram_MM = gram(features_MF)
     factor_MM, pivot_M, rank, _ = dpstrf(gram_MM, lower=1, tol=_RANK * float(gram_MM.diagonal().max()))
     columns_MN = np.empty((len(gram_MM), max(rank, 1)), dtype=np.float32)
     columns_MN[pivot_M - 1] = np.tril(factor_MM)[:, : max(rank, 1)]
@@ -87,19 +86,10 @@ def reduce(features_MF: np.ndarray, columns: int) -> Fewer:
             f"--columns {columns}: need 1 to {min(M, F) - 1:,}, for {M:,} rows of {F:,} features"
             + (": --rotate keeps every distance in as many columns as rows" if M < F else "")
         )
-    gram_MM = inner_products(features_MF)
+    gram_MM = gram(features_MF)
     _, vectors_MN = eigh(gram_MM, subset_by_index=[M - columns, M - 1], driver="evr")
     size_N = np.sqrt(np.maximum(np.einsum("mn,mn->n", vectors_MN, gram_MM @ vectors_MN), 0))
     return _fewer((vectors_MN * size_N)[:, ::-1].astype(np.float32), "reduced", F, gram_MM)
-
-
-def inner_products(features_MF: np.ndarray) -> np.ndarray:
-    """Return X X', float64 [M, M], widening a block of columns at a time."""
-    out_MM = np.zeros((len(features_MF), len(features_MF)))
-    for start in range(0, features_MF.shape[1], _COLUMNS):
-        block = features_MF[:, start : start + _COLUMNS].astype(np.float64)
-        out_MM += block @ block.T
-    return out_MM
 
 
 def _fewer(columns_MN: np.ndarray, how: str, features: int, gram_MM: np.ndarray) -> Fewer:
@@ -107,40 +97,25 @@ def _fewer(columns_MN: np.ndarray, how: str, features: int, gram_MM: np.ndarray)
     if not np.isfinite(columns_MN).all():
         raise KitError("the columns cannot be rotated: their squares are beyond float64; scale the features down")
     total, kept = float(gram_MM.trace()), float(np.square(columns_MN, dtype=np.float64).sum())
-    after_MM = inner_products(columns_MN)
+    before, after, all_M = Gram.of_products(gram_MM), Gram.of_products(gram(columns_MN)), np.arange(len(gram_MM))
     largest = error = 0.0
-    changed = [0, 0]
-    for rows, before_QM, after_QM in _blocks(gram_MM, after_MM):
-        for index, scale in enumerate((_squared, _cosine)):
-            one_QM, two_QM = scale(before_QM, gram_MM, rows), scale(after_QM, after_MM, rows)
-            if index == 0:
+    changed = {"euclidean": 0, "cosine": 0}
+    for start in range(0, len(all_M), _ROWS):
+        rows_Q = all_M[start : start + _ROWS]
+        for metric in changed:
+            one_QM, two_QM = (products.distances(rows_Q, all_M, metric) for products in (before, after))
+            if metric == "euclidean":
                 largest, error = max(largest, float(one_QM.max())), max(error, float(np.abs(one_QM - two_QM).max()))
-            changed[index] += _other_nearest(one_QM, two_QM, rows)
-    return Fewer(columns_MN, how, features, max(0.0, 1 - kept / total) if total else 0.0, error / (largest or 1.0), max(changed))
+            changed[metric] += _other_nearest(one_QM, two_QM, rows_Q)
+    lost = max(0.0, 1 - kept / total) if total else 0.0
+    return Fewer(columns_MN, how, features, lost, error / (largest or 1.0), max(changed.values()))
 
 
-def _blocks(gram_MM: np.ndarray, after_MM: np.ndarray) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
-    for start in range(0, len(gram_MM), _ROWS):
-        rows = slice(start, min(start + _ROWS, len(gram_MM)))
-        yield rows, gram_MM[rows], after_MM[rows]
-
-
-def _squared(products_QM: np.ndarray, gram_MM: np.ndarray, rows: slice) -> np.ndarray:
-    square_M = gram_MM.diagonal()
-    return np.maximum(square_M[rows, None] + square_M[None] - 2 * products_QM, 0)
-
-
-def _cosine(products_QM: np.ndarray, gram_MM: np.ndarray, rows: slice) -> np.ndarray:
-    length_M = np.sqrt(gram_MM.diagonal())
-    length_M = np.where(length_M > 0, length_M, 1.0)
-    return 1 - products_QM / (length_M[rows, None] * length_M[None])
-
-
-def _other_nearest(one_QM: np.ndarray, two_QM: np.ndarray, rows: slice) -> int:
+def _other_nearest(one_QM: np.ndarray, two_QM: np.ndarray, rows_Q: np.ndarray) -> int:
     """Count the rows whose nearest other row is another one now, and not just as near as it was."""
     here = np.arange(len(one_QM))
     for distance_QM in (one_QM, two_QM):
-        distance_QM[here, here + rows.start] = np.inf
+        distance_QM[here, rows_Q] = np.inf
     if one_QM.shape[1] < 2:
         return 0
     near_Q = two_QM.argmin(axis=1)
