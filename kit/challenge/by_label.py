@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 
 from kit.challenge.comparison import tested_wells
-from kit.challenge.directions import Neighbourhood
 from kit.challenge.sections import Scored
 from kit.profiles.table import PLATE, WELL
 
@@ -20,7 +19,7 @@ class ByLabel:
         names = np.asarray(wells.classes)[wells.label_M]  # of controls, which are not tested, any
         label_of = dict(zip(zip(wells.plate_M, wells.well_M, strict=True), names.tolist(), strict=True))
         shares: dict[str, list[float]] = {}
-        for tested in tested_wells(Neighbourhood.of(wells, scored.gram, scored.rules)).values():
+        for tested in tested_wells(scored.found).values():
             labels = [label_of[who] for who in tested.index.to_frame()[[PLATE, WELL]].itertuples(index=False, name=None)]
             for label, right in tested["right"].groupby(labels).mean().items():
                 shares.setdefault(str(label), []).append(float(right))

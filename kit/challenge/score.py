@@ -17,7 +17,7 @@ import polars as pl
 
 from kit.challenge.all_rules import score_all_rules
 from kit.challenge.columns import LINE, Tables, read_tables, short
-from kit.challenge.comparison import Tested, compare, tested_wells
+from kit.challenge.comparison import compare, tested_wells
 from kit.challenge.directions import Neighbourhood, mean_of
 from kit.challenge.features import Features, from_frame, from_profiles, read_features
 from kit.challenge.folds import LINES
@@ -90,7 +90,8 @@ def score(
     scores, tested, lone = {}, {}, True
     for path in paths:
         features = read_features(path, id_table)
-        scores[str(path)], tested[str(path)] = asked.score(path, features)
+        scores[str(path)], found = asked.score(path, features)
+        tested[str(path)] = tested_wells(found)
         lone &= features.who[PLATE].nunique() == 1
     return {"schema": 1, "files": scores, "comparison": compare(tested), **({"notes": [_TOGETHER]} if lone else {})}
 
@@ -119,8 +120,8 @@ class _Asked:
     all_rules: bool
     sections: Sequence[Section]
 
-    def score(self, source: Any, features: Features) -> tuple[dict[str, Any], Tested]:
-        """Return what score.json holds of a feature set, and its tested wells."""
+    def score(self, source: Any, features: Features) -> tuple[dict[str, Any], Neighbourhood]:
+        """Return what score.json holds of a feature set, and the neighbours of its wells."""
         labelled = label_wells(features.who, self.tables, self.wanted, features.recorded, features.called)
         if labelled.scored.empty:
             raise KitError(_why_none(labelled))
@@ -133,11 +134,11 @@ class _Asked:
             result["all_rules"] = score_all_rules(wells, gram, self.rules)
         scored = Scored(
             source=source, ids=self.ids, features=features, labelled=labelled, tables=self.tables, wanted=self.wanted,
-            wells=wells, gram=gram, rules=self.rules, result=result,
+            wells=wells, gram=gram, found=found, rules=self.rules, result=result,
         )  # fmt: skip
         for section in self.sections:
             result = result | section.make(scored)
-        return result, tested_wells(found)
+        return result, found
 
 
 def _alike(features_MF: np.ndarray) -> list[str]:

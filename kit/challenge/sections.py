@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import pandas as pd
 
 from kit.challenge.columns import Tables
+from kit.challenge.directions import Neighbourhood
 from kit.challenge.features import Features
 from kit.challenge.labels import Labelled, Wanted
 from kit.challenge.rules import Rules
@@ -24,7 +25,7 @@ class Scored:
     source: what the user gave: a path, several, a table or profiles. ids: the wells that --ids picked of it, or None.
     features, labelled: its wells as read, row for row. tables, wanted: what --metadata or --labels named, and the columns.
     wells: those that are scored and the controls, by plate, then well: row_M leads to the features. gram: a row for each of
-    `wells`. result: what score.json holds so far; not to be changed.
+    `wells`. found: their neighbours under `rules`. result: what score.json holds so far; not to be changed.
     """
 
     source: Any
@@ -35,6 +36,7 @@ class Scored:
     wanted: Wanted
     wells: Wells
     gram: Gram
+    found: Neighbourhood
     rules: Rules
     result: dict[str, Any]
 
