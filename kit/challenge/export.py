@@ -15,9 +15,10 @@ from kit.challenge.rotate import SCORED, Fewer, reduce, rotate
 from kit.challenge.rows import are_plain, read_back, write_rows
 from kit.errors import KitError, UsageError
 from kit.files import file_sha256, whole_file
-from kit.profiles.manifest import write_manifest
+from kit.profiles.anndata_file import is_h5ad, read_h5ad
+from kit.profiles.manifest import is_csv, write_manifest
 from kit.profiles.normalise import LENGTHS
-from kit.profiles.table import PLATE, WELL, read_facts
+from kit.profiles.table import WELL, read_facts
 
 log = logging.getLogger(__name__)
 
@@ -94,7 +95,7 @@ def _facts(profiles: Path, ids: Path, table: pd.DataFrame, fewer: Fewer | None) 
         "uses_well_position": known.get("uses_well_position"),
         "steps": [*map(_short, known["steps"]), *last] if known.get("steps") is not None else None,
         **({"columns_made_by": last[0]} if last else {}),
-        **({"whole_positions": _has_whole_positions(profiles, table)} if aligned else {}),
+        **({"whole_positions": _has_whole_positions(profiles, known, table)} if aligned else {}),
     }
 
 
@@ -103,8 +104,13 @@ def _short(step: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in step.items() if key != LENGTHS}
 
 
-def _has_whole_positions(profiles: Path, table: pd.DataFrame) -> bool:
+def _has_whole_positions(profiles: Path, known: dict[str, Any], table: pd.DataFrame) -> bool:
     """Return whether every well at a position that has an ID has one itself: then the submission alone undoes alignment."""
-    read = pl.read_parquet if profiles.suffix == ".parquet" else pl.read_csv
-    wells = read(profiles, columns=[PLATE, WELL])
-    return len(wells.filter(pl.col(WELL).is_in(table[WELL].unique().tolist()))) == len(table)
+    if "submission" in known:  # it has lost the wells without an ID
+        return known.get("whole_positions") is True and known["rows"] == len(table)
+    if is_h5ad(profiles):
+        wells = read_h5ad(profiles)[0]
+    else:
+        read = pl.read_csv if is_csv(profiles) else pl.read_parquet
+        wells = read(profiles, columns=[WELL]).to_pandas()
+    return int(wells[WELL].isin(table[WELL]).sum()) == len(table)

@@ -239,3 +239,20 @@ def test_a_disk_that_changes_a_value_is_noticed(table, ids, tmp_path, monkeypatc
     with pytest.raises(KitError, match=r"s\.csv: row \d+ does not read back as it was written"):
         export(tmp_path / "f.csv", ids, tmp_path / "s.csv")
     assert not (tmp_path / "s.csv").exists()
+
+
+@pytest.mark.parametrize("name", ["aligned.h5ad", "aligned.csv.gz"])
+def test_aligned_profiles_of_every_kind_say_whether_their_positions_are_whole(profiles, ids, tmp_path, name):
+    if name.endswith("h5ad"):
+        pytest.importorskip("anndata")
+    write_profiles(profiles, tmp_path / name)
+    export(tmp_path / name, ids, tmp_path / "s.csv")
+    export(tmp_path / "profiles.parquet", ids, tmp_path / "wanted.csv")
+    assert read_manifest(tmp_path / "s.csv")["whole_positions"] is read_manifest(tmp_path / "wanted.csv")["whole_positions"]
+
+
+def test_a_submission_of_aligned_profiles_can_be_exported_again(profiles, ids, tmp_path):
+    export(tmp_path / "profiles.parquet", ids, tmp_path / "s.csv")
+    export(tmp_path / "s.csv", ids, tmp_path / "rotated.csv", rotated=True)
+    known, again = read_manifest(tmp_path / "s.csv"), read_manifest(tmp_path / "rotated.csv")
+    assert again["whole_positions"] is known["whole_positions"]
