@@ -12,6 +12,11 @@ def percent(share: float | None) -> str:
     return "-" if share is None else f"{100 * share:.1f}"
 
 
+def brackets(interval: list[float] | None) -> str:
+    """Return " [50.0, 80.7]", the interval in per cent; nothing where there is none."""
+    return "" if interval is None else f" [{percent(interval[0])}, {percent(interval[1])}]"
+
+
 def short_names(paths: Iterable[str]) -> dict[str, str]:
     """Return for each path as much of its end as tells all apart: {path: name}."""
     parts = {path: PurePath(path).parts for path in paths}

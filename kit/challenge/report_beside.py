@@ -3,9 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from kit.challenge.score_text import chance, percent
-
-_POSITIONS = (("cross_position", "cross-position"), ("dmso_position", "{} position"))
+from kit.challenge.further_text import brackets, percent
+from kit.challenge.score_text import chance
 
 
 def beside_table(result: dict[str, Any]) -> dict[str, Any] | None:
@@ -22,14 +21,29 @@ def beside_table(result: dict[str, Any]) -> dict[str, Any] | None:
     rows = [[name, *_cells(result, name)] for name in scored]
     if len(scored) > 1:
         means = [result["mean"], *(result[key]["value"] for key in ("null", "cross_position"))]
-        kept = [own["own_position_kept"] for own in result["cross_position"]["directions"].values() if own["value"] is not None]
-        means += [sum(kept) / len(kept) if kept else None, *(result[key]["value"] for key in ("dmso_position", "plate"))]
+        means += [mean_own_position_kept(result), *(result[key]["value"] for key in ("dmso_position", "plate"))]
         rows.append(["mean", *map(percent, means), "", "", ""])
     level = chance(result)
     position, groups = result["dmso_position"]["chance"], result["plate"]["groups"].values()
     plates = {own["chance"] for own in groups if own["value"] is not None}
     rows.append(["chance", *[level] * 4, _level(position), _level(plates.pop()) if len(plates) == 1 else "", "", "", ""])
     return {"head": [*head, "mAP of activity", "mAP of consistency", "verdict"], "rows": rows, "notes": _notes(result, scored)}
+
+
+def mean_own_position_kept(result: Mapping[str, Any]) -> float | None:
+    """Return the mean of `own_position_kept` over directions; None where no direction has it."""
+    kept = [own["own_position_kept"] for own in result["cross_position"]["directions"].values() if own["value"] is not None]
+    return sum(kept) / len(kept) if kept else None
+
+
+def empty_columns(result: Mapping[str, Any], scored: list[str]) -> list[str]:
+    """Return why a column of positions is empty, where it has no value in any direction that was scored."""
+    found = []
+    for key, name in (("cross_position", "cross-position"), ("dmso_position", f"{result['dmso_position']['wells']} position")):
+        own = [result[key]["directions"][direction] for direction in scored]
+        if all(one["value"] is None for one in own):
+            found.append(f"{name}: {own[0]['reason']}")
+    return found
 
 
 def _cells(result: Mapping[str, Any], name: str) -> list[str]:
@@ -53,7 +67,7 @@ def _level(share: float | None) -> str:
 
 
 def _with_interval(share: float | None, interval: list[float] | None) -> str:
-    return percent(share) + (f" [{percent(interval[0])}, {percent(interval[1])}]" if interval else "")
+    return percent(share) + brackets(interval)
 
 
 def _mean_precision(entry: Mapping[str, Any]) -> str:
@@ -64,10 +78,7 @@ def _mean_precision(entry: Mapping[str, Any]) -> str:
 def _notes(result: Mapping[str, Any], scored: list[str]) -> list[str]:
     """Return, each once: what the null notes, why a column has no value anywhere, and the verdicts in words."""
     noun, notes = result["dmso_position"]["wells"], [result["null"]["note"]] if "note" in result["null"] else []
-    for key, title in _POSITIONS:
-        own = [result[key]["directions"][name] for name in scored]
-        if all(one["value"] is None for one in own):
-            notes.append(f"{title.format(noun)}: {own[0]['reason']}")
+    notes += empty_columns(result, scored)
     if result["plate"]["value"] is None:
         notes.append(f"plate of {noun} wells: {result['plate']['reason']}")
     for kind in ("activity", "consistency"):

@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from kit.challenge.score_text import MOST_ACROSS, percent
+from kit.challenge.further_text import brackets, percent
+from kit.challenge.report_beside import empty_columns, mean_own_position_kept
+from kit.challenge.score_text import MOST_ACROSS
 from kit.companions.recorded import FINAL_ONLY
 from kit.words import count, some
 
@@ -20,7 +22,7 @@ def lines(result: Mapping[str, Any]) -> list[str]:
     shuffled = f"null: {null['shuffles']} shuffles of the wells of each plate before the post-processing{repeated}"
     return [
         *table,
-        *_reasons(result, scored),
+        *empty_columns(result, scored),
         *_plates(plate),
         *([] if null["final_features_only"] else [shuffled]),
         *([null["note"]] if "note" in null else []),
@@ -33,8 +35,7 @@ def _table(result: Mapping[str, Any], scored: list[str]) -> list[str]:
     heads = ["%, beside it", "null (95th)", "cross-position", "own position kept", f"{noun} position"]
     rows = [[name, *(_cell(result, name, column) for column in range(4))] for name in scored]
     if len(scored) > 1:
-        kept = [one["own_position_kept"] for one in result["cross_position"]["directions"].values() if one["value"] is not None]
-        means = [result["null"]["value"], result["cross_position"]["value"], sum(kept) / len(kept) if kept else None]
+        means = [result["null"]["value"], result["cross_position"]["value"], mean_own_position_kept(result)]
         rows.append(["mean", *map(percent, [*means, result["dmso_position"]["value"]])])
     chance, position = f"{100 * result['chance']:.2f}", result["dmso_position"]["chance"]
     rows.append(["chance", chance, chance, chance, "-" if position is None else f"{100 * position:.2f}"])
@@ -51,22 +52,7 @@ def _cell(result: Mapping[str, Any], name: str, column: int) -> str:
     if column == 0:
         return f"{percent(own['value'])} ({percent(own['p95'])})"
     kind = ("own_position_kept", "own_position_kept_interval") if column == 2 else ("value", "interval")
-    return percent(own[kind[0]]) + between(own[kind[1]])
-
-
-def between(interval: list[float] | None) -> str:
-    """Return " [50.0, 80.7]", the interval in per cent; nothing where there is none."""
-    return "" if interval is None else f" [{percent(interval[0])}, {percent(interval[1])}]"
-
-
-def _reasons(result: Mapping[str, Any], scored: list[str]) -> list[str]:
-    """Return why a column has no value, where it has none in any direction that was scored."""
-    found = []
-    for key, name in (("cross_position", "cross-position"), ("dmso_position", f"{result['dmso_position']['wells']} position")):
-        own = [result[key]["directions"][direction] for direction in scored]
-        if all(one["value"] is None for one in own):
-            found.append(f"{name}: {own[0]['reason']}")
-    return found
+    return percent(own[kind[0]]) + brackets(own[kind[1]])
 
 
 def _plates(plate: Mapping[str, Any]) -> list[str]:
@@ -77,7 +63,7 @@ def _plates(plate: Mapping[str, Any]) -> list[str]:
     if len(plate["groups"]) > MOST_ACROSS:
         return [f"{told}: {percent(plate['value'])}, mean of {count(len(plate['groups']), 'group')}"]
     groups = [
-        f"{name} {percent(own['value'])}{between(own['interval'])}, chance {percent(own['chance'])}"
+        f"{name} {percent(own['value'])}{brackets(own['interval'])}, chance {percent(own['chance'])}"
         for name, own in plate["groups"].items()
         if own["value"] is not None
     ]

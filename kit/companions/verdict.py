@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from kit.challenge.further_text import brackets, percent
+
 UNDECIDED = "cannot decide"
 
 
@@ -28,9 +30,8 @@ class Evidence:
         """Return "63.2 % [50.0, 75.0], shuffled 0.3 % (95th 0.6)"."""
         if self.value is None:
             return self.why_not
-        between = f" [{_percent(self.interval[0])}, {_percent(self.interval[1])}]" if self.interval else ""
-        shuffled = "" if self.null is None else f", shuffled {_percent(self.null)} (95th {_percent(self.null_p95)})"
-        return f"{_percent(self.value)} %{between}{shuffled}"
+        shuffled = "" if self.null is None else f", shuffled {percent(self.null)} (95th {percent(self.null_p95)})"
+        return f"{percent(self.value)} %{brackets(self.interval)}{shuffled}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ def judge(accuracy: Evidence, apart: Evidence, kept: Evidence, controls: Evidenc
             effect.
     """
     made = accuracy.null is not None and accuracy.null > 1.5 * chance
-    leak = f"; of the accuracy, {_percent(accuracy.null)} % is what alignment makes of shuffled wells" if aligned and made else ""
+    leak = f"; of the accuracy, {percent(accuracy.null)} % is what alignment makes of shuffled wells" if aligned and made else ""
     if accuracy.above is False and aligned and made:
         return Verdict("alignment", f"no more than alignment makes of shuffled wells: {accuracy.text()}{_elsewhere(apart)}")
     if accuracy.above is False:
@@ -89,7 +90,3 @@ def _elsewhere(apart: Evidence) -> str:
 def _clear(less: Evidence, more: Evidence) -> bool:
     """Return whether two intervals do not meet."""
     return less.interval is not None and more.interval is not None and less.interval[1] < more.interval[0]
-
-
-def _percent(share: float | None) -> str:
-    return "-" if share is None else f"{100 * share:.1f}"
