@@ -58,7 +58,8 @@ def jumpcp(
         raise KitError(f"{features.called}: {lacks} on {some(sorted(wells[PLATE].unique()))}: activity cannot be measured")
     means = retrieve(queries, rule)
     active = means["mean_average_precision"].where(means["retrieved"], 0.0)
-    why_not = _why_not_comparable(wells)
+    missing = [plate for plate in PLATES if plate not in set(wells[PLATE])]
+    why_not = _why_not_comparable(wells, missing)
     return {
         "benchmark": "jumpcp",
         "active": float(means["retrieved"].mean()),
@@ -68,7 +69,7 @@ def jumpcp(
         "wells": len(queries),
         "controls": int(is_control_M.sum()),
         "plates": sorted(wells[PLATE].unique()),
-        "missing": [plate for plate in PLATES if plate not in set(wells[PLATE])],
+        "missing": missing,
         "features": len(features.names),
         "dropped": len(features.dropped),
         "null": rule.null.text(),
@@ -119,8 +120,7 @@ def _plates(features: Features) -> str:
     return some(sorted(features.who[PLATE].astype(str).unique()))
 
 
-def _why_not_comparable(wells: pd.DataFrame) -> str:
-    missing = [plate for plate in PLATES if plate not in set(wells[PLATE])]
+def _why_not_comparable(wells: pd.DataFrame, missing: list[str]) -> str:
     if missing:
         have = len(PLATES) - len(missing)
         return f"{have} of {len(PLATES)} plates; {some(missing, 7)} {'is' if len(missing) == 1 else 'are'} missing"
