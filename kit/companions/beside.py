@@ -81,12 +81,12 @@ class _Row:
             return
         self.asked = asked
         lone, few = "no label of a tested well trains at another position", "too few control wells train"
-        plate_M, label_M, of = wells.plate_M, wells.label_M, range(len(shuffles))
-        self.accuracy = _evidence(asked.accuracy, asked.labels, plate_M, [shuffles[i].accuracy for i in of])
-        self.apart = _evidence(asked.apart.share, asked.apart, label_M, [shuffles[i].apart.share for i in of], lone)
+        plate_M, label_M = wells.plate_M, wells.label_M
+        self.accuracy = _evidence(asked.accuracy, asked.labels, plate_M, [one.accuracy for one in shuffles])
+        self.apart = _evidence(asked.apart.share, asked.apart, label_M, [one.apart.share for one in shuffles], lone)
         self.kept = _evidence(asked.kept.share, asked.kept, label_M, [], lone)
         self.controls = _evidence(
-            asked.controls.share, asked.controls, plate_M, [shuffles[i].controls.share for i in of], no_controls or few
+            asked.controls.share, asked.controls, plate_M, [one.controls.share for one in shuffles], no_controls or few
         )
         if between is not None:
             self.accuracy = replace(self.accuracy, interval=between)
