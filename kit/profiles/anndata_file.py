@@ -15,7 +15,7 @@ import pandas as pd
 from kit.errors import KitError, UsageError
 from kit.files import existing_file, whole_file
 
-_COLUMN = re.compile(r"(?P<run>.+)_(?P<block>mean|s[1-9])_(?P<part>cls|patch)_(?P<index>\d+)")  # as `merge` names them
+_COLUMN = re.compile(r"(?P<run>.+)_(?P<block>mean|s[1-9])_(?P<part>cls|patch|patch_sd)_(?P<index>\d+)")  # as `merge` names them
 _KEY = "kit"  # of uns: JSON
 
 

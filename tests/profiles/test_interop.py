@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -65,6 +66,18 @@ def test_every_field_of_the_anndata(made, tmp_path):
     assert table.var.loc["fluo_s2_cls_1"].tolist() == ["fluo", "s2", "cls", 1]
     assert json.loads(table.uns["kit"]) == json.loads(json.dumps(file_facts(made)))
     assert read_facts(tmp_path / "p.h5ad")["labels"] == made.labels
+
+
+@needs_anndata
+def test_the_parts_of_every_column_name(made, tmp_path):
+    import anndata
+
+    names = ("a_mean_b_s1_cls_0", "b_s9_patch_12", "b_s9_patch_sd_3", "b_mean_cls_0", "b_mean_patch_1", "b_mean_patch_sd_1")
+    write_profiles(replace(made, names=names), tmp_path / "p.h5ad")
+    var = anndata.read_h5ad(tmp_path / "p.h5ad").var
+    assert var["run"].tolist() == ["a_mean_b", *["b"] * 5]
+    assert var["part"].tolist() == ["cls", "patch", "patch_sd"] * 2
+    assert var["index"].tolist() == [0, 12, 3, 0, 1, 1]
 
 
 @needs_anndata
