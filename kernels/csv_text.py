@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 import polars.exceptions
 
-from kit.kernels.extension import cpu_extension
+from kit.kernels.extension import cpu_extension, cpu_reason
 
 THREADS = 2  # what a notebook has; more gain little over the disk
 
@@ -71,9 +71,16 @@ def csv_values_reference(text: bytes, columns: int) -> tuple[list[str], np.ndarr
     return (frame["first"].fill_null("").to_list(), values_MF) if np.isfinite(values_MF).all() else None
 
 
+def backend() -> tuple[str, str]:
+    """Return what writes and reads the rows here, "C++" or "polars", and why."""
+    if _native() is not None:
+        return "C++", cpu_reason()
+    return "polars", f"kit.kernels._cpu: {cpu_reason() if cpu_extension() is None else 'its C++ library converts no floats'}"
+
+
 def _native() -> ModuleType | None:
     module = cpu_extension()
-    return module if hasattr(module, "csv_rows") else None  # built by a C++ library without floats, or before there was one
+    return module if hasattr(module, "csv_rows") else None  # not with a C++ library without floats
 
 
 def _checked(values_MF: np.ndarray, rows: int) -> np.ndarray:

@@ -83,9 +83,10 @@ def _modules() -> dict[str, str]:
 
 def _operations() -> dict[str, str]:
     from kit.images.source.tiff import decoder
+    from kit.kernels import csv_text
 
-    name, reason = decoder()
-    rows = {"TIFF decoder": f"{name}: {reason}"}
+    found = {"TIFF decoder": decoder(), "submission CSV": csv_text.backend()}
+    rows = {op: f"{name}: {reason}" for op, (name, reason) in found.items()}
     try:
         from kit.kernels.launch import report
     except ImportError as error:

@@ -63,3 +63,12 @@ def test_only_finite_float32_rows_are_written(native, monkeypatch):
     ):
         with pytest.raises(ValueError, match="values: "):
             csv_rows(["a"], values)
+
+
+def test_what_runs_is_said_and_why(monkeypatch):
+    with monkeypatch.context() as old_library:
+        old_library.setattr(csv_text, "cpu_extension", lambda: object())  # compiled, and without the rows
+        assert csv_text.backend() == ("polars", "kit.kernels._cpu: its C++ library converts no floats")
+    monkeypatch.setattr(csv_text, "cpu_extension", lambda: None)
+    monkeypatch.setattr(csv_text, "cpu_reason", lambda: "not built")
+    assert csv_text.backend() == ("polars", "kit.kernels._cpu: not built")
