@@ -27,43 +27,17 @@ static char* put_float(char* out, float value) {
         return std::memchr(out, '.', end - out) ? end : std::copy_n(".0", 2, end);
     }
     char text[32];
-    const auto end = std::to_chars(text, text + sizeof text, value, std::chars_format::scientific).ptr;
-    const char* at = text;
-    if (*at == '-') *out++ = *at++;
-    char digits[16];
-    int count = 0;
-    for (; *at != 'e'; ++at)
-        if (*at != '.') digits[count++] = *at;
+    const char* end = std::to_chars(text, text + sizeof text, value, std::chars_format::scientific).ptr;
+    const char* e = std::find<const char*>(text, end, 'e');
     int exponent = 0;
-    const bool negative = at[1] == '-';
-    std::from_chars(at + 2, end, exponent);
-    if (negative) exponent = -exponent;
-    const int whole = exponent + 1;  // digits before the point
-    if (whole > 13 || whole <= -6) {
-        *out++ = digits[0];
-        if (count > 1) {
-            *out++ = '.';
-            out = std::copy(digits + 1, digits + count, out);
-        }
-        *out++ = 'e';
-        *out++ = negative ? '-' : '+';
-        return std::to_chars(out, out + 4, std::abs(exponent)).ptr;
+    std::from_chars(e + 2, end, exponent);
+    if (e[1] == '-' || exponent > 12) {  // the exponent without its leading zero
+        out = std::copy<const char*>(text, e + 2, out);
+        return std::to_chars(out, out + 4, exponent).ptr;
     }
-    if (whole <= 0) {
-        *out++ = '0';
-        *out++ = '.';
-        out = std::fill_n(out, -whole, '0');
-        return std::copy(digits, digits + count, out);
-    }
-    const int before = std::min(whole, count);
-    out = std::copy(digits, digits + before, out);
-    out = std::fill_n(out, whole - before, '0');
-    *out++ = '.';
-    if (count <= whole)
-        *out++ = '0';
-    else
-        out = std::copy(digits + whole, digits + count, out);
-    return out;
+    char* whole = std::remove_copy<const char*>(text, e, out, '.');  // from 2^23 on, a float32 is a whole number
+    whole = std::fill_n(whole, exponent + 1 - (whole - out - std::signbit(value)), '0');
+    return std::copy_n(".0", 2, whole);
 }
 
 static char* put_row(char* out, const std::string& first, const float* values, int64_t columns) {
