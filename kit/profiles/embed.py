@@ -105,8 +105,6 @@ def embed(
         by_hand = texture(work, run, channels)
         return replace(_write_run(work, f"{run}-texture", by_hand, share), note=by_hand.note)
     name = f"{run}-random" if baseline == "random" else run
-    if tiles == "whole":
-        return _write_run(work, name, _open(work, run, weights, baseline, channels), share)
     from kit.profiles.tiling import parse_tiles  # torch is needed from here on
 
     tiling = parse_tiles(tiles)
