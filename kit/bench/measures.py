@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from kit.bench.memory import status_bytes
+from kit.bench.resident import status_bytes
 from kit.measures.activity import activity
 from kit.measures.null import NullRule
 from kit.measures.retrieval import Rule, retrieve

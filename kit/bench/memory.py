@@ -14,10 +14,10 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import torch
 
+from kit.bench.resident import status_bytes
 from kit.bench.train import STAINS, new_learner
 from kit.config import RunConfig
 from kit.images.crops.groups import LOCAL
@@ -51,14 +51,6 @@ class Row:
             f"{self.name:42} planned {self.planned.text()}; measured {self.measured / 1e9:.2f} GB over {self.before / 1e9:.2f}, "
             f"{self.ratio:.2f} of planned; {self.seconds:.0f} s"
         )
-
-
-def status_bytes(field: str) -> float:
-    """Return a memory field of this process, VmRSS (now) or VmHWM (peak), from Linux's /proc."""
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith(f"{field}:"):
-            return float(line.split()[1]) * 1024
-    raise OSError(f"/proc/self/status has no {field}")
 
 
 def run_here(config: RunConfig) -> dict:

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from kit.bench.memory import status_bytes
+from kit.bench.resident import status_bytes
 from kit.images.metadata import read_metadata
 from kit.images.names import well_name
 from kit.profiles.places import NINE_PLACES, PITCH_UM

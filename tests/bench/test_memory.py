@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-from kit.bench.memory import Row, measure, status_bytes
+from kit.bench.memory import Row, measure
+from kit.bench.resident import status_bytes
 from kit.model.cost import Memory
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
