@@ -136,15 +136,34 @@ def config_from_settings(cls: type[Config], settings: typing.Iterable[str] = (),
 
 def changed_keys(old: RunConfig, new: RunConfig, *, ignore: tuple[str, ...] = ()) -> list[str]:
     """Return the dotted keys whose values differ between two configurations."""
+    before, after = flat_settings(old), flat_settings(new)
+    return [key for key in after | before if before.get(key) != after.get(key) and key not in ignore]
 
-    def flat(table: dict, prefix: str = "") -> dict:
-        items: dict[str, object] = {}
+
+def flat_settings(config: RunConfig) -> dict[str, typing.Any]:
+    """Return every value of a configuration by its dotted key, as `--set` names them: train.lr ..."""
+
+    def flat(table: dict, prefix: str = "") -> dict[str, typing.Any]:
+        items: dict[str, typing.Any] = {}
         for key, value in table.items():
             items |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
         return items
 
-    before, after = flat(config_to_dict(old)), flat(config_to_dict(new))
-    return [key for key in after | before if before.get(key) != after.get(key) and key not in ignore]
+    return flat(config_to_dict(config))
+
+
+def differences(config: RunConfig) -> dict[str, tuple[typing.Any, typing.Any]]:
+    """Return {key: (the run's value, the recipe's)} where a run differs from the recipe it names.
+
+    Channels, groups and the store's settings are left out: a recipe leaves them to the plates.
+
+    Raises:
+        UsageError: kit has no such recipe: it was a file, or one of another version.
+    """
+    recipe = load_recipe(config.recipe)
+    theirs, own = flat_settings(recipe), flat_settings(config)
+    of_plates = ("recipe", "channels", "groups.", "store.")
+    return {key: (own[key], theirs[key]) for key in changed_keys(recipe, config) if not key.startswith(of_plates)}
 
 
 def _read_toml(path: Path) -> dict:

@@ -10,6 +10,7 @@ import torch
 
 from kit.errors import UsageError
 from kit.files import write_whole
+from kit.model.history import step_of
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -24,7 +25,7 @@ class Metrics:
     def __init__(self, folder: Path, *, step: int, tensorboard: bool = False):
         self.path = folder / "metrics.jsonl"
         if self.path.is_file():
-            lines = [line for line in self.path.read_text().splitlines(keepends=True) if _step(line) <= step]
+            lines = [line for line in self.path.read_text().splitlines(keepends=True) if step_of(line) <= step]
             write_whole(self.path, "".join(lines))
         self._file = self.path.open("a", buffering=1)  # a line at a time
         self._board = _open_board(folder, step) if tensorboard else None
@@ -40,20 +41,6 @@ class Metrics:
         self._file.close()
         if self._board:
             self._board.close()
-
-
-def read_metrics(folder: Path) -> list[dict]:
-    """Return the lines of a run's metrics.jsonl that are whole."""
-    lines = (folder / "metrics.jsonl").read_text().splitlines()
-    return [json.loads(line) for line in lines if _step(line) < float("inf")]
-
-
-def _step(line: str) -> float:
-    """The step of a line; infinity for one that a kill cut short."""
-    try:
-        return json.loads(line)["step"]
-    except (ValueError, KeyError):
-        return float("inf")
 
 
 def _flatten(values: dict, prefix: str = "") -> Iterator[tuple[str, float]]:

@@ -22,7 +22,7 @@ from kit.images.phantom.plates import PhantomConfig, make_plates
 from kit.images.store.work import Work
 from kit.model.arrangement import arrange
 from kit.model.collapse import QUIET
-from kit.model.metrics import read_metrics
+from kit.model.history import read_metrics
 from kit.model.train import train
 from kit.recipe import load_recipe
 from kit.trials.command import finish, say

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from kit.errors import KitError, StoppedCleanly
-from kit.model.metrics import read_metrics
+from kit.model.history import read_metrics
 from tests.images.made_work import make_work
 from tests.model.processes import start
 from tests.model.run_tiny import run_tiny

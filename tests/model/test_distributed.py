@@ -11,7 +11,7 @@ import torch.distributed as dist
 
 from kit.errors import UsageError
 from kit.model.distributed import ONE, Group, join_group
-from kit.model.metrics import read_metrics
+from kit.model.history import read_metrics
 from kit.model.step import learn
 from tests.images.made_work import make_work
 from tests.model.processes import run_two_ranks

@@ -5,7 +5,8 @@ import sys
 import pytest
 
 from kit.errors import StoppedCleanly, UsageError
-from kit.model.metrics import Metrics, read_metrics
+from kit.model.history import read_metrics
+from kit.model.metrics import Metrics
 from tests.images.made_work import label, make_work
 from tests.model.run_tiny import run_tiny
 

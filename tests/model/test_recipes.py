@@ -8,7 +8,7 @@ import pytest
 import kit.recipe
 from kit.config import CHANNELS, RunConfig
 from kit.errors import UsageError
-from kit.recipe import changed_keys, config_to_toml, load_config, load_recipe, recipe_names
+from kit.recipe import changed_keys, config_to_toml, differences, load_config, load_recipe, recipe_names
 
 FOLDER = Path(kit.recipe.__file__).parent / "recipes"
 PUBLISHED = ("dinov2-8ch", "dinov2-separate", "dinov2-518", "sslprofiler", "sslprofiler-local")
@@ -101,3 +101,16 @@ def test_a_recipe_file_extends_the_file_beside_it(tmp_path, monkeypatch):
     (tmp_path / "there" / "mine.toml").write_text('extends = "base.toml"\n')
     monkeypatch.chdir(tmp_path / "here")
     assert load_recipe("../there/mine.toml").train.lr == 0.2
+
+
+def test_a_run_differs_from_its_recipe_in_what_was_set_and_not_in_its_plates():
+    config = recipe("demo", settings=["train.lr=0.5", "views.elastic_p=0.25"], seed=7)
+    before = recipe("demo")
+    assert differences(before) == {}
+    assert differences(config) == {
+        "seed": (7, before.seed),
+        "train.lr": (0.5, before.train.lr),
+        "views.elastic_p": (0.25, before.views.elastic_p),
+    }
+    with pytest.raises(UsageError, match="no recipe 'mine'"):
+        differences(RunConfig(recipe="mine"))

@@ -19,7 +19,7 @@ from kit.images.labels import read_labels
 from kit.images.store.work import open_work, write_settings
 from kit.model import checkpoint, run_data
 from kit.model.distributed import Group
-from kit.model.metrics import read_metrics
+from kit.model.history import read_metrics
 from kit.model.train import _make_folder
 from tests.images import made_work
 from tests.images.made_plates import write_metadata

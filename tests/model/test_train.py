@@ -17,7 +17,7 @@ from kit.errors import KitError, StoppedCleanly, UsageError
 from kit.images.store.work import open_work, write_settings
 from kit.model import checkpoint
 from kit.model.checkpoint import drop_old, load_backbone, newest_checkpoint, read_checkpoint
-from kit.model.metrics import read_metrics
+from kit.model.history import read_metrics
 from kit.recipe import load_config
 from tests.images.made_work import CHANNELS, label, make_work
 from tests.model.processes import start
