@@ -60,16 +60,18 @@ def read_features(path: Path | Sequence[Path], ids: pd.DataFrame | None = None, 
     return replace(features, uses_well_position=facts.get("uses_well_position"), recorded=facts["labels"])
 
 
-def read_frame(given: Sequence[Path]) -> tuple[list[Path], pl.DataFrame, dict[str, Any]]:
+def read_frame(given: Sequence[Path], *, shared: bool = False) -> tuple[list[Path], pl.DataFrame, dict[str, Any]]:
     """Return the files of files and folders, their rows in one table, and what all of them say of themselves.
 
     The facts: `uses_well_position`, None where one does not say; `labels`; and of a single file everything it records.
+    `shared` takes the feature columns that all files have; without it files that differ are an error.
 
     Raises:
         UsageError: no such file or folder. KitError: unreadable or differing files.
     """
     paths = [file for one in given for file in feature_files(Path(one))]
-    frame, facts = _concat(paths, [_read(file) for file in paths]), [read_facts(file) for file in paths]
+    frames = [_read(file) for file in paths]
+    frame, facts = _concat(paths, _shared(paths, frames) if shared else frames), [read_facts(file) for file in paths]
     common = {"uses_well_position": _uses_well_position(facts), "labels": _recorded(paths, facts)}
     return paths, frame, {**(facts[0] if len(facts) == 1 else {}), **common}
 
@@ -204,6 +206,14 @@ def _read_parquet(path: Path) -> pl.DataFrame:
 
 def _is_text(name: str) -> bool:
     return name.startswith("Metadata_") or name.upper() == "ID"
+
+
+def _shared(paths: list[Path], frames: list[pl.DataFrame]) -> list[pl.DataFrame]:
+    """Return the frames with those of their feature columns that all of them have."""
+    everywhere = set(frames[0].columns).intersection(*(frame.columns for frame in frames[1:]))
+    if not any(name for name in everywhere if not _is_text(name)):
+        raise KitError(f"{some([path.name for path in paths], 2)} have no feature column in common")
+    return [frame.select([name for name in frame.columns if _is_text(name) or name in everywhere]) for frame in frames]
 
 
 def _concat(paths: list[Path], frames: list[pl.DataFrame]) -> pl.DataFrame:

@@ -29,8 +29,8 @@ class Source:
 
     metadata, labels: tables of the wells, see `columns.read_tables`. perturbation: the column with the classes, control: the
     value of it that is the control; empty: as the files or tables say. plates: only these; all without. drop_missing: leave out
-    features with a value that is missing or infinite, which is an error otherwise. unaligned: the user says that
-    no step before read the well position.
+    features with a value that is missing or infinite, which is an error otherwise. shared: leave out those that some files
+    lack, likewise. unaligned: the user says that no step before read the well position.
     """
 
     files: tuple[Path, ...]
@@ -40,6 +40,7 @@ class Source:
     control: str | None = None
     plates: Sequence[str] = ()
     drop_missing: bool = False
+    shared: bool = False
     unaligned: bool = False
 
 
@@ -53,7 +54,7 @@ def profiles_from(source: Source) -> Profiles:
         UsageError: no such file, column, plate or control. KitError: a well twice, a value that is missing, files that differ.
     """
     tables = read_tables(source.metadata, source.labels)
-    paths, frame, facts = read_frame(source.files)
+    paths, frame, facts = read_frame(source.files, shared=source.shared)
     called = some([str(path) for path in source.files])
     frame = _placed(frame, called)
     frame, dropped = _without_missing(frame) if source.drop_missing else (frame, [])

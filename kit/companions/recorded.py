@@ -15,6 +15,7 @@ COMMUTING = frozenset(
     {
         "from",
         "clip",
+        "fill",
         "parts",
         "runs",
         "merge",

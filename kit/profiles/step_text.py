@@ -10,7 +10,7 @@ def step_lines(step: dict[str, Any]) -> list[str]:
     """Return lines on a step: what it chose, left out, removed or was fitted on, where that is not plain from its options."""
     lines = {
         "merge": merge_lines, "normalize": _normalize, "select": _select, "standardize": _standardize, "whiten": _whiten,
-        "balance": _balance,
+        "balance": _balance, "fill": _fill,
     }  # fmt: skip
     return lines[step["step"]](step) if step.get("step") in lines else []
 
@@ -41,3 +41,7 @@ def _balance(step: dict[str, Any]) -> list[str]:
     whole = sum(step["weights"].values())
     shares = ", ".join(f"{run} {100 * weight / whole:.3g} %" for run, weight in step["weights"].items())
     return [f"runs balanced, by their share of the variance: {shares}"]
+
+
+def _fill(step: dict[str, Any]) -> list[str]:
+    return [f"{count(step['wells'], 'well')} that nobody measured: given {step['by']}, without a label"]
