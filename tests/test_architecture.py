@@ -25,7 +25,8 @@ ROOMS = {
     "trials": ["front", "images.phantom"],
     "bench": ["front", "images.phantom"],
     "top": ["trials", "bench"],  # demo, doctor
-    "cli": ["top"],
+    "cli": ["top", "wheels"],
+    "wheels": ["ground"],
     "companions": ["challenge"],
     "measures": ["companions"],
     "front": ["measures"],  # kit itself: its lazy attributes, and the sections that kit.score makes

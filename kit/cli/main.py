@@ -15,7 +15,7 @@ from typing import NoReturn
 import click
 
 import kit
-from kit.cli import challenge, first, images, measures, model, profile
+from kit.cli import challenge, first, images, measures, model, profile, wheels
 from kit.cli.options import PATH, Once
 from kit.errors import KitError, StoppedCleanly, UsageError
 from kit.files import is_full
@@ -86,7 +86,7 @@ def compare(
     click.echo(table)
 
 
-for verbs in (first.VERBS, images.VERBS, model.VERBS, profile.VERBS, challenge.VERBS, measures.VERBS):
+for verbs in (first.VERBS, images.VERBS, model.VERBS, profile.VERBS, challenge.VERBS, measures.VERBS, wheels.VERBS):
     for verb in verbs:
         cli.add_command(verb)
 

@@ -30,6 +30,7 @@ BROUGHT_ALONG = {
     "fsspec": "s3fs and torch",
     "tensorstore": "kit.bench.store compares with it",
     "copairs": "kit.bench.measures compares with it",
+    "pip": "every environment has it; kit wheels runs it",
 }
 UNTESTED_BOUNDS = {"torch"}  # the wheel at hand is one version
 
