@@ -5,8 +5,7 @@ import os
 import platform
 import sys
 
-from kit.challenge.kaggle_answers import CREDENTIALS_WAYS
-from kit.challenge.kaggle_cli import find_credentials
+from kit.kaggle.credentials import CREDENTIALS_WAYS, find_credentials
 from kit.version import __version__
 
 PACKAGES = (

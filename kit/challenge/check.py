@@ -111,9 +111,10 @@ def _check_ids(found: list[str], wanted: list[str], called: str) -> None:
 def _check_column(column: pl.Series, ids: pl.Series, called: str) -> None:
     if not column.dtype.is_numeric():
         texts = column.cast(pl.String)
-        bad = texts.is_null() | (texts.cast(pl.Float64, strict=False).is_null())
-        row = int(np.argmax(bad.to_numpy()))
-        raise KitError(f"{called}: {column.name} of ID {ids[row]} is {texts[row] or 'empty'}, not a number")
+        column = texts.cast(pl.Float64, strict=False)  # "nan" is a number that is not finite
+        if column.null_count():
+            row = int(np.argmax(column.is_null().to_numpy()))
+            raise KitError(f"{called}: {texts.name} of ID {ids[row]} is {texts[row] or 'empty'}, not a number")
     values = column.cast(pl.Float64).to_numpy()  # null -> NaN
     with np.errstate(over="ignore"):
         bad = ~np.isfinite(values.astype(np.float32))  # the score reads float32, which holds nothing beyond 3.4e38

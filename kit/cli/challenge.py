@@ -1,6 +1,5 @@
-"""The verbs of kit.challenge: export, check, score, report, submit, submissions."""
+"""The verbs of kit.challenge: export, check, score, report."""
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +7,7 @@ import click
 
 import kit
 from kit.cli.options import OUT_FILE, PATH, Once
-from kit.errors import KitError, UsageError
+from kit.errors import KitError
 
 
 @click.command(cls=Once)
@@ -113,44 +112,4 @@ def report(work: Path, out: Path) -> None:
     click.echo(run(kit.open(work), out))
 
 
-@click.command(cls=Once)
-@click.argument("submission", type=PATH)
-@click.option("--message", required=True)
-@click.option("--competition", default=None, metavar="SLUG")
-@click.option("--yes", is_flag=True, help="Upload without asking.")
-@click.option("--wait", is_flag=True, help="Wait for the public score.")
-def submit(submission: Path, message: str, competition: str | None, yes: bool, wait: bool) -> None:
-    """Upload a submission to Kaggle and keep a record of it. Uses the kaggle package."""
-    from kit.challenge.kaggle_cli import check_access
-    from kit.challenge.submit import prepare, upload
-
-    plan = prepare(submission, message, competition=competition)
-    for warning in plan.warnings:
-        click.echo(f"warning: {warning}", err=True)
-    check_access()  # before the prompt
-    if yes or _agreed(plan.question()):
-        click.echo(upload(plan, wait=wait).text())
-    else:
-        click.echo("not uploaded")
-
-
-def _agreed(question: str) -> bool:
-    try:
-        return click.confirm(question, err=True)
-    except click.Abort:
-        if sys.stdin.isatty():
-            raise
-        click.echo(err=True)
-        raise UsageError("not uploaded: stdin is not a terminal: add --yes to upload without asking") from None
-
-
-@click.command(cls=Once)
-@click.option("--competition", default=None, metavar="SLUG")
-def submissions(competition: str | None) -> None:
-    """List past uploads with their local and public scores."""
-    from kit.challenge.submissions import submissions as run
-
-    click.echo(run(competition=competition))
-
-
-VERBS = (export, check, score, report, submit, submissions)
+VERBS = (export, check, score, report)

@@ -1,6 +1,6 @@
 """The command line: one function per verb that parses, calls and reports. Heavy modules are imported only when a verb needs them.
 
-Here: the entry point and the verbs that span the pipeline; the others are in images, model, profile and challenge.
+Here: the entry point and the verbs that span the pipeline; the others are in images, model, profile, challenge and kaggle.
 """
 
 import json
@@ -15,7 +15,7 @@ from typing import NoReturn
 import click
 
 import kit
-from kit.cli import challenge, first, images, measures, model, profile, wheels
+from kit.cli import challenge, first, images, kaggle, measures, model, profile, wheels
 from kit.cli.options import PATH, Once
 from kit.errors import KitError, StoppedCleanly, UsageError
 from kit.files import is_full
@@ -86,8 +86,8 @@ def compare(
     click.echo(table)
 
 
-for verbs in (first.VERBS, images.VERBS, model.VERBS, profile.VERBS, challenge.VERBS, measures.VERBS, wheels.VERBS):
-    for verb in verbs:
+for module in (first, images, model, profile, challenge, kaggle, measures, wheels):
+    for verb in module.VERBS:
         cli.add_command(verb)
 
 

@@ -10,13 +10,13 @@ from pathlib import Path
 from kit.challenge.check import check
 from kit.challenge.export import export
 from kit.challenge.score import score, scores_text
-from kit.challenge.submit import prepare
-import kit.challenge.report, kit.challenge.submissions
+from kit.kaggle.plan import prepare
+import kit.challenge.report, kit.kaggle.submit, kit.kaggle.submissions
 folder, metadata, ids = map(Path, sys.argv[1:])
 export(folder / "features.csv", ids, folder / "submission.csv")
 print(check(folder / "submission.csv", ids).rows)
 print(scores_text(score([folder / "submission.csv"], metadata, ids=ids)))
-print(prepare(folder / "submission.csv", "m").question())
+print(prepare(folder / "submission.csv", "m").text())
 assert not [name for name in sys.modules if name.startswith("torch.")]
 """
 

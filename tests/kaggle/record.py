@@ -1,4 +1,4 @@
-"""Record what a kaggle command line prints, for test_kaggle_answers: python -m tests.challenge.record_kaggle bin/kaggle"""
+"""Record what a kaggle command line prints, for test_answers: python -m tests.kaggle.record bin/kaggle"""
 
 import json
 import re
@@ -7,9 +7,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from .loopback import Answers, environment, serve
+from .loopback import Answers, environment, serve, stop
 
-RECORDED = Path(__file__).with_name("kaggle_answers.json")
+RECORDED = Path(__file__).with_name("answers.json")
 LIST = ["competitions", "submissions", "challenge", "-v"]
 ROW = {"ref": 7, "fileName": "submission.csv", "date": "2026-01-01T00:00:00Z", "description": "first, with a comma"}
 SCENARIOS: dict[str, tuple[dict, list[str]]] = {
@@ -40,8 +40,7 @@ def record(kaggle: str) -> dict[str, dict]:
                 asking["HTTP_PROXY"] = "http://127.0.0.1:9"
             words = words or ["competitions", "submit", "challenge", "-f", str(submission), "-m", "a message"]
             done = subprocess.run([kaggle, "-W", *words], env=asking, capture_output=True, text=True, check=False)
-        server.shutdown()
-        server.server_close()
+        stop(server)
         stderr = re.sub(r"[\d.]+.?B/s", "1.00kB/s", done.stderr)  # the only thing that differs from run to run
         found[name] = {"code": done.returncode, "stdout": done.stdout, "stderr": stderr}
     return found

@@ -1,0 +1,1 @@
+"""Everything that talks to Kaggle, through the kaggle package's own command line: submissions, data sets, notebooks."""
