@@ -55,22 +55,25 @@ def energies(x_BCPP: Tensor, scales: int, pairs: Tensor) -> Tensor:
     Views have an SD of about 1, so the logarithms are shifted by 3 and divided by 1.5, and correlations doubled, to an SD near 1.
     """
     one, other = pairs
-    C, found = x_BCPP.shape[1], []
-
-    def means(x: Tensor, left: int) -> Tensor:
-        return F.avg_pool2d(torch.cat((x * x, x[:, one] * x[:, other]), dim=1), 2**left)
-
-    now = means(x_BCPP, scales)
+    found = []
+    now = _products(x_BCPP, scales)
     for scale in range(scales):
         x_BCPP = F.avg_pool2d(x_BCPP, 2)
-        coarser = means(x_BCPP, scales - scale - 1)
+        coarser = _products(x_BCPP, scales - scale - 1)
         detail, now = now - coarser, coarser
-        energy = detail[:, :C].clamp_min(0)
+        energy = detail.diagonal(dim1=-2, dim2=-1).clamp_min(0)
         found += [
             (torch.log(energy + _LEAST) + 3) / 1.5,
-            2 * detail[:, C:] / (torch.sqrt(energy[:, one] * energy[:, other]) + _LEAST),
+            2 * detail[..., one, other] / (torch.sqrt(energy[..., one] * energy[..., other]) + _LEAST),
         ]
-    return torch.cat((*found, x_BCPP), dim=1)
+    return torch.cat((*found, x_BCPP.permute(0, 2, 3, 1)), dim=-1).permute(0, 3, 1, 2)
+
+
+def _products(x_BCPP: Tensor, left: int) -> Tensor:
+    """Return the mean products of every two channels in patches of 2 ** left pixels, [B, H, W, C, C]."""
+    side = 2**left
+    patches_BHWCp = x_BCPP.unfold(2, side, side).unfold(3, side, side).permute(0, 2, 3, 1, 4, 5).flatten(4)
+    return patches_BHWCp @ patches_BHWCp.transpose(-1, -2) / side**2
 
 
 def make_patch_embed(channels: int, config: ModelConfig) -> nn.Module:
