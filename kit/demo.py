@@ -11,7 +11,6 @@ import kit
 from kit.challenge.by_label import ByLabel
 from kit.challenge.export import export
 from kit.challenge.null import align_beside_noise
-from kit.challenge.report import report
 from kit.challenge.score import score, write_scores
 from kit.challenge.score_text import score_table
 from kit.config import CHANNEL_GROUPS
@@ -29,6 +28,7 @@ from kit.profiles.post_processing import Steps, post_process
 from kit.profiles.profile import profile
 from kit.profiles.table import Profiles, read_profiles, write_profiles
 from kit.recipe import load_recipe
+from kit.report.page import report
 
 STEPS: Steps = {"normalize": "centre", "whiten": "sphere"}  # what every row of the table has had, baselines too
 TEXTURE = "fluorescence-texture"

@@ -25,7 +25,8 @@ ROOMS = {
     "kaggle": ["challenge"],
     "trials": ["front", "images.phantom"],
     "bench": ["front", "images.phantom"],
-    "top": ["trials", "bench", "kaggle"],  # demo, doctor
+    "report": ["front"],
+    "top": ["trials", "bench", "kaggle", "report"],  # demo, doctor
     "cli": ["top", "wheels"],
     "wheels": ["ground"],
     "companions": ["challenge"],

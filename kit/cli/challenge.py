@@ -105,11 +105,16 @@ def score(files: tuple[Path, ...], metadata: Path | None, json_path: Path | None
 @click.command(cls=Once)
 @click.option("--work", type=PATH, required=True)
 @click.option("--out", type=OUT_FILE, required=True)
-def report(work: Path, out: Path) -> None:
-    """Write an HTML report on a work folder: plates, runs, scores."""
-    from kit.challenge.report import report as run
+@click.option(
+    "--profiles",
+    type=PATH,
+    help="What kit profile wrote, for what needs wells' features.  [default: the first that a score names]",
+)
+def report(work: Path, out: Path, profiles: Path | None) -> None:
+    """Write a page on a work folder: scores, cells, plates, runs. Its pictures and their tables go to a folder beside it."""
+    from kit.report.page import report as run
 
-    click.echo(run(kit.open(work), out))
+    click.echo(run(kit.open(work), out, profiles=profiles))
 
 
 VERBS = (export, check, score, report)

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from kit.challenge.further_text import brackets, percent
-from kit.challenge.report_beside import empty_columns, mean_own_position_kept
 from kit.challenge.score_text import MOST_ACROSS
+from kit.companions.beside_table import empty_columns, mean_own_position_kept
 from kit.companions.recorded import FINAL_ONLY
 from kit.words import count, some
 

@@ -11,7 +11,7 @@ from kit.challenge.check import check
 from kit.challenge.export import export
 from kit.challenge.score import score, scores_text
 from kit.kaggle.plan import prepare
-import kit.challenge.report, kit.kaggle.submit, kit.kaggle.submissions
+import kit.kaggle.submit, kit.kaggle.submissions, kit.report.page
 folder, metadata, ids = map(Path, sys.argv[1:])
 export(folder / "features.csv", ids, folder / "submission.csv")
 print(check(folder / "submission.csv", ids).rows)

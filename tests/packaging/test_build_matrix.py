@@ -133,7 +133,7 @@ def test_wheel(checkout, environment, tmp_path, nvcc):
     assert any(name.startswith("kit/kernels/_cpu") for name in names)
     assert any(name.startswith("kit/kernels/_cuda") for name in names) == nvcc
     assert "kit/recipes/demo.toml" in names
-    assert "kit/challenge/report.html.j2" in names
+    assert {"kit/report/page.html.j2", "kit/report/page.css"} <= set(names)
     assert not [name for name in names if name.endswith((".cpp", ".cu", ".h"))]
 
 

@@ -16,7 +16,12 @@ CONFIG = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PROJECT = CONFIG["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 GROUPS = {"build": CONFIG["build-system"]["requires"], "dependencies": PROJECT["dependencies"], **EXTRAS}
-IMPORT_NAMES = {"scikit-image": "skimage", "scikit-learn": "sklearn", "opencv-python-headless": "cv2"}
+IMPORT_NAMES = {
+    "scikit-image": "skimage",
+    "scikit-learn": "sklearn",
+    "opencv-python-headless": "cv2",
+    "vl-convert-python": "vl_convert",
+}
 # Asked for and not imported by kit/ or kernels/.
 NOT_IMPORTED = {
     "kaggle": "its command line is run",
@@ -27,6 +32,7 @@ NOT_IMPORTED = {
 }
 # Imported late, where they are found: what another package brings along, and rivals of the benches.
 BROUGHT_ALONG = {
+    "markupsafe": "jinja2",
     "fsspec": "s3fs and torch",
     "tensorstore": "kit.bench.store compares with it",
     "copairs": "kit.bench.measures compares with it",

@@ -1,6 +1,7 @@
 """The page holds the numbers it is made from, and needs nothing from elsewhere."""
 
 import base64
+import html
 import io
 import json
 import re
@@ -10,12 +11,18 @@ import pandas as pd
 import pytest
 
 import kit
-from kit.challenge.report import report
 from kit.challenge.score import score, write_scores
+from kit.companions.beside_table import beside_table
 from kit.errors import KitError
+from kit.report.page import report
+from tests.challenge.conftest import compound_of_well, make_table
+from tests.companions.made import made
 from tests.images.made_work import CHANNELS, change_table, make_work
 
-from .conftest import compound_of_well, make_table
+
+def page(work, out, **options) -> str:
+    """The page as text, its cells without attributes."""
+    return re.sub(r"<td [^>]*>", "<td>", report(work, out, **options).read_text())
 
 
 @pytest.fixture
@@ -40,7 +47,7 @@ def work(tmp_path):
 def test_the_page_shows_plates_runs_and_scores(work, metadata, tmp_path):
     result = score(make_table(), metadata)
     write_scores({"schema": 1, "files": {"mine <b>": result}}, tmp_path / "score.json")
-    text = report(work, tmp_path / "report.html").read_text()
+    text = page(work, tmp_path / "report.html")
     assert "mine &lt;b&gt;" in text
     for name, direction in result["directions"].items():
         assert f"<td>{100 * direction['accuracy']:.1f}</td>" in text, name
@@ -49,14 +56,14 @@ def test_the_page_shows_plates_runs_and_scores(work, metadata, tmp_path):
     assert "<td>P2</td><td>MADE_7</td><td>A549</td><td>3</td><td>5</td><td>1</td><td>1</td>" in text
     assert "<td>20</td><td>3.250</td><td>0.2</td>" in text
     assert "Made plates (batch MADE_7)" in text
-    assert not re.search(r'(src|href)="(?!data:)', text)
+    assert not re.search(r'(src|href)="(?!data:|#)', text)
 
 
 def test_a_direction_without_a_score_is_no_row_but_a_reason(work, metadata, tmp_path):
     result = score(make_table(), metadata)
     result["directions"]["U2OS->HeLa"] = {"accuracy": None, "reason": "no HeLa"}
     write_scores(result, tmp_path / "score.json")
-    text = report(work, tmp_path / "report.html").read_text()
+    text = page(work, tmp_path / "report.html")
     assert "<p>U2OS-&gt;HeLa: no HeLa</p>" in text
     assert "<td>U2OS-&gt;A549</td>" in text
     assert "<td>U2OS-&gt;HeLa</td>" not in text
@@ -68,25 +75,33 @@ def test_a_lab_without_cell_lines_has_labels_all_the_same(tmp_path):
     change_table(
         tmp_path / "work", "P2", lambda table: table.drop(columns="Metadata_Cell_type").assign(Metadata_is_control=False)
     )
-    text = report(kit.open(tmp_path / "work"), tmp_path / "report.html").read_text()
+    text = page(kit.open(tmp_path / "work"), tmp_path / "report.html")
     assert "<td>P1</td><td>-</td><td>-</td>" in text
     assert "<td>P2</td><td>-</td><td>unlabelled</td>" in text
 
 
-def test_the_heat_map_is_a_picture_with_the_wells_in_it(work, tmp_path):
+def test_a_plate_is_drawn_with_its_wells_at_their_places(work, tmp_path):
+    """Three wells in A01, A02 and A03 of a plate of 2 x 3; their mean counts rise from P1 to P2."""
     from PIL import Image
 
-    text = report(work, tmp_path / "report.html").read_text()
-    picture = re.search(r"data:image/png;base64,([A-Za-z0-9+/=]+)", text)[1]
-    pixels = np.array(Image.open(io.BytesIO(base64.b64decode(picture))).convert("RGB"))
-    assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 3  # three wells a plate, low to high
-    assert "Mito" in text
+    text = page(work, tmp_path / "report.html")
+    assert "Mean Mito count" in text
+    found = [re.sub(r"\s", "", picture) for picture in re.findall(r"data:image/png;base64,([A-Za-z0-9+/=\s]+)", text)]
+    plates = [np.array(Image.open(io.BytesIO(base64.b64decode(picture)))) for picture in found][:2]
+    assert [plate.shape for plate in plates] == [(2, 3, 4)] * 2
+    assert [plate[..., 3].tolist() for plate in plates] == [[[255] * 3, [0] * 3]] * 2  # row B has no well
+    yellow = [plate[0, :, :2].sum(axis=1).astype(int).tolist() for plate in plates]
+    assert yellow[0] == sorted(set(yellow[0]))
+    drawn = pd.read_csv(tmp_path / "report_files" / "plates_intensity.csv")
+    mean = work.sites.groupby(["Metadata_Plate", "Metadata_Well"])["Mito_mean"].mean()
+    assert drawn.set_index(["Metadata_Plate", "Metadata_Well"])["Mito_mean"].to_dict() == mean.to_dict()
+    assert (tmp_path / "report_files" / "plates_intensity.png").is_file()
 
 
 def test_scores_that_used_the_position_say_so(work, metadata, tmp_path):
     result = {**score(make_table(), metadata), "uses_well_position": True}
     write_scores(result, tmp_path / "score.json")
-    text = report(work, tmp_path / "report.html").read_text()
+    text = page(work, tmp_path / "report.html")
     assert "k-NN accuracy *" in text
     assert "pure noise scores high" in text
 
@@ -108,7 +123,7 @@ def test_many_groups_stand_one_below_the_other(work, tmp_path):
     table = make_table(tuple(lines)).assign(Metadata_drug=lambda own: own["Metadata_Well"].map(compound_of_well()))
     result = score(table.assign(Metadata_line=table["Metadata_Plate"].map(lines)), label="drug", group="line")
     write_scores(result, tmp_path / "score.json")
-    text = report(work, tmp_path / "report.html").read_text()
+    text = page(work, tmp_path / "report.html")
     for name, direction in result["directions"].items():
         assert f"<td>{name.replace('>', '&gt;')}</td><td>{100 * direction['accuracy']:.1f}</td>" in text
     assert f"<td>mean</td><td>{100 * result['mean']:.1f}</td>" in text
@@ -129,10 +144,19 @@ def test_a_lab_s_labels_are_counted(work, tmp_path):
     labels = {"source": "plates.csv", "perturbation": "Metadata_drug", "control": "water"}
     for plate in ("P1", "P2"):
         change_table(tmp_path / "work", plate, change, labels=labels)
-    text = report(kit.open(tmp_path / "work"), tmp_path / "report.html").read_text()
+    text = page(kit.open(tmp_path / "work"), tmp_path / "report.html")
     assert "<title>kit: work: 2 plates</title>" in text
     assert (
         "<td>P1</td><td>-</td><td>-</td><td>3</td><td>6</td><td>0</td><td>1</td><td>load_data</td><td>1</td><td>1</td><td>1</td>"
         in text
     )
     assert "The perturbation of a well is its drug. The plates differ in hours (24, 48)." in text
+
+
+def test_what_stands_beside_an_accuracy_is_on_the_page(tmp_path):
+    result = kit.score(made(compound=1.0, position=0.5))
+    make_work(tmp_path / "work", wells=1, sites=1)
+    write_scores(result, tmp_path / "score.json")
+    text = page(kit.open(tmp_path / "work"), tmp_path / "report.html")
+    for row in beside_table(result)["rows"]:
+        assert "".join(f"<td>{html.escape(str(cell))}</td>" for cell in row) in text
