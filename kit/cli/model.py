@@ -1,5 +1,6 @@
 """The verbs of kit.model, and embed: recipes, train, plan, embed."""
 
+import math
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import kit
-from kit.cli.options import PATH, Once, more_than_zero, recipe_option, words
+from kit.cli.options import OUT_FILE, PATH, Once, more_than_zero, recipe_option, words
 from kit.config import RunConfig, channel_names
 from kit.errors import UsageError
 from kit.files import existing_file
@@ -105,6 +106,12 @@ def recipes(name: str | None, settings: bool, markdown: bool) -> None:
 @click.option("--channels", help="As in kit train.  [default: the recipe's, or fluorescence]")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE")
 @click.option("--work", type=PATH, help="Count the sites of this work folder instead of CPJUMP1's.")
+@click.option("--fit", "fitted", is_flag=True, help="Change what is needed to fit the machine, and write the recipe.")
+@click.option(
+    "--hours", type=float, callback=more_than_zero,
+    help="With --fit: for training and embedding all networks.  [default: the machine's weekly quota; without one, any]",
+)  # fmt: skip
+@click.option("--out", type=OUT_FILE, help="With --fit: the recipe to write.  [default: RECIPE-MACHINE.toml]")
 def plan(
     recipe: str,
     machine: str,
@@ -112,19 +119,50 @@ def plan(
     channels: str | None,
     settings: tuple[str, ...],
     work: Path | None,
+    fitted: bool,
+    hours: float | None,
+    out: Path | None,
 ) -> None:
-    """Estimate a recipe's steps, hours, memory and disk space.
+    """Estimate a recipe's steps, hours, memory and disk space, or fit it to a machine.
 
     Hours are also given as 12-hour sessions and assume a fraction of the GPU's peak, which the plan states. GPU memory
-    and peak are from the vendor's data sheet.
+    and peak are from the vendor's data sheet. --fit leaves what --set gives as it is and changes, in this order, memory
+    settings, epochs (to a quarter at most), the size of the views, and epochs again.
     """
     from kit.model.plan import plan as run
     from kit.profiles.merging import averages
 
     opened = kit.open(work) if work else None
     config = _run_config(recipe, channels, settings, opened)
+    if fitted:
+        config, recipe = _fitted(recipe, channels, settings, opened, machine, gpu_memory, hours, out)
+    elif hours is not None or out is not None:
+        raise UsageError(f"{'--out' if hours is None else '--hours'} goes with --fit")
     averaged = opened is not None and averages(opened)
     click.echo(run(config, machine, opened, gpu_memory=gpu_memory, name=recipe, averaged=averaged))
+
+
+def _fitted(
+    recipe: str, channels: str | None, settings: tuple[str, ...], work: "Work | None", name: str, gpu_memory: float | None,
+    hours: float | None, out: Path | None,
+) -> tuple[RunConfig, str]:  # fmt: skip
+    """Print and write the recipe that fits; return its configuration and its file."""
+    from kit.model.fit import fit
+    from kit.model.fit_report import fit_report, write_fitted
+
+    if name == "here":
+        raise UsageError(f"--fit needs a machine whose memory is known: --machine {', '.join(MACHINES)}")
+    machine = MACHINES[name].with_memory(gpu_memory)
+    hours = hours or (machine.quota.weekly if machine.quota else math.inf)
+    out = out or Path(f"{Path(recipe).stem}-{name}.toml")
+    base = _run_config(recipe, channels, settings, work)
+    kept = frozenset(setting.partition("=")[0].strip() for setting in settings)
+    found = fit(lambda more: _run_config(recipe, channels, (*settings, *more), work), kept, machine, work, hours=hours)
+    click.echo(fit_report(recipe, base, found, machine, work, hours))
+    limit = "" if math.isinf(hours) else f" and {hours:g} h"
+    about = f"{Path(recipe).stem} fitted to {machine.text}{limit} by kit plan --fit: computed, not measured"
+    click.echo(write_fitted(out, recipe, found, _run_config(recipe, channels, (), work), about) + "\n")
+    return found.config, str(out)
 
 
 @click.command(cls=Once)

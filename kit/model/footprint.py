@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 SITES, WELLS = 93_647, 24 * 384  # of the 24 compound plates of 2020_11_04_CPJUMP1
 COMPOUND_WELLS = 24 * 320  # those without the DMSO wells: the rows of a submission
 SITE_BYTES = 2.92e6  # eight channels of 1080 x 1080 px, 8 bits, zstd: mean of eight real sites
+# The same site by codec and group of channels.
+GROUP_BYTES = {"zstd": {"fluorescence": 1.27e6, "brightfield": 1.65e6}, "jpegls": {"fluorescence": 0.68e6, "brightfield": 1.16e6}}
 VALUE_BYTES = 11  # of a float32 in a CSV, with its comma
 PLACES, PARTS = 9, 2  # what kit profile concatenates by default: nine sites of a well, CLS and mean patch token
 
@@ -24,6 +26,15 @@ def store_text(work: "Work | None") -> str:
     folder = work.path / "plates"
     size = sum(_bytes(file) for file in folder.rglob("*"))
     return f"{gb(size)} in {folder}: {len(work.sites):,} sites"
+
+
+def codecs_text() -> str:
+    """Return what the 24 compound plates take by codec and group of channels."""
+    sizes = {codec: {group: SITES * size for group, size in groups.items()} for codec, groups in GROUP_BYTES.items()}
+    return "; ".join(
+        f"{codec} {gb(sum(groups.values()))} ({', '.join(f'{group} {size / 1e9:.0f}' for group, size in groups.items())})"
+        for codec, groups in sizes.items()
+    )
 
 
 def csv_text(work: "Work | None", model: ModelConfig, networks: int, *, averaged: bool = False) -> str:

@@ -3,54 +3,27 @@
 import math
 import os
 import time
-from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 
-from kit.config import CHANNEL_GROUPS, CHANNELS, RunConfig
-from kit.config.channels import Groups
+from kit.config import RunConfig
 from kit.errors import KitError, UsageError
-from kit.model.cost import Work as Cost
-from kit.model.cost import forward_flops, step_flops, step_memory, ways_to_fit
-from kit.model.footprint import SITES, WELLS, csv_text, store_text
-from kit.model.machines import MACHINES, Machine
+from kit.model.cost import forward_flops, step_memory, ways_to_fit
+from kit.model.footprint import codecs_text, csv_text, store_text
+from kit.model.machines import MACHINES, SPARE, Machine
+from kit.model.networks import Network, hours_of, networks_of
 from kit.model.precision import precision
-from kit.model.schedules import total_steps
 from kit.model.vit import seeded_vit
-from kit.words import count, nearest
+from kit.model.working import working_text
+from kit.words import count
 
 if TYPE_CHECKING:
     from kit.images.store.work import Work
 
 SESSION_HOURS = 12
-SPARE = 0.9  # share of a card's memory to plan with: the allocator and the context take the rest
 SENSIBLE_HOURS = 7 * 24  # a run that takes a CPU longer is not for a CPU
 THREAD_PEAK = 200e9  # FLOP/s that no thread of a CPU exceeds: two AVX-512 units at 3 GHz
-
-
-@dataclass(frozen=True)
-class _Network:
-    """One network to train: how many steps of what cost, on which sites."""
-
-    config: RunConfig
-    per_epoch: int
-    source: str
-
-    @property
-    def steps(self) -> int:
-        return total_steps(self.config.train, self.per_epoch)
-
-    @property
-    def cost(self) -> Cost:
-        """Of one step."""
-        return step_flops(self.config, len(self.config.channels))
-
-    @property
-    def flops(self) -> float:
-        """Of the whole run."""
-        return self.cost.total * self.steps
 
 
 def plan(
@@ -77,8 +50,7 @@ def plan(
     """
     if machine != "here" and machine not in MACHINES:
         raise UsageError(f"--machine {machine}: need here, {' or '.join(MACHINES)}")
-    groups = CHANNEL_GROUPS if work is None else work.groups
-    network = _network(config if config.channels else replace(config, channels=next(iter(groups.values()), ())), work)
+    network, *others = networks = networks_of(config, work)
     config, cost = network.config, network.cost
     lines = [
         f"{name or config.recipe}, {count(len(config.channels), 'channel')} ({', '.join(config.channels)}), "
@@ -89,42 +61,18 @@ def plan(
     ]
     rate, more = _here(network, gpu_memory) if machine == "here" else _elsewhere(network, MACHINES[machine], gpu_memory)
     lines += more
-    other = _other_group(config.channels, groups)
-    second = _network(replace(config, channels=groups[other]), work) if other else None
-    if second is not None:
-        lines.append(_pair(network, second, other, rate))
+    lines += [_pair(network, second, rate) for second in others]
+    quota = MACHINES[machine].quota if machine in MACHINES else None
+    if quota is not None and rate is not None:
+        lines.append(f"quota    {quota.text(hours_of(networks, rate))}, embedding included")
     lines.append(f"store    {store_text(work)}")
-    lines.append(f"CSV      {csv_text(work, config.model, 1 if second is None else 2, averaged=averaged)}")
+    lines += [f"         {codecs_text()}"] if work is None else []
+    lines.append(f"CSV      {csv_text(work, config.model, len(networks), averaged=averaged)}")
+    if quota is not None:
+        lines.append(f"working  {working_text(networks, quota.working, averaged=averaged)}")
     if rate is not None:
         lines.append("These hours exclude reading sites and making views.")
     return "\n".join(lines)
-
-
-def _network(config: RunConfig, work: "Work | None") -> _Network:
-    there = work.channels if work is not None else CHANNELS
-    unknown = [name for name in config.channels if name not in there]
-    if unknown:
-        where = work.path if work is not None else "CPJUMP1"
-        raise UsageError(f"{where} has no channel {unknown[0]}{nearest(unknown[0], there)}; it has {', '.join(there)}")
-    samples, source = _samples(config, work)
-    return _Network(config, max(1, samples // config.train.batch), source)
-
-
-def _other_group(channels: tuple[str, ...], groups: Groups) -> str:
-    """Return the group of the other network of a recipe that is trained twice, once for each of two groups; else ""."""
-    others = [group for group, names in groups.items() if names != channels]
-    return others[0] if len(groups) == 2 and len(others) == 1 else ""
-
-
-def _samples(config: RunConfig, work: "Work | None") -> tuple[int, str]:
-    """Return the samples of an epoch and where the number comes from."""
-    if work is None:
-        number, wells, where = SITES, WELLS, f"{SITES:,} sites, the 24 compound plates of CPJUMP1 (--work counts your own)"
-    else:
-        sites = work.sites_with(config.channels)
-        number, wells = len(sites), len(sites[["Metadata_Plate", "Metadata_Well"]].drop_duplicates())
-        where = f"the {number:,} sites of {wells:,} wells in {Path(work.path).name}"
-    return (9 * wells, f"nine for each of {wells:,} wells") if config.crops.epoch == "wells9" else (number, where)
 
 
 def _hours(hours: float) -> str:
@@ -132,14 +80,14 @@ def _hours(hours: float) -> str:
     return f"{text}, {count(math.ceil(hours / SESSION_HOURS), 'session')} of {SESSION_HOURS} h"
 
 
-def _pair(network: _Network, second: _Network, group: str, rate: float | None) -> str:
+def _pair(network: Network, second: Network, rate: float | None) -> str:
     """Say what both networks take, trained one after the other; `rate`: FLOP/s, None where they cannot be trained."""
     both = [one.flops for one in (network, second)]
     text = f"{sum(both) / 1e18:.3g} EFLOP" if rate is None else _hours(sum(both) / rate / 3600)
-    return f"both     {text} with the {group} network ({', '.join(second.config.channels)}) trained after this one"
+    return f"both     {text} with the {second.group} network ({', '.join(second.config.channels)}) trained after this one"
 
 
-def _elsewhere(network: _Network, machine: Machine, gpu_memory: float | None) -> tuple[float, list[str]]:
+def _elsewhere(network: Network, machine: Machine, gpu_memory: float | None) -> tuple[float, list[str]]:
     """Return the planned FLOP/s, and the lines about time and memory."""
     figure = f"computed at {machine.share:.0%} of the data sheet's peak of {machine.peak / 1e12:.0f} TFLOP/s a card, not measured"
     lines = [_time(network, machine.rate, machine.text, figure)]
@@ -147,7 +95,7 @@ def _elsewhere(network: _Network, machine: Machine, gpu_memory: float | None) ->
     return machine.rate, lines + _memory(network.config, memory * SPARE, machine.cards, half=True)
 
 
-def _time(network: _Network, rate: float, where: str, figure: str) -> str:
+def _time(network: Network, rate: float, where: str, figure: str) -> str:
     hours = network.flops / rate / 3600
     sites = network.config.train.batch * rate / network.cost.total
     digits = f"{sites:.0f}" if sites >= 10 else f"{sites:.2g}"
@@ -166,7 +114,7 @@ def _memory(config: RunConfig, limit: float, world: int, *, half: bool) -> list[
     return lines if ways else [*lines, "         a smaller train.batch or crops.global_side is needed"]
 
 
-def _here(network: _Network, gpu_memory: float | None) -> tuple[float | None, list[str]]:
+def _here(network: Network, gpu_memory: float | None) -> tuple[float | None, list[str]]:
     """Return this machine's FLOP/s, None where training on it makes no sense, and the lines about time and memory."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     cards = max(torch.cuda.device_count(), 1)
@@ -187,7 +135,7 @@ def _here(network: _Network, gpu_memory: float | None) -> tuple[float | None, li
     return rate, lines + _memory(network.config, total_memory(device) * SPARE, cards, half=half)
 
 
-def _sensible(network: _Network, rate: float) -> bool:
+def _sensible(network: Network, rate: float) -> bool:
     return network.flops / rate < SENSIBLE_HOURS * 3600
 
 
