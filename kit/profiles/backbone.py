@@ -79,12 +79,13 @@ class Backbone:
         keys = list(zip(sites[PLATE], sites[WELL], sites[SITE], strict=True))
         groups = [keys[start : start + size] for start in range(0, len(keys), size)]
         with ThreadPoolExecutor(_READERS) as pool:
-            ahead = [pool.submit(self._read, key) for key in groups[0]]
+            ahead = [pool.submit(self.read, key) for key in groups[0]]
             for index, group in enumerate(groups):
-                now, ahead = ahead, [pool.submit(self._read, key) for group in groups[index + 1 : index + 2] for key in group]
+                now, ahead = ahead, [pool.submit(self.read, key) for group in groups[index + 1 : index + 2] for key in group]
                 images = [reading.result() for reading in now]
                 images += [images[0]] * (size - len(group))
                 yield torch.from_numpy(np.stack(images)), len(group)
 
-    def _read(self, key: tuple[str, str, int]) -> np.ndarray:
+    def read(self, key: tuple[str, str, int]) -> np.ndarray:
+        """Return a site as the network is shown it, before it is resized: uint8 [C, H, W] of its channels."""
         return high_pass_site(self.work.read_site(*key, channels=self.channels), self.config.high_pass_C)
