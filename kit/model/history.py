@@ -18,7 +18,7 @@ KINDS = {
     "dino_local": "a small crop and its site",
     "ibot": "masked patches (iBOT)",
     "koleo": "spread of the class tokens (KoLeo)",
-    "loss": "weighted sum",
+    "loss": "whole loss",
 }  # in the order in which they are shown
 COMPARISONS = tuple(kind for kind in KINDS if kind.startswith("dino_"))  # mean cross-entropies, that a guess has a value of
 

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable
 
-from kit.report import plates, runs, scores
+from kit.report import plates, scores, training
 from kit.report.blocks import Section
 from kit.report.context import Context
 
 SECTIONS: tuple[Callable[[Context], Section], ...] = (
     scores.section,
     plates.section,
-    runs.section,
+    training.section,
 )
