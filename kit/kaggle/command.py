@@ -6,6 +6,7 @@ Credentials stay with it: kit puts none on a command line and shows none.
 import contextlib
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -41,10 +42,16 @@ class NoSuchCommand(KitError):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Upload:
-    """What a command uploads, for the progress bar: a label and the size in bytes."""
+    """What a command uploads, for the progress bar: a label, and name -> bytes of each file."""
 
     label: str
-    size: int
+    sizes: dict[str, int]
+
+    def sent(self, stdout: str, stderr: str) -> int:
+        """Return how many bytes were sent, by what the command has printed: the files it began, and the bar of the last one."""
+        begun = re.findall(r"^Starting upload for file (.+)$", stdout, re.MULTILINE) or list(self.sizes)[:1]
+        last = self.sizes.get(begun[-1], 0) if begun else 0
+        return sum(self.sizes.get(name, 0) for name in begun[:-1]) + last * (percent_sent(stderr) or 0) // 100
 
 
 def check_access() -> None:
@@ -77,7 +84,7 @@ def run(words: list[str], *, way_out: str = "", quiet_seconds: float = QUIET_SEC
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env={**os.environ, "PYTHONWARNINGS": "ignore"},
+        env={**os.environ, "PYTHONWARNINGS": "ignore", "PYTHONUNBUFFERED": "1"},
     )
     try:
         stdout, stderr, late = _follow(child, quiet_seconds, upload)
@@ -127,14 +134,14 @@ def _follow(child: subprocess.Popen, quiet_seconds: float, upload: Upload | None
     assert child.stdout
     assert child.stderr
     stdout, stderr, start, late = _Reader(child.stdout), _Reader(child.stderr), time.monotonic(), ""
-    total = max(1, upload.size // _MEGABYTE) if upload else None
+    total = max(1, sum(upload.sizes.values()) // _MEGABYTE) if upload else None
     with progress(total=total, label=upload.label if upload else "", unit=" MB", shown=bool(upload)) as bar:
         while child.poll() is None and not late:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 child.wait(_LOOK_SECONDS)
             now = time.monotonic()
-            if total and (percent := percent_sent(stderr.newest())) is not None:
-                bar.update(max(0, total * percent // 100 - bar.n))
+            if upload and percent_sent(stderr.newest()) is not None:
+                bar.update(max(0, upload.sent(stdout.text(), stderr.newest()) // _MEGABYTE - bar.n))
             if now - max(stdout.last, stderr.last) > quiet_seconds:
                 late = f"no answer for {quiet_seconds:.0f} s"
             elif now - start > _MOST_SECONDS:

@@ -33,7 +33,7 @@ def submit_file(submission: Path, message: str, competition: str, *, quiet_secon
     Raises:
         KitError: the upload or the submission failed; one line with the reason.
     """
-    upload = Upload(label=f"uploading {submission.name}", size=submission.stat().st_size)
+    upload = Upload(label=f"uploading {submission.name}", sizes={submission.name: submission.stat().st_size})
     words = ["competitions", "submit", competition, "-f", str(submission), "-m", message]
     printed = run(words, way_out=rules_hint(competition), upload=upload, quiet_seconds=quiet_seconds)
     if not (answer := accepted(printed)):

@@ -23,9 +23,10 @@ def store_text(work: "Work | None") -> str:
     if work is None:
         size = SITES * SITE_BYTES
         return f"about {gb(size)}: {SITES:,} sites of 8 channels at {SITE_BYTES / 1e6:.2f} MB, 8 bits, zstd"
-    folder = work.path / "plates"
-    size = sum(_bytes(file) for file in folder.rglob("*"))
-    return f"{gb(size)} in {folder}: {len(work.sites):,} sites"
+    folders = work.plate_folders
+    size = sum(_bytes(file) for folder in folders for file in folder.rglob("*"))
+    where = folders[0] if len(folders) == 1 else f"{len(folders)} parts below {work.path}"
+    return f"{gb(size)} in {where}: {len(work.sites):,} sites"
 
 
 def codecs_text() -> str:

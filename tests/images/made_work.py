@@ -15,9 +15,10 @@ from kit.images.source.positions import Positions
 from kit.images.store.codecs import checksum, find_codec, pack
 from kit.images.store.container import Container
 from kit.images.store.levels import scale_image
+from kit.images.store.settings import write_settings
 from kit.images.store.shards import write_shard
 from kit.images.store.tables import read_record, read_table, write_table
-from kit.images.store.work import Work, open_work, write_settings
+from kit.images.store.work import Work, open_work
 
 CHANNELS = ("Mito", "AGP", "RNA")
 

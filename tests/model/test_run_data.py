@@ -16,7 +16,8 @@ import kit.model.loop
 from kit.errors import KitError, StoppedCleanly
 from kit.images.ingest.labels import relabel
 from kit.images.labels import read_labels
-from kit.images.store.work import open_work, write_settings
+from kit.images.store.settings import write_settings
+from kit.images.store.work import open_work
 from kit.model import checkpoint, run_data
 from kit.model.distributed import Group
 from kit.model.history import read_metrics

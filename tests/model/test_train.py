@@ -14,7 +14,8 @@ from safetensors.torch import load
 
 import kit.model.loop
 from kit.errors import KitError, StoppedCleanly, UsageError
-from kit.images.store.work import open_work, write_settings
+from kit.images.store.settings import write_settings
+from kit.images.store.work import open_work
 from kit.model import checkpoint
 from kit.model.checkpoint import drop_old, load_backbone, newest_checkpoint, read_checkpoint
 from kit.model.history import read_metrics

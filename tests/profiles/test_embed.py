@@ -13,7 +13,7 @@ import torch
 import kit
 from kit.config import EmbedConfig, ModelConfig, ViewsConfig
 from kit.errors import KitError, UsageError
-from kit.images.store.work import write_settings
+from kit.images.store.settings import write_settings
 from kit.kernels.high_pass import high_pass_reference
 from kit.model.checkpoint import Place, load_backbone, save_checkpoint
 from kit.model.knn import Validation, embed_wells

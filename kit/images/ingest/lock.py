@@ -10,7 +10,7 @@ import filelock
 from kit.config import StoreConfig
 from kit.errors import KitError, UsageError
 from kit.files import is_full
-from kit.images.store.work import read_settings, write_settings
+from kit.images.store.settings import read_settings, write_settings
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ from kit.images.ingest.naming import Names, check_names
 from kit.images.source.folders import is_url
 from kit.images.source.plates import Pick
 from kit.images.store.codecs import DEFAULT, find_codec
-from kit.images.store.work import read_settings
+from kit.images.store.settings import read_settings
 
 _OF_LABELS = ("source", "work", "plates", "metadata", "labels", "perturbation", "control", "groups", "jobs")  # need no image
 BAD_SHARE = 0.1  # of a plate's images: with more of them bad the plate is not trusted

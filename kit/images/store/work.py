@@ -9,68 +9,44 @@ WORK/runs/RUN/                  a training run and its features
 import contextlib
 import functools
 import re
-import tomllib
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import tomli_w
 from pandas.api.types import is_numeric_dtype
 
 from kit.config import StoreConfig
 from kit.config.channels import Groups, common_groups
 from kit.errors import KitError, UsageError
-from kit.files import write_whole
 from kit.images.labels import common_labels, recorded_labels
 from kit.images.names import normalise_well, order_channels
-from kit.images.store.codecs import find_codec, unpack_into
+from kit.images.store.codecs import unpack_into
 from kit.images.store.container import Container, open_container
 from kit.images.store.levels import to_level
+from kit.images.store.parts import complete_plates, find_parts, plates_of_parts
+from kit.images.store.settings import read_settings
 from kit.images.store.shards import Shard
 from kit.images.store.tables import read_record, read_table
 from kit.words import nearest, some
 
-SCHEMA = 1
 _OPEN_SHARDS = 64
 _RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
-def read_settings(path: Path) -> StoreConfig | None:
-    """Return the settings of the store in the work folder `path`, or None where it has none yet.
-
-    Raises:
-        KitError: store.toml is damaged or of another version.
-    """
-    file = Path(path) / "store.toml"
-    if not file.is_file():
-        return None
-    try:
-        table = tomllib.loads(file.read_text())
-        schema = table.pop("schema")
-        if schema != SCHEMA:
-            raise KitError(f"{file}: schema {schema}; this version of kit reads {SCHEMA}")
-        settings = StoreConfig(**table)
-        find_codec(settings.codec)
-        return settings
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
-        raise KitError(f"{file} is not readable: {error}") from error
-
-
-def write_settings(path: Path, settings: StoreConfig) -> None:
-    """Write store.toml."""
-    write_whole(Path(path) / "store.toml", tomli_w.dumps({"schema": SCHEMA, **asdict(settings)}))
-
-
 def open_work(path: str | Path) -> "Work":
-    """Open a work folder for reading.
+    """Open a work folder for reading, or a folder of parts of one store, see `parts`.
 
     Raises:
         UsageError: it holds no store.
+        KitError: its parts do not belong together.
     """
     path = Path(path)
     settings = read_settings(path)
+    if settings is None and (parts := find_parts(path)):
+        settings = read_settings(parts[0])
+        assert settings
+        return Work(path, settings, parts=plates_of_parts(path, parts))
     if settings is None:
         raise UsageError(f"{path} holds no store (no store.toml): make one with kit ingest SOURCE --metadata DIR --work {path}")
     return Work(path, settings)
@@ -79,15 +55,18 @@ def open_work(path: str | Path) -> "Work":
 class Work:
     """The packed plates of a work folder. Plates count once they are complete."""
 
-    def __init__(self, path: Path, settings: StoreConfig, plates: Iterable[str] | None = None):
+    def __init__(
+        self, path: Path, settings: StoreConfig, plates: Iterable[str] | None = None, parts: Mapping[str, Path] | None = None
+    ):
+        """parts: plate -> the work folder that holds it, where the store is in parts."""
         self.path = path
         self.settings = settings
-        complete = (file.stem for file in (path / "plates").glob("*.parquet"))
-        self.plates: list[str] = sorted(complete if plates is None else plates)
+        self._parts = dict(parts or {})
+        self.plates: list[str] = sorted((self._parts or complete_plates(path)) if plates is None else plates)
         self._shard = functools.lru_cache(maxsize=_OPEN_SHARDS)(self.open_shard)
 
-    def __reduce__(self) -> tuple[type["Work"], tuple[Path, StoreConfig, list[str]]]:
-        return Work, (self.path, self.settings, self.plates)  # another process opens its own files
+    def __reduce__(self) -> tuple[type["Work"], tuple]:
+        return Work, (self.path, self.settings, self.plates, self._parts)  # another process opens its own files
 
     def only(self, plates: Iterable[str]) -> "Work":
         """Return the same store limited to these plates.
@@ -100,7 +79,12 @@ class Work:
         if missing:
             there = f"{nearest(missing[0], self.plates)}; it holds {some(self.plates)}"
             raise UsageError(f"plate {missing[0]} is not in {self.path}{there}")
-        return Work(self.path, self.settings, chosen)
+        return Work(self.path, self.settings, chosen, self._parts)
+
+    @property
+    def plate_folders(self) -> list[Path]:
+        """The folders that hold the plates: WORK/plates, or those of the parts."""
+        return sorted({part / "plates" for part in self._parts.values()}) or [self.path / "plates"]
 
     @property
     def channels(self) -> tuple[str, ...]:
@@ -172,7 +156,7 @@ class Work:
         if plate not in self.plates:
             there = f"{nearest(plate, self.plates)}; it has {some(self.plates) or 'none'}"
             raise UsageError(f"{self.path} has no plate {plate}{there}")
-        return open_container(self.path / "plates" / f"{plate}.zarr")
+        return open_container(self._folder(plate) / f"{plate}.zarr")
 
     def read_site(self, plate: str, well: str, site: int, channels: Iterable[str] | None = None) -> np.ndarray:
         """Return one site, uint8 [C, H, W]: all the plate's channels in kit's order, or those named.
@@ -281,7 +265,10 @@ class Work:
         return self.sites.iloc[self._rows[plate, normalise_well(well), int(site)]]
 
     def _table_path(self, plate: str) -> Path:
-        return self.path / "plates" / f"{plate}.parquet"
+        return self._folder(plate) / f"{plate}.parquet"
+
+    def _folder(self, plate: str) -> Path:
+        return self._parts.get(plate, self.path) / "plates"
 
     def _plate_record(self, plate: str) -> dict:
         return read_record(self._table_path(plate))

@@ -11,7 +11,8 @@ from kit.images.ingest.plan import IngestPlan
 from kit.images.ingest.prepare import shrink
 from kit.images.ingest.run import ingest
 from kit.images.store.robust import scale_robust_reference
-from kit.images.store.work import open_work, read_settings
+from kit.images.store.settings import read_settings
+from kit.images.store.work import open_work
 from tests.images.made_plates import counts, write_plate
 
 HOT = ((30, 30), (8, 39))
