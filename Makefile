@@ -30,8 +30,9 @@ PARALLEL = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 test: install
 	$(PARALLEL) -m "not slow" $(TESTS)
 
+# These share little and differ in length: each goes to the process that is free, those of one xdist_group to the same.
 test-slow: install
-	$(BIN)/python -m pytest -m slow
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadgroup -m slow
 
 # The lower bounds of pyproject.toml, in an environment of their own; CI does not run it.
 test-oldest: .venv-oldest/installed

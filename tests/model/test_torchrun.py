@@ -23,6 +23,7 @@ TRAIN = (f"train.max_steps={STEPS}", "train.batch=8", "train.warmup_steps=4", "t
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.xdist_group("torchrun"),  # they share two runs
     pytest.mark.skipif(not (BIN / "torchrun").is_file() or not (BIN / "kit").is_file(), reason="needs the installed commands"),
 ]
 
