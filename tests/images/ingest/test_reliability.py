@@ -1,5 +1,6 @@
 """Killed, starved, crowded: an ingest that ends at any moment goes on to the very same bytes."""
 
+import multiprocessing
 import os
 import shutil
 import signal
@@ -18,19 +19,21 @@ from kit.images.store.work import open_work
 from tests.images.made_plates import acquisition_xml, write_metadata, write_plate
 
 WELLS = tuple(f"{row}{col:02d}" for row in "ABC" for col in (1, 2, 3, 4))
-COMMAND = """
-import sys
-from kit.images.ingest import well as packing
-from kit.images.ingest.plan import IngestPlan
-from kit.images.ingest.run import ingest
-decode = packing.read_levels
-def noted(*args, **options):
-    with open(sys.argv[4], "ab") as log:
-        log.write(b".")
-    return decode(*args, **options)
-packing.read_levels = noted
-ingest(IngestPlan(sys.argv[1], sys.argv[2], metadata=sys.argv[3], jobs=2))
-"""
+FORKS = multiprocessing.get_context("forkserver")  # a process for each ingest, the imports done once
+FORKS.set_forkserver_preload(["__main__", __name__])
+
+
+def noted_ingest(source: Path, work: Path, metadata: Path, log: Path) -> None:
+    """Ingest, with a dot in `log` for each image that is decoded."""
+    decode = packing.read_levels
+
+    def noted(*args, **options):
+        with open(log, "ab") as file:
+            file.write(b".")
+        return decode(*args, **options)
+
+    packing.read_levels = noted
+    ingest(IngestPlan(source, work, metadata=metadata, jobs=2))
 
 
 @pytest.fixture
@@ -42,10 +45,24 @@ def plates(tmp_path):
     return source, metadata
 
 
-def start(source, work, metadata, log) -> subprocess.Popen:
-    return subprocess.Popen(
-        [sys.executable, "-c", COMMAND, source, work, metadata, log], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+def start(*paths: Path) -> multiprocessing.process.BaseProcess:
+    process = FORKS.Process(target=noted_ingest, args=paths)
+    process.start()
+    return process
+
+
+def start_and_see(source: Path, work: Path, metadata: Path, log: Path) -> multiprocessing.process.BaseProcess:
+    """Return when the first image has been decoded."""
+    log.touch()
+    process = start(source, work, metadata, log)
+    while not log.stat().st_size and process.exitcode is None:
+        time.sleep(0.002)
+    return process
+
+
+def ended(process: multiprocessing.process.BaseProcess) -> int | None:
+    process.join()
+    return process.exitcode
 
 
 def snapshot(work: Path) -> dict[str, bytes]:
@@ -60,28 +77,25 @@ def committed_images(work: Path) -> int:
 
 @pytest.mark.slow
 def test_killed_at_twenty_moments(plates, tmp_path):
-    """kill -9 from another process, spread over the wall time of an ingest; then the same command goes on."""
+    """kill -9 from another process, spread over an ingest from its first image on; then the same command goes on."""
     source, metadata = plates
-    whole = tmp_path / "whole"
+    whole, log = tmp_path / "whole", tmp_path / "log"
+    process = start_and_see(source, whole, metadata, log)
     started = time.monotonic()
-    assert start(source, whole, metadata, tmp_path / "log").wait() == 0
+    assert ended(process) == 0
     wall = time.monotonic() - started
     expected = snapshot(whole)
-    assert (tmp_path / "log").stat().st_size == 216
+    assert log.stat().st_size == 216
     killed_midway = 0
     for number in range(20):
         work, log = tmp_path / f"w{number}", tmp_path / f"log{number}"
-        log.touch()
-        process = start(source, work, metadata, log)
-        # Most of the wall time is Python starting up: the moments are spread over the time from the first image on.
-        while not log.stat().st_size and process.poll() is None:
-            time.sleep(0.002)
-        time.sleep(number / 20 * wall / 3)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        process = start_and_see(source, work, metadata, log)
+        time.sleep(number / 20 * wall)
+        process.kill()
+        process.join()
         before, decoded = committed_images(work), log.stat().st_size
         killed_midway += 0 < before < 216
-        assert start(source, work, metadata, log).wait() == 0
+        assert ended(start(source, work, metadata, log)) == 0
         assert snapshot(work) == expected, f"kill {number}"
         again = log.stat().st_size - decoded
         assert again <= 216 - before, "an image of a committed shard was decoded again"
@@ -93,17 +107,14 @@ def test_killed_at_twenty_moments(plates, tmp_path):
 def test_a_second_ingest_from_another_process_is_refused(plates, tmp_path):
     source, metadata = plates
     work, log = tmp_path / "w", tmp_path / "log"
-    log.touch()
-    process = start(source, work, metadata, log)
-    while not log.stat().st_size and process.poll() is None:
-        time.sleep(0.002)
+    process = start_and_see(source, work, metadata, log)
     try:
         os.kill(process.pid, signal.SIGSTOP)
         with pytest.raises(KitError, match="another kit ingest is writing"):
             ingest(IngestPlan(source, work, metadata=metadata))
     finally:
         os.kill(process.pid, signal.SIGCONT)
-        assert process.wait() == 0
+        assert ended(process) == 0
     assert open_work(work).plates == ["BR01", "BR02"]  # and the first one came to its end
 
 
