@@ -40,6 +40,7 @@ def fit_report(name: str, base: RunConfig, fitted: Fitted, machine: Machine, wor
     width = max(map(len, keys), default=0)
     lines += [f"changed  {key:{width}}  {json.dumps(before[key])} -> {json.dumps(after[key])}" for key in keys]
     lines += [] if keys else ["changed  nothing: it fits"]
+    lines += [f"settings {' '.join(fitted.settings)}"] if keys else []
     if len(fitted.others) > 1:
         unit = "step" if base.train.max_steps else "epoch"
         sides = ", ".join(f"{side} px {count(length, unit)}" for side, length in fitted.others)

@@ -198,6 +198,9 @@ class Handler(BaseHTTPRequestHandler):
         if not self.refused("listing"):
             self.reply(200, {"submissions": self.answers.submissions})
 
+    def DownloadDataFile(self, sent: dict):
+        self.reply(302, Location=f"{self.address}/output/{sent['fileName']}")
+
     def DownloadSubmission(self, sent: dict):
         self.reply(200, self.answers.uploaded if self.answers.other is None else self.answers.other)
 
