@@ -27,9 +27,9 @@ class Missing:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows of cells under a head, all text or numbers; the first column is the name of the row.
+    """Rows of cells under a head, text or numbers; the first column is the name of the row, a row named chance is set back.
 
-    chance: rows that are set back, by the text of their first cell. folded: shown when asked for.
+    folded: shown when asked for. words: cells are words more than numbers.
     """
 
     kind: ClassVar[str] = "table"
@@ -38,6 +38,7 @@ class Table:
     title: str = ""
     notes: tuple[str, ...] = ()
     folded: bool = False
+    words: bool = False
 
 
 @dataclass(frozen=True, slots=True)

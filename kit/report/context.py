@@ -12,8 +12,11 @@ import pandas as pd
 from kit.challenge.columns import short
 from kit.challenge.further_text import short_names
 from kit.errors import KitError
+from kit.profiles.merge import merge_runs
+from kit.profiles.post_processing import post_process
 from kit.profiles.table import PLATE, SITE, WELL, Profiles, read_facts, read_profiles
 from kit.report.figures import Files
+from kit.report.recognised import Recognised, recognise, rules_of
 
 if TYPE_CHECKING:
     from kit.images.store.work import Work
@@ -85,7 +88,7 @@ class Context:
 
     @cached_property
     def profiles(self) -> Found:
-        """The profiles named, else the first that a score file names and that are there, with wells of this work folder."""
+        """The profiles named, else the first that a score file names and that are there, else those of a run."""
         paths = [self.profiles_path] if self.profiles_path else [path for path in self._scored_paths() if path.is_file()]
         for path in paths:
             read = read_profiles(path)
@@ -93,13 +96,37 @@ class Context:
                 return Found(read, path.name)
             if self.profiles_path:
                 raise KitError(f"{path} has no plate of {self.work.path}: give the profiles of these plates with --profiles")
-        return Found(None, "no profiles: name them, as in kit report --profiles profiles.parquet")
+        return self._of_a_run()
+
+    @cached_property
+    def recognised(self) -> Recognised | str:
+        """The neighbours of the profiles' wells under the rules of the score; why not, and what to do, where there are none."""
+        if self.profiles.profiles is None:
+            return self.profiles.said
+        try:
+            return recognise(self.profiles.profiles, rules_of(self.lead[1] if self.lead else None))
+        except KitError as error:
+            return f"profiles that can be scored; {self.profiles.said} cannot: {error}"
 
     def _scored_paths(self) -> list[Path]:
         """Return the parquet files that score files name, as they are named or beside the score file, in order."""
         named = [(file.path.parent, Path(name)) for file in self.scores for name in file.sets if name.endswith(".parquet")]
-        found = [path if path.is_file() else folder / path.name for folder, path in named]
+        found = [next((at for at in (path, folder / path, folder / path.name) if at.is_file()), path) for folder, path in named]
         return [path for path in found if path.is_file() and read_facts(path).get("rows") == "wells"]
+
+    def _of_a_run(self) -> Found:
+        """Return wells averaged from the features of a run: of a trained one before a baseline."""
+        folders = [
+            folder for folder in sorted((self.work.path / "runs").glob("*")) if any((folder / "features").glob("*.parquet"))
+        ]
+        if not folders:
+            return Found(
+                None, f"features: embed a run (kit embed --work {self.work.path} --run RUN), or name profiles (--profiles)"
+            )
+        run = sorted(folders, key=lambda folder: not (folder / "run.toml").is_file())[0].name
+        merged = merge_runs(self.work, [run], parts=("cls",), merge="mean")
+        centred = post_process(merged, normalize="centre") if merged.is_control_M.any() else merged
+        return Found(centred, f"run {run}, averaged over the sites of a well")
 
 
 def described(wells: pd.DataFrame, perturbation: str) -> pd.DataFrame:

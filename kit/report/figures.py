@@ -82,7 +82,7 @@ def inline(drawing: "Drawing", name: str, title: str = "", alt: str = "") -> Pic
     return Picture(Markup(svg.replace(INK, "currentColor")), round(100 * drawing.get_figwidth()), title)
 
 
-def png(drawing: "Drawing", dpi: int = 150) -> bytes:
+def png(drawing: "Drawing", dpi: int = 120) -> bytes:
     """Return a drawing as PNG on white."""
     image = io.BytesIO()
     drawing.savefig(image, format="png", dpi=dpi, facecolor="white")

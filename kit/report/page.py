@@ -1,7 +1,7 @@
 """Write the report: one HTML file that needs nothing from elsewhere, its pictures and tables in a folder beside it."""
 
 import datetime
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 ROWS_SHOWN = 200  # of the table behind a picture; the CSV has them all
 
 
-def report(work: "Work", out: Path, *, profiles: Path | None = None) -> Path:
+def report(
+    work: "Work", out: Path, *, profiles: Path | None = None, sections: Sequence[Callable[[Context], Section]] = SECTIONS
+) -> Path:
     """Write the page to `out` and return it.
 
     Args:
@@ -31,6 +33,7 @@ def report(work: "Work", out: Path, *, profiles: Path | None = None) -> Path:
             score*.json in the work folder and beside the page.
         profiles: what `kit profile` wrote, for the sections that need wells' features; without it the first file that a score
             names.
+        sections: what stands on it, from the top.
 
     Raises:
         KitError: no plates, a damaged score file, profiles of other plates. UsageError: `profiles` does not exist.
@@ -41,8 +44,7 @@ def report(work: "Work", out: Path, *, profiles: Path | None = None) -> Path:
         existing_file(profiles)
     out = Path(out)
     context = Context(work=work, out=out, scores=read_scores([work.path, out.parent]), profiles_path=profiles)
-    sections = [make(context) for make in SECTIONS]
-    write_whole(out, render(context, sections))
+    write_whole(out, render(context, [make(context) for make in sections]))
     return out
 
 

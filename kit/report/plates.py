@@ -1,12 +1,11 @@
-"""The plates: what each holds, and its wells as they lie on the plate."""
+"""The plates: what each holds."""
 
 import pandas as pd
 
 from kit.challenge.columns import short
 from kit.profiles.table import PLATE, SITE, WELL
-from kit.report.blocks import Block, Missing, Section, Table, Text
+from kit.report.blocks import Section, Table, Text
 from kit.report.context import Context, differences, values
-from kit.report.plate_maps import plate_maps
 from kit.words import some
 
 _HEAD = ["plate", "batch", "cell line", "wells", "sites", "sites missing", "sites lacking a channel", "positions from",
@@ -22,19 +21,7 @@ def section(context: Context) -> Section:
     differ = [f"{name} ({some(own)})" for name, own in differences(sites).items()]
     said = labels + (f" The plates differ in {', '.join(differ)}." if differ else "")
     rows = [_row(str(plate), own, context) for plate, own in sites.groupby(PLATE, sort=True)]
-    return Section("plates", "Plates", (Table(_HEAD, rows), Text(said), *_maps(context)))
-
-
-def _maps(context: Context) -> list[Block]:
-    """Return the maps of wells."""
-    measured = [channel for channel in ("DNA", *context.work.channels) if f"{channel}_mean" in context.sites]
-    if not measured:
-        return [Missing("maps of intensity: this store keeps no mean counts", "ingest the plates again with this version of kit")]
-    channel = measured[0]
-    wells = context.sites.groupby([PLATE, WELL])[f"{channel}_mean"].mean().astype("float64").reset_index()
-    title = f"Mean {channel} count"
-    caption = "Camera counts, mean over the sites of a well. Bright or dim edges and stripes are the plate's, not the cells'."
-    return [plate_maps(context.files, "plates_intensity", wells, f"{channel}_mean", title=title, caption=caption)]
+    return Section("plates", "Plates", (Table(_HEAD, rows), Text(said)))
 
 
 def _row(plate: str, sites: pd.DataFrame, context: Context) -> list[object]:

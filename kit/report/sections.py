@@ -2,12 +2,30 @@
 
 from collections.abc import Callable
 
-from kit.report import plates, scores, training
+from kit.report import (
+    alignment,
+    cells,
+    compared,
+    coverage,
+    meaning,
+    plate_wells,
+    plates,
+    scores,
+    set_aside,
+    training,
+)
 from kit.report.blocks import Section
 from kit.report.context import Context
 
 SECTIONS: tuple[Callable[[Context], Section], ...] = (
     scores.section,
+    cells.section,
+    meaning.section,
+    alignment.section,
+    compared.section,
     plates.section,
+    plate_wells.section,
+    coverage.section,
+    set_aside.section,
     training.section,
 )

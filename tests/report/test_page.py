@@ -9,20 +9,25 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib import colormaps
 
 import kit
 from kit.challenge.score import score, write_scores
 from kit.companions.beside_table import beside_table
 from kit.errors import KitError
+from kit.report import plates, scores, training
+from kit.report.figures import Files
 from kit.report.page import report
+from kit.report.plate_maps import plate_maps
 from tests.challenge.conftest import compound_of_well, make_table
 from tests.companions.made import made
 from tests.images.made_work import CHANNELS, change_table, make_work
 
 
-def page(work, out, **options) -> str:
-    """The page as text, its cells without attributes."""
-    return re.sub(r"<td [^>]*>", "<td>", report(work, out, **options).read_text())
+def page(work, out, *sections) -> str:
+    """The page of these sections as text, its cells without attributes."""
+    wanted = sections or (scores, plates, training)
+    return re.sub(r"<td [^>]*>", "<td>", report(work, out, sections=[one.section for one in wanted]).read_text())
 
 
 @pytest.fixture
@@ -63,7 +68,7 @@ def test_a_direction_without_a_score_is_no_row_but_a_reason(work, metadata, tmp_
     result = score(make_table(), metadata)
     result["directions"]["U2OS->HeLa"] = {"accuracy": None, "reason": "no HeLa"}
     write_scores(result, tmp_path / "score.json")
-    text = page(work, tmp_path / "report.html")
+    text = page(work, tmp_path / "report.html", scores)
     assert "<p>U2OS-&gt;HeLa: no HeLa</p>" in text
     assert "<td>U2OS-&gt;A549</td>" in text
     assert "<td>U2OS-&gt;HeLa</td>" not in text
@@ -75,33 +80,33 @@ def test_a_lab_without_cell_lines_has_labels_all_the_same(tmp_path):
     change_table(
         tmp_path / "work", "P2", lambda table: table.drop(columns="Metadata_Cell_type").assign(Metadata_is_control=False)
     )
-    text = page(kit.open(tmp_path / "work"), tmp_path / "report.html")
+    text = page(kit.open(tmp_path / "work"), tmp_path / "report.html", plates)
     assert "<td>P1</td><td>-</td><td>-</td>" in text
     assert "<td>P2</td><td>-</td><td>unlabelled</td>" in text
 
 
 def test_a_plate_is_drawn_with_its_wells_at_their_places(work, tmp_path):
-    """Three wells in A01, A02 and A03 of a plate of 2 x 3; their mean counts rise from P1 to P2."""
+    """Three wells in A01, A02 and A03 of a plate of 2 x 3; their numbers rise from P1 to P2, and P2 has no A03."""
     from PIL import Image
 
-    text = page(work, tmp_path / "report.html")
-    assert "Mean Mito count" in text
-    found = [re.sub(r"\s", "", picture) for picture in re.findall(r"data:image/png;base64,([A-Za-z0-9+/=\s]+)", text)]
-    plates = [np.array(Image.open(io.BytesIO(base64.b64decode(picture)))) for picture in found][:2]
-    assert [plate.shape for plate in plates] == [(2, 3, 4)] * 2
-    assert [plate[..., 3].tolist() for plate in plates] == [[[255] * 3, [0] * 3]] * 2  # row B has no well
-    yellow = [plate[0, :, :2].sum(axis=1).astype(int).tolist() for plate in plates]
-    assert yellow[0] == sorted(set(yellow[0]))
-    drawn = pd.read_csv(tmp_path / "report_files" / "plates_intensity.csv")
-    mean = work.sites.groupby(["Metadata_Plate", "Metadata_Well"])["Mito_mean"].mean()
-    assert drawn.set_index(["Metadata_Plate", "Metadata_Well"])["Mito_mean"].to_dict() == mean.to_dict()
-    assert (tmp_path / "report_files" / "plates_intensity.png").is_file()
+    wells = work.wells[["Metadata_Plate", "Metadata_Well"]].assign(number=[0.0, 1, 2, 3, 4, np.nan])
+    block = plate_maps(Files(tmp_path / "files"), "map", wells, "number", title="Number <b>", caption="Told.")
+    assert [picture.title for picture in block.pictures] == ["P1", "P2", ""]
+    found = [re.search(r"data:image/png;base64,([A-Za-z0-9+/=\s]+)", picture.html)[1] for picture in block.pictures[:2]]
+    pixels = [np.array(Image.open(io.BytesIO(base64.b64decode(one)))) for one in found]
+    shades = colormaps["cividis"](np.linspace(0, 1, 5), bytes=True).tolist()
+    clear = [0, 0, 0, 0]
+    assert pixels[0].tolist() == [shades[:3], [clear] * 3]  # row B has no well
+    assert pixels[1].tolist() == [[*shades[3:], clear], [clear] * 3]
+    assert "Plate P2, Number &lt;b&gt;: 2 wells, median 3.5, from 3 to 4" in block.pictures[1].html
+    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "files" / "map.csv"), wells)
+    assert Image.open(tmp_path / "files" / "map.png").width > 700
 
 
 def test_scores_that_used_the_position_say_so(work, metadata, tmp_path):
     result = {**score(make_table(), metadata), "uses_well_position": True}
     write_scores(result, tmp_path / "score.json")
-    text = page(work, tmp_path / "report.html")
+    text = page(work, tmp_path / "report.html", scores)
     assert "k-NN accuracy *" in text
     assert "pure noise scores high" in text
 
@@ -123,7 +128,7 @@ def test_many_groups_stand_one_below_the_other(work, tmp_path):
     table = make_table(tuple(lines)).assign(Metadata_drug=lambda own: own["Metadata_Well"].map(compound_of_well()))
     result = score(table.assign(Metadata_line=table["Metadata_Plate"].map(lines)), label="drug", group="line")
     write_scores(result, tmp_path / "score.json")
-    text = page(work, tmp_path / "report.html")
+    text = page(work, tmp_path / "report.html", scores)
     for name, direction in result["directions"].items():
         assert f"<td>{name.replace('>', '&gt;')}</td><td>{100 * direction['accuracy']:.1f}</td>" in text
     assert f"<td>mean</td><td>{100 * result['mean']:.1f}</td>" in text
@@ -144,7 +149,7 @@ def test_a_lab_s_labels_are_counted(work, tmp_path):
     labels = {"source": "plates.csv", "perturbation": "Metadata_drug", "control": "water"}
     for plate in ("P1", "P2"):
         change_table(tmp_path / "work", plate, change, labels=labels)
-    text = page(kit.open(tmp_path / "work"), tmp_path / "report.html")
+    text = page(kit.open(tmp_path / "work"), tmp_path / "report.html", plates)
     assert "<title>kit: work: 2 plates</title>" in text
     assert (
         "<td>P1</td><td>-</td><td>-</td><td>3</td><td>6</td><td>0</td><td>1</td><td>load_data</td><td>1</td><td>1</td><td>1</td>"
@@ -157,6 +162,6 @@ def test_what_stands_beside_an_accuracy_is_on_the_page(tmp_path):
     result = kit.score(made(compound=1.0, position=0.5))
     make_work(tmp_path / "work", wells=1, sites=1)
     write_scores(result, tmp_path / "score.json")
-    text = page(kit.open(tmp_path / "work"), tmp_path / "report.html")
+    text = page(kit.open(tmp_path / "work"), tmp_path / "report.html", scores)
     for row in beside_table(result)["rows"]:
         assert "".join(f"<td>{html.escape(str(cell))}</td>" for cell in row) in text

@@ -1,0 +1,62 @@
+"""What cross-plate alignment would make of these profiles, and of pure noise in their place. M wells, F features."""
+
+from typing import Any
+
+import numpy as np
+
+from kit.challenge.directions import Neighbourhood, mean_of
+from kit.challenge.further_text import percent
+from kit.companions.asked import positions
+from kit.companions.grams import align_gram
+from kit.neighbours import Gram
+from kit.report.blocks import Block, Missing, Section, Table, Text
+from kit.report.context import Context
+from kit.report.recognised import Recognised
+
+SHARES = (1.0, 0.9, 0.7)  # of a well's own features; the rest is the mean of its position over plates
+MOST = 3e11  # M x M x F: of more, the products of noise take minutes
+_WHAT = "alignment beside noise: what pulling wells to the mean of their position makes of features without any signal"
+
+
+def section(context: Context) -> Section:
+    """Return the table of alignment."""
+    return Section("alignment", "Alignment beside noise", tuple(_blocks(context)))
+
+
+def _blocks(context: Context) -> list[Block]:
+    found, profiles = context.recognised, context.profiles.profiles
+    if isinstance(found, str) or profiles is None:
+        return [Missing(_WHAT, found if isinstance(found, str) else context.profiles.said)]
+    if profiles.uses_well_position:
+        return [Missing(_WHAT, "these profiles are aligned already: give those before --align with --profiles")]
+    wells, features = len(found.wells), profiles.features_MF.shape[1]
+    if wells * wells * features > MOST:
+        how = f"profiles of fewer columns, as kit profile --merge mean writes them ({wells} wells x {features} columns are many)"
+        return [Missing(_WHAT, how)]
+    noise_MF = np.random.default_rng(0).standard_normal((wells, features), dtype=np.float32)
+    rows = align_rows(found, {"these profiles": found.gram, "pure noise": Gram.of(noise_MF)})
+    names = list(rows[0][1])
+    table = Table(["accuracy, %", *names, "mean"], [[name, *own.values(), mean] for name, own, mean in rows])
+    text = (
+        "Alignment pulls each well towards the mean of its position over all plates. Where a position holds the same "
+        "perturbation on every plate, that mean carries the label: what noise gains, any features gain. Only the rows without "
+        f"alignment say what cells tell. Chance: {100 / len(found.wells.classes):.2f} %."
+    )
+    return [Text(text), table]
+
+
+def align_rows(found: Recognised, grams: dict[str, Gram]) -> list[tuple[str, dict[str, str], str]]:
+    """Return (name, {direction: accuracy in %}, mean in %) of each Gram at each share; `found` says who the rows are."""
+    everyone, position_M, rows = np.arange(len(found.wells)), positions(found.wells), []
+    for share in SHARES:
+        for name, gram in grams.items():
+            aligned = gram
+            if share < 1:
+                products_MM = gram.products(everyone, everyone)
+                aligned = Gram.of_products(align_gram(products_MM, everyone, position_M, share).matrix())
+            result: dict[str, Any] = Neighbourhood.of(found.wells, aligned, found.rules).directions()
+            said = "without alignment" if share == 1 else f"align {share}"
+            rows.append(
+                (f"{name}, {said}", {key: percent(own["accuracy"]) for key, own in result.items()}, percent(mean_of(result)))
+            )
+    return rows
