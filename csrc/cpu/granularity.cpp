@@ -102,112 +102,117 @@ KIT_SIMD static void least_of_cross(const uint8_t* above, const uint8_t* row, co
     for (int x = 0; x + 1 < width; ++x) out[x] = std::min(out[x], row[x + 1]);
 }
 
-static Plane erode_cross(const Plane& image, int height, int width) {
-    Plane out(image.size());
+static void erode_cross(const Plane& image, int height, int width, Plane& out) {
+    out.resize(image.size());
     for (int y = 0; y < height; ++y) {
         const auto row = [&](int at) { return image.data() + static_cast<size_t>(std::clamp(at, 0, height - 1)) * width; };
         least_of_cross(row(y - 1), row(y), row(y + 1), width, out.data() + static_cast<size_t>(y) * width);
     }
-    return out;
 }
 
-KIT_SIMD static void raise(uint8_t* to, const uint8_t* from) {
-    for (int i = 0; i < LENGTHS; ++i) to[i] = std::max(to[i], from[i]);
+// to[LENGTHS p + i] = pixel p of plane i.
+KIT_SIMD static void interleave(const Plane* planes, size_t pixels, uint8_t* to) {
+    const uint8_t* from[LENGTHS];
+    for (int i = 0; i < LENGTHS; ++i) from[i] = planes[i].data();
+    for (size_t p = 0; p < pixels; ++p)
+        for (int i = 0; i < LENGTHS; ++i) to[p * LENGTHS + i] = from[i][p];
 }
 
 // Erosion i, grown back under the image, keeps the part of a bright region that lies above the level t of its surroundings if
 // somewhere in the region the eroded image still reaches t. So each bright region is visited once, from the brightest down, for
-// all erosions together: a tree of regions (max-tree), joined by union-find.
-class Regions {
+// all erosions together: a tree of regions (max-tree), joined by union-find, the smaller to the larger.
+class Regions {  // of one image after the other, in the same memory
    public:
-    Regions(const Plane& image, int height, int width) : level_(image), height_(height), width_(width) {
-        const size_t pixels = image.size();
-        eroded_.resize(pixels * LENGTHS);
-        Plane eroded = image;
-        for (int i = 0; i < LENGTHS; ++i) {
-            eroded = erode_cross(eroded, height, width);
-            for (size_t p = 0; p < pixels; ++p) eroded_[p * LENGTHS + i] = eroded[p];
-        }
+    // Adds the light of the image to sums[0], and that of what erosion i leaves to sums[i].
+    void add_sums(const Plane& image, int height, int width, int64_t* sums) {
+        const int pixels = static_cast<int>(image.size());
+        for (int i = 0; i < LENGTHS; ++i) erode_cross(i ? planes_[i - 1] : image, height, width, planes_[i]);
+        eroded_.resize(image.size() * LENGTHS);
+        interleave(planes_, image.size(), eroded_.data());
+        least_ = image;
         area_.assign(pixels, 1);
         root_.assign(pixels, -1);
-    }
-
-    // Adds the light of the image to sums[0], and that of what erosion i leaves to sums[i].
-    void add_sums(int64_t* sums) {
-        for (const int p : brightest_first()) {
-            sums[0] += level_[p];
+        sort(image);
+        for (const int p : order_) {
+            const uint8_t level = image[p];
+            sums[0] += level;
             root_[p] = p;
-            const int x = p % width_, y = p / width_;
-            if (y > 0) join(p, p - width_, sums);
-            if (x > 0) join(p, p - 1, sums);
-            if (x + 1 < width_) join(p, p + 1, sums);
-            if (y + 1 < height_) join(p, p + width_, sums);
+            const int x = p % width;
+            int region = p;
+            if (p >= width) region = join(region, p - width, level, sums);
+            if (x > 0) region = join(region, p - 1, level, sums);
+            if (x + 1 < width) region = join(region, p + 1, level, sums);
+            if (p + width < pixels) region = join(region, p + width, level, sums);
         }
-        for (size_t p = 0; p < level_.size(); ++p)
-            if (root_[p] == static_cast<int>(p)) close(static_cast<int>(p), 0, sums);
+        for (int p = 0; p < pixels; ++p)
+            if (root_[p] == p) close(p, 0, sums);
     }
 
    private:
-    std::vector<int> brightest_first() const {  // without pixels of level 0, which hold no light
+    void sort(const Plane& image) {  // brightest first, without pixels of level 0, which hold no light
         std::vector<int> count(257, 0);
-        for (const uint8_t level : level_) ++count[255 - level + 1];
+        for (const uint8_t level : image) ++count[255 - level + 1];
         std::partial_sum(count.begin(), count.end(), count.begin());
-        std::vector<int> order(count[255]);
-        for (size_t p = 0; p < level_.size(); ++p)
-            if (level_[p]) order[count[255 - level_[p]]++] = static_cast<int>(p);
-        return order;
+        order_.resize(count[255]);
+        for (size_t p = 0; p < image.size(); ++p)
+            if (image[p]) order_[count[255 - image[p]]++] = static_cast<int>(p);
     }
 
     int find(int p) {
-        int root = p;
-        while (root_[root] != root) root = root_[root];
-        while (root_[p] != root) {
-            const int next = root_[p];
-            root_[p] = root;
-            p = next;
-        }
-        return root;
+        while (root_[p] != p) p = root_[p] = root_[root_[p]];
+        return p;
     }
 
-    void join(int p, int neighbour, int64_t* sums) {
-        if (root_[neighbour] < 0) return;  // darker: its turn comes
-        const int region = find(neighbour);
-        if (region == p) return;
-        close(region, level_[p], sums);
-        root_[region] = p;
-        area_[p] += area_[region];
-        raise(eroded_.data() + static_cast<size_t>(p) * LENGTHS, eroded_.data() + static_cast<size_t>(region) * LENGTHS);
+    // Joins the region of a neighbour, if its turn has come, with a region of `level`, and returns the root of both.
+    int join(int region, int neighbour, uint8_t level, int64_t* sums) {
+        if (root_[neighbour] < 0) return region;
+        int other = find(neighbour);
+        if (other == region) return region;
+        close(other, level, sums);
+        if (area_[region] < area_[other]) std::swap(region, other);
+        root_[other] = region;
+        area_[region] += area_[other];
+        least_[region] = level;
+        uint8_t* to = eroded_.data() + static_cast<size_t>(region) * LENGTHS;
+        const uint8_t* from = eroded_.data() + static_cast<size_t>(other) * LENGTHS;
+        for (int i = 0; i < LENGTHS; ++i) to[i] = std::max(to[i], from[i]);
+        return region;
     }
 
     void close(int region, int around, int64_t* sums) const {
-        const int64_t light = int64_t{area_[region]} * (level_[region] - around);
+        const int64_t light = int64_t{area_[region]} * (least_[region] - around);
         if (light == 0) return;
         const uint8_t* eroded = eroded_.data() + static_cast<size_t>(region) * LENGTHS;
-        for (int i = 0; i < LENGTHS && eroded[i] >= level_[region]; ++i) sums[i + 1] += light;
+        for (int i = 0; i < LENGTHS && eroded[i] >= least_[region]; ++i) sums[i + 1] += light;
     }
 
-    const Plane& level_;
-    int height_, width_;
-    Plane eroded_;  // [pixels, LENGTHS]: of a region's root, the most that each erosion leaves anywhere in the region
-    std::vector<int> area_, root_;
+    Plane planes_[LENGTHS];  // the image after each erosion
+    Plane eroded_;           // [pixels, LENGTHS]: of a region's root, the most that each erosion leaves anywhere in the region
+    Plane least_;            // of a region's root: the level of its darkest pixel so far
+    std::vector<int> area_, root_, order_;
 };
 
-static void spectrum_of_image(const uint8_t* pixels, int height, int width, int step, int64_t* sums) {
-    const int rows = height / step, columns = width / step;
+static Plane every_step(const uint8_t* pixels, int width, int step, int rows, int columns) {
     Plane image(static_cast<size_t>(rows) * columns);
     for (int y = 0; y < rows; ++y)
         for (int x = 0; x < columns; ++x)
             image[static_cast<size_t>(y) * columns + x] = pixels[static_cast<size_t>(y) * step * width + static_cast<size_t>(x) * step];
-    subtract_ground(image, rows, columns);
-    Regions(image, rows, columns).add_sums(sums);
+    return image;
 }
 
 static void granularity(uintptr_t pixels, int64_t count, int height, int width, int step, uintptr_t out, int threads) {
     pybind11::gil_scoped_release released;
     const auto* images = reinterpret_cast<const uint8_t*>(pixels);
     auto* sums = reinterpret_cast<int64_t*>(out);
-    parallel_for(count, threads, [&](int64_t i) {
-        spectrum_of_image(images + i * height * width, height, width, step, sums + i * (LENGTHS + 1));
+    const int rows = height / step, columns = width / step;
+    const int64_t shares = std::clamp<int64_t>(threads, 1, std::max<int64_t>(count, 1));
+    parallel_for(shares, threads, [&](int64_t share) {
+        Regions regions;
+        for (int64_t i = share; i < count; i += shares) {
+            Plane image = every_step(images + i * height * width, width, step, rows, columns);
+            subtract_ground(image, rows, columns);
+            regions.add_sums(image, rows, columns, sums + i * (LENGTHS + 1));
+        }
     });
 }
 

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 LEAST_SIDE = 10  # pixels on the shorter side of the coarsest band
 _STATISTICS = ("log share", "asinh skewness", "log kurtosis")
 _MOST = 0.999999  # of a correlation: z of 1 is infinite
-_ROWS = 64  # of a site that are correlated together: they fit the cache
+_RUN = 256  # pixels: the sum of as many products of levels is a whole number that float32 holds, 255^2 x 256 < 2^24
+_RUNS = 64  # that are multiplied together: they fit the cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,11 +142,16 @@ def bands_and_correlations(site_CHW: np.ndarray, levels: int) -> np.ndarray:
 def correlations(site_CHW: np.ndarray) -> np.ndarray:
     """Return the Pearson correlations of the channels' levels over the pixels of a site, float64 [C, C], from exact sums."""
     channels, height, width = site_CHW.shape
-    sum_C, products_CC = np.zeros(channels), np.zeros((channels, channels))
-    for top in range(0, height, _ROWS):
-        levels_CP = site_CHW[:, top : top + _ROWS].reshape(channels, -1).astype(np.float64)
-        sum_C += levels_CP.sum(axis=1)
-        products_CC += levels_CP @ levels_CP.T  # below 2^53: whole numbers, exact in any order
+    levels_CP = site_CHW.reshape(channels, -1)
+    runs_DRP = np.ones((channels + 1, _RUNS, _RUN), dtype=np.float32)  # the channels and ones, whose products are plain sums
+    runs_RDP, flat_DP = runs_DRP.transpose(1, 0, 2), runs_DRP.reshape(channels + 1, -1)
+    sums_DD = np.zeros((channels + 1, channels + 1))
+    for start in range(0, levels_CP.shape[1], _RUNS * _RUN):
+        part_CP = levels_CP[:, start : start + _RUNS * _RUN]
+        flat_DP[:channels, : part_CP.shape[1]] = part_CP
+        flat_DP[:, part_CP.shape[1] :] = 0
+        sums_DD += (runs_RDP @ runs_RDP.transpose(0, 2, 1)).sum(axis=0, dtype=np.float64)
+    products_CC, sum_C = sums_DD[:channels, :channels], sums_DD[channels, :channels]
     covariance_CC = products_CC * (height * width) - np.outer(sum_C, sum_C)
     sd_C = np.sqrt(np.diag(covariance_CC))
     return _ratio(covariance_CC, np.outer(sd_C, sd_C))

@@ -20,9 +20,11 @@ def made_site(C=3, H=41, W=37, seed=0):
     return np.random.default_rng(seed).integers(0, 100, (C, H, W)).astype(np.uint8)
 
 
-def test_correlations_are_numpys():
-    site = made_site()
-    np.testing.assert_allclose(correlations(site), np.corrcoef(site.reshape(3, -1)), rtol=1e-12)
+@pytest.mark.parametrize(("H", "W"), [(41, 37), (150, 131)])  # less, and more than is multiplied at once
+@pytest.mark.parametrize("least", [0, 250])
+def test_correlations_are_numpys(H, W, least):
+    site = np.random.default_rng(0).integers(least, 256, (3, H, W)).astype(np.uint8)
+    np.testing.assert_allclose(correlations(site), np.corrcoef(site.reshape(3, -1)), rtol=1e-9, atol=1e-12)
 
 
 def test_bands_by_value():
