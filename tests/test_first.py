@@ -208,10 +208,17 @@ def test_published_weights(tmp_path):
     ("options", "said"),
     [(["--work", "w"], "--work goes with --weights"), (["--weights", "w"], "--weights goes with --work"),
      (["--work", "w", "--weights", "w", "--profiles", "p"], "two ways"), (["--profiles", "absent"], "absent does not exist"),
-     (["--profiles", "ftp2://x/y"], "ftp2")],
+     (["--profiles", "ftp2://x/y"], "ftp2"), (["--out-of", "x"], "No such option")],
 )  # fmt: skip
 def test_bad_options(ids, tmp_path, options, said):
     assert said in kit_command("first", tmp_path / "out", "--ids", ids, *options, code=2).stderr
+
+
+def test_out_is_a_folder_and_profiles_are_of_the_plates(ids, tmp_path):
+    assert "is a file" in kit_command("first", ids, "--ids", ids, code=2).stderr
+    write_gallery(tmp_path / "other", plates=("BR00117054",))
+    error = kit_command("first", tmp_path / "out", "--ids", ids, "--profiles", tmp_path / "other", code=1).stderr
+    assert f"nor the gallery's folders of these plates, such as {PLATES[0]}/{PLATES[0]}{KIND}.csv.gz" in error
 
 
 def test_a_well_is_filled_with_the_mean_of_its_own_plate():

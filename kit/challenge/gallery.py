@@ -61,7 +61,11 @@ def find_profiles(source: str, plates: Sequence[str], folder: Path) -> Found:
         if found:
             _see_all(found, plates, source, kind)
             return Found(tuple(found.values()), gallery=True)
-    return Found(tuple(feature_files(here)), gallery=False)
+    try:
+        return Found(tuple(feature_files(here)), gallery=False)
+    except KitError as error:
+        example = f"{plates[0]}/{plates[0]}{KINDS[0]}.csv.gz"
+        raise KitError(f"{error}, nor the gallery's folders of these plates, such as {example}") from error
 
 
 def _copy(folder: Path, plate: str, kind: str) -> Path | None:

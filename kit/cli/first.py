@@ -4,12 +4,12 @@ from pathlib import Path
 
 import click
 
-from kit.cli.options import PATH, Once
+from kit.cli.options import OUT_FOLDER, PATH, Once
 from kit.errors import UsageError
 
 
 @click.command(cls=Once)
-@click.argument("out", type=PATH)
+@click.argument("out", type=OUT_FOLDER)
 @click.option("--ids", type=PATH, required=True, help="The challenge's metadata_test.csv.")
 @click.option(
     "--profiles", metavar="SOURCE",

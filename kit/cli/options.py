@@ -31,6 +31,7 @@ class _Picture(_Path):
 
 PATH = _Path(path_type=Path)
 OUT_FILE = _Path(path_type=Path, dir_okay=False)
+OUT_FOLDER = _Path(path_type=Path, file_okay=False)
 PICTURE = _Picture(path_type=Path, dir_okay=False)
 
 
