@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from kit.neighbours import Gram, Ranking, distances, gram, nearest
+from kit.neighbours import Gram, Ranking, distances, gram, nearest, products
+from kit.neighbours.exact import exact_gram
 from kit.neighbours.ranking import unclear_places
 
 M = 240
@@ -108,6 +109,33 @@ def test_what_is_unclear_by_hand():
     assert places([4], "distances") == ([1, 2, 3, 4], True)  # the first is exact
     assert places([1, 4]) == ([3, 4], True)  # a sixth might be nearer than the fifth
     assert places([5]) == ([], False)
+
+
+@pytest.mark.parametrize("name", DATA)
+def test_products_made_in_place_are_those_of_float64(name):
+    made, expected = exact_gram(DATA[name]), gram(DATA[name])
+    np.testing.assert_allclose(made, expected, rtol=1e-12, atol=1e-12 * np.abs(expected).max())
+    np.testing.assert_array_equal(made, made.T)
+
+
+@pytest.mark.parametrize(("M", "F"), [(12, 33), (531, 300)])  # in the first OpenBLAS's own sums differ
+def test_rows_that_are_equal_have_equal_products_wherever_they_stand(M, F):
+    features_MF = np.random.default_rng(0).standard_normal((M, F), dtype=np.float32)
+    same = [1, M // 2, M - 2, M - 1]
+    features_MF[same] = features_MF[1]
+    made = exact_gram(features_MF)
+    for row in same:
+        np.testing.assert_array_equal(made[row], made[1])
+        np.testing.assert_array_equal(made[:, row], made[:, 1])
+    wanted = Gram.of(features_MF, small=0, exact=True)
+    assert wanted.exact
+    assert wanted.nearest(np.array([1, M - 1]), np.arange(M), 4, "cosine").rows_Qk.tolist() == [same] * 2
+
+
+def test_products_too_large_to_hold_stay_in_float32(monkeypatch):
+    monkeypatch.setattr(products, "_HELD", 8 * M * M - 1)
+    assert not Gram.of(DATA["noise"], small=0, exact=True).exact
+    assert Gram.of(DATA["noise"][1:], small=0, exact=True).exact
 
 
 def test_large_values_are_multiplied_in_float64():

@@ -126,7 +126,7 @@ class _Asked:
         if labelled.scored.empty:
             raise KitError(_why_none(labelled))
         wells = Wells.of(labelled, "cell line" if labelled.group == short(LINE) else "group")
-        gram = Gram.of(features.features_MF[wells.row_M])
+        gram = Gram.of(features.features_MF[wells.row_M], exact=self.all_rules)
         found = Neighbourhood.of(wells, gram, self.rules)
         labelled = replace(labelled, notes=(*labelled.notes, *_alike(features.features_MF[wells.row_M[wells.scored_M]])))
         result = _summary(found.directions(), len(wells.classes), self.rules, features, labelled)

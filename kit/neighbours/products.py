@@ -10,8 +10,11 @@ from typing import Self
 
 import numpy as np
 
+from kit.neighbours.exact import exact_gram
+
 _COLUMNS = 1024  # features multiplied at once, in float64
 _SMALL = 2e10  # M x M x F: up to here float64 takes seconds at most
+_HELD = 2**31  # bytes of products: up to here they are held in float64 where that is wanted
 _ROWS, _RUN = 1024, 256  # rows and features multiplied at once, in float32; the runs' products are added in float64
 _UNIT = 2.0**-24  # the largest relative rounding error of float32
 _ERROR = (
@@ -42,14 +45,17 @@ class Products:
             self._spread_M = _row_squares(features_MF, mean_F)
 
     @classmethod
-    def of(cls, features_MF: np.ndarray, *, small: float = _SMALL) -> Self:
+    def of(cls, features_MF: np.ndarray, *, small: float = _SMALL, exact: bool = False) -> Self:
         """Return the products of features, float32 or float64.
 
         small: sets of at most so many products M x M x F are multiplied in float64, as float64 features always are.
+        exact: so are larger ones, up to 2 GiB of products: dearer than in float32, but for many questions cheaper in all.
         """
         M, F = features_MF.shape
         if features_MF.dtype == np.float64 or float(M) * M * F <= small:
             return cls(gram(features_MF))
+        if exact and M * M * 8 <= _HELD:
+            return cls(exact_gram(features_MF))
         mean_F = features_MF.mean(axis=0, dtype=np.float64).astype(np.float32)
         if _row_squares(features_MF, mean_F.astype(np.float64)).max() > _LONGEST**2:
             return cls(gram(features_MF))
@@ -109,7 +115,7 @@ class Products:
 
     def _make_exact(self) -> None:
         assert self._features_MF is not None
-        self._products_MM = gram(self._features_MF)
+        self._products_MM = exact_gram(self._features_MF)
         self._square_M, self._features_MF, self.exact = np.diagonal(self._products_MM).copy(), None, True
 
 

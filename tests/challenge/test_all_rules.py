@@ -19,11 +19,26 @@ from .test_score import FEATURES
 DIRECTIONS = ["U2OS->U2OS", "U2OS->A549", "A549->U2OS", "A549->A549"]
 
 
-@pytest.fixture(params=["float64", "float32"])
+@pytest.fixture(params=["small", "float32", "large"])
 def products(request, monkeypatch):
-    if request.param == "float32":  # as for large sets
-        of = Gram.of
-        monkeypatch.setattr(score_module.Gram, "of", classmethod(lambda cls, features_MF: of(features_MF, small=0)))
+    """small: float64, as the tests' tables are; float32: for all, as of sets too large to hold; large: as of 7,680 wells."""
+    of = Gram.of
+    if request.param != "small":
+        monkeypatch.setattr(
+            score_module.Gram,
+            "of",
+            classmethod(lambda cls, features_MF, exact=False: of(features_MF, small=0, exact=exact and request.param == "large")),
+        )
+
+
+def test_every_rule_is_read_from_products_in_float64(table, metadata, monkeypatch):
+    of, asked = Gram.of, []
+    monkeypatch.setattr(
+        score_module.Gram, "of", classmethod(lambda cls, rows, exact: asked.append(exact) or of(rows, exact=exact))
+    )
+    score(table, metadata, all_rules=True)
+    score(table, metadata)
+    assert asked == [True, False]
 
 
 def test_each_rule_scores_as_it_does_alone(table, metadata, products):
