@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from kit.words import count, some
 _MERGE = "; a table has a row a well (kit profile merges sites), and files of one set hold different wells"
 log = logging.getLogger(__name__)
 _CHUNK = 512  # columns checked together
+Unusable = Callable[[np.ndarray], np.ndarray]  # which values of a feature cannot be used, bool
 _TOGETHER = 64  # columns turned to rows together: a cache line or more of each row
 
 
@@ -31,7 +32,7 @@ class Features:
     """features_MF: float32. who: Metadata_Plate, Metadata_Well, and whatever other Metadata_ columns the file has.
 
     names: the F columns. called: the file, in errors. uses_well_position: None where the file does not say. recorded: the
-    perturbation column and the control that the file records for its labels. dropped: feature columns left out for a gap.
+    perturbation column and the control that the file records for its labels. dropped: what `drop` left out.
     """
 
     features_MF: np.ndarray
@@ -43,12 +44,12 @@ class Features:
     dropped: tuple[str, ...] = ()
 
 
-def read_features(path: Path | Sequence[Path], ids: pd.DataFrame | None = None, *, drop_gaps: bool = False) -> Features:
+def read_features(path: Path | Sequence[Path], ids: pd.DataFrame | None = None, *, drop: Unusable | None = None) -> Features:
     """Return the features of a file, or of several files, or of all files of a folder, as one set.
 
     A feature is a numeric column whose name does not start with `Metadata_`, which is not the ID, not boolean, and not
     empty throughout. With `ids` (see `read_ids`) the rows are the IDs', in their order; a file without Metadata_Plate
-    and Metadata_Well is joined by its ID column. `drop_gaps` leaves out features that some well has no number for.
+    and Metadata_Well is joined by its ID column. `drop`: a value of this kind leaves the whole feature out, such as np.isnan.
 
     Raises:
         UsageError: no such file or folder.
@@ -56,7 +57,7 @@ def read_features(path: Path | Sequence[Path], ids: pd.DataFrame | None = None, 
     """
     given = [Path(path)] if isinstance(path, str | Path) else [Path(one) for one in path]
     _, frame, facts = read_frame(given)
-    features = from_frame(frame, some([str(one) for one in given]), ids, drop_gaps=drop_gaps)
+    features = from_frame(frame, some([str(one) for one in given]), ids, drop=drop)
     return replace(features, uses_well_position=facts.get("uses_well_position"), recorded=facts["labels"])
 
 
@@ -82,19 +83,19 @@ def from_profiles(profiles: Profiles, ids: pd.DataFrame | None = None) -> Featur
     return replace(features, uses_well_position=profiles.uses_well_position, recorded=profiles.labels)
 
 
-def from_frame(frame: pl.DataFrame, source: str, ids: pd.DataFrame | None = None, *, drop_gaps: bool = False) -> Features:
+def from_frame(frame: pl.DataFrame, source: str, ids: pd.DataFrame | None = None, *, drop: Unusable | None = None) -> Features:
     """Return the features of a table in memory; `source` names it in errors."""
     id_name = _id_column(frame, ids)
-    names = [
-        name for name, kind in frame.schema.items()
-        if not name.startswith("Metadata_") and name != id_name and kind.is_numeric() and frame[name].null_count() < len(frame)
-    ]  # fmt: skip
+    numeric = [
+        name for name, kind in frame.schema.items() if not name.startswith("Metadata_") and name != id_name and kind.is_numeric()
+    ]
+    names = [name for name in numeric if frame[name].null_count() < len(frame)]
     if not names:
         raise KitError(f"{source} has no numeric feature column beside Metadata_* and the ID")
-    dropped = [name for name in names if frame[name].is_null().any() or frame[name].is_nan().any()] if drop_gaps else []
+    dropped = [name for name in numeric if drop(_column(frame[name])).any()] if drop else []
     names = [name for name in names if name not in set(dropped)]
     if not names:
-        raise KitError(f"{source} has no feature column without a gap: {some(dropped)}")
+        raise KitError(f"{source} has no feature column without a missing or infinite value: {some(dropped)}")
     texts = [
         name for name, kind in frame.schema.items() if kind == pl.String and not name.startswith("Metadata_") and name != id_name
     ]

@@ -77,7 +77,7 @@ def make_splits(
     if labels is None:
         dealt = _deal_both(plates[in_source], plates[in_target], n_folds, seed)
     else:
-        dealt = _deal_alike(plates, labels, in_source, in_target, n_folds, seed)
+        dealt = _deal_both_alike(plates, labels, in_source, in_target, n_folds, seed)
     splits = []
     for left_out, tested in zip(*dealt, strict=True):
         barred = np.union1d(tested, left_out) if cross == "holdout" else tested
@@ -86,7 +86,7 @@ def make_splits(
     return splits
 
 
-def deal_alike(plates: np.ndarray, labels: np.ndarray, n_folds: int, seed: int) -> list[np.ndarray]:
+def _deal_alike(plates: np.ndarray, labels: np.ndarray, n_folds: int, seed: int) -> list[np.ndarray]:
     """Return n_folds groups of plates whose wells' labels are as alike as can be; `plates` and `labels` are those of wells."""
     from sklearn.model_selection import StratifiedGroupKFold  # slow to import
 
@@ -101,15 +101,15 @@ def deal_alike(plates: np.ndarray, labels: np.ndarray, n_folds: int, seed: int) 
     return dealt
 
 
-def _deal_alike(
+def _deal_both_alike(
     plates: np.ndarray, labels: np.ndarray, in_source: np.ndarray, in_target: np.ndarray, n_folds: int, seed: int
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Deal the plates of two groups; where they share plates, those of both together."""
     if len(np.intersect1d(plates[in_source], plates[in_target])):
         wells = in_source | in_target
-        both = deal_alike(plates[wells], labels[wells], n_folds, seed)
+        both = _deal_alike(plates[wells], labels[wells], n_folds, seed)
         return both, both
-    source, target = (deal_alike(plates[wells], labels[wells], n_folds, seed) for wells in (in_source, in_target))
+    source, target = (_deal_alike(plates[wells], labels[wells], n_folds, seed) for wells in (in_source, in_target))
     return source, target
 
 

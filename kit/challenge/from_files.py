@@ -13,7 +13,7 @@ import polars as pl
 from kit.challenge.columns import CONTROL, SAMPLE, Tables, columns_of, read_tables
 from kit.challenge.features import from_frame, read_frame
 from kit.challenge.ids import plate_and_well
-from kit.errors import KitError, UsageError
+from kit.errors import UsageError
 from kit.files import file_sha256
 from kit.images.labels import OFFICIAL
 from kit.profiles.table import PLATE, SITE, WELL, Profiles
@@ -57,14 +57,13 @@ def profiles_from(source: Source) -> Profiles:
     paths, frame, facts = read_frame(source.files, shared=source.shared)
     called = some([str(path) for path in source.files])
     frame = _placed(frame, called)
-    frame, dropped = _without_missing(frame) if source.drop_missing else (frame, [])
-    features = from_frame(frame, called)
+    features = from_frame(frame, called, drop=_not_finite if source.drop_missing else None)
     here_M = _of_plates(features.who, source.plates, called)
     who, labels = _labelled(features.who[here_M].reset_index(drop=True), tables, source, facts.get("labels", {}), called)
     read: dict[str, Any] = {"step": "from", "files": [{"file": path.name, "sha256": file_sha256(path)} for path in paths]}
     if source.unaligned:
         read["unaligned"] = True
-    if dropped:
+    if dropped := list(features.dropped):
         log.warning("%s: %s with missing or infinite values left out: %s", called, count(len(dropped), "feature"), some(dropped))
         read["missing_dropped"] = dropped
     steps = (*facts.get("steps", ()), read)
@@ -80,12 +79,8 @@ def _placed(frame: pl.DataFrame, called: str) -> pl.DataFrame:
     return frame.drop(used).with_columns(pl.Series(PLATE, where[PLATE].tolist()), pl.Series(WELL, where[WELL].tolist()))
 
 
-def _without_missing(frame: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
-    names = [name for name, kind in frame.schema.items() if not name.startswith("Metadata_") and kind.is_numeric()]
-    bad = [name for name in names if not np.isfinite(frame[name].cast(pl.Float64).to_numpy()).all()]
-    if len(bad) == len(names):
-        raise KitError("--drop-missing leaves no feature: every one has a missing or infinite value")
-    return frame.drop(bad), bad
+def _not_finite(value_M: np.ndarray) -> np.ndarray:
+    return ~np.isfinite(value_M)
 
 
 def _of_plates(who: pd.DataFrame, plates: Sequence[str], called: str) -> np.ndarray:

@@ -16,6 +16,7 @@ from kit.streams import Stream, generator
 TOP = 5  # the labels with most votes that `top5` looks among
 DRAWS = 2000  # of plates or compounds, for an interval
 FEWEST_UNITS = 3  # that have an interval: plates, or compounds
+SHARES = -1  # the stream of draws for shares of hits
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +90,23 @@ def drawn_ratios(upper_P: np.ndarray, lower_P: np.ndarray, stream: int = 0) -> n
     return (count_DP @ upper_P) / (count_DP @ lower_P)
 
 
+def share_interval(hit_Q: np.ndarray, unit_Q: np.ndarray) -> list[float] | None:
+    """Return the 2.5th and 97.5th percentile of the share of hits over resampled units; None for fewer than three units."""
+    units, code_Q = np.unique(unit_Q, return_inverse=True)
+    if len(units) < FEWEST_UNITS:
+        return None
+    return interval(drawn_ratios(np.bincount(code_Q, weights=hit_Q), np.bincount(code_Q), SHARES))
+
+
 @lru_cache(maxsize=16)
 def _draws(units: int, stream: int) -> np.ndarray:
     """Return how often each unit is drawn, float64 [DRAWS, units]."""
-    count_DP = generator(0, Stream.INTERVALS, units, stream).multinomial(units, np.full(units, 1 / units), size=DRAWS)
-    return count_DP.astype(np.float64)
+    if stream != SHARES:
+        count_DP = generator(0, Stream.INTERVALS, units, stream).multinomial(units, np.full(units, 1 / units), size=DRAWS)
+        return count_DP.astype(np.float64)
+    drawn_DP = generator(0, Stream.INTERVALS).integers(units, size=(DRAWS, units))  # one by one, as for every score so far
+    place_DP = drawn_DP + units * np.arange(DRAWS)[:, None]
+    return np.bincount(place_DP.ravel(), minlength=DRAWS * units).reshape(DRAWS, units).astype(np.float64)
 
 
 def interval(drawn_D: np.ndarray | None) -> list[float] | None:

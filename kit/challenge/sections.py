@@ -4,7 +4,7 @@ A module offers an object with the three members of `Section` and knows the scor
 `kit.sections` lists those that `kit score` and `kit.score` make.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import pandas as pd
@@ -25,7 +25,8 @@ class Scored:
     source: what the user gave: a path, several, a table or profiles. ids: the wells that --ids picked of it, or None.
     features, labelled: its wells as read, row for row. tables, wanted: what --metadata or --labels named, and the columns.
     wells: those that are scored and the controls, by plate, then well: row_M leads to the features. gram: a row for each of
-    `wells`. found: their neighbours under `rules`. result: what score.json holds so far; not to be changed.
+    `wells`. found: their neighbours under `rules`. result: what score.json holds so far; not to be changed. shared: what one
+    section has worked out and another may take, by name; gone with this object.
     """
 
     source: Any
@@ -39,6 +40,7 @@ class Scored:
     found: Neighbourhood
     rules: Rules
     result: dict[str, Any]
+    shared: dict[Any, Any] = field(default_factory=dict)
 
 
 class Section(Protocol):

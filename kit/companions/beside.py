@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from kit.challenge.directions import Plan, plan_directions
+from kit.challenge.outcomes import share_interval
 from kit.challenge.rules import Rules
 from kit.challenge.wells import Wells
 from kit.companions.asked import Asked, Hits, Nearest, Questions, ask_plate, positions
 from kit.companions.board import NO_CONTROLS
-from kit.companions.intervals import interval
 from kit.companions.null import SHUFFLES, ask_shuffled, by_gram
 from kit.companions.recorded import FINAL_ONLY, UNSEEN, Repeat
 from kit.companions.verdict import Evidence, judge
@@ -101,7 +101,7 @@ def _evidence(
         return Evidence(why_not=why_not)
     known = [share for share in shuffled if share is not None]
     mean, p95 = (float(np.mean(known)), float(np.percentile(known, 95))) if known else (None, None)
-    return Evidence(value=value, interval=interval(hits.hit_Q, unit_M[hits.rows_Q]), null=mean, null_p95=p95)
+    return Evidence(value=value, interval=share_interval(hits.hit_Q, unit_M[hits.rows_Q]), null=mean, null_p95=p95)
 
 
 def _null(rows: Mapping[str, _Row], repeat: Repeat, shuffles: int) -> dict[str, Any]:
@@ -140,7 +140,7 @@ def _plate(near: Nearest, wells: Wells, rules: Rules, no_controls: str) -> dict[
             own[group] = _missing(reason)
             continue
         hits = ask_plate(wells, group, near, rules)
-        between = interval(hits.hit_Q, wells.plate_M[hits.rows_Q])
+        between = share_interval(hits.hit_Q, wells.plate_M[hits.rows_Q])
         found = {"value": hits.share, "interval": between, "chance": 1 / len(plates), "n_test": len(hits.rows_Q)}
         own[group] = found if hits.share is not None else _missing("too few control wells at other positions")
     return _with_mean(own, {"intervals_over": "plates"}, "groups")

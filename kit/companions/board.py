@@ -40,11 +40,19 @@ class Board:
 def lay_out(scored: Scored, profiles: Path | None = None) -> Board:
     """Return the wells that the companions ask: those of the file that were not scored, such as controls, among them.
 
-    profiles: the file that the manifest of a scored CSV names as its source, where that has no control wells.
+    They are read and multiplied once, for all sections. profiles: the file that the manifest of a scored CSV names as its
+    source, where that has no control wells.
 
     Raises:
         UsageError: `profiles` beside something else than CSV files. KitError: it is not the file that the manifest names.
     """
+    if (Board, profiles) not in scored.shared:
+        scored.shared[Board, profiles] = _lay_out(scored, profiles)
+    board: Board = scored.shared[Board, profiles]
+    return board
+
+
+def _lay_out(scored: Scored, profiles: Path | None) -> Board:
     files = _files(scored.source)
     if profiles is not None:
         check_source(files, Path(profiles))

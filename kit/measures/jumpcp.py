@@ -48,7 +48,7 @@ def jumpcp(
             benchmark's plates, no DMSO well or replicate on them.
     """
     rule = Rule(null=NullRule(queries=null, draws=draws, seed=seed, beyond=draws > 0))
-    features = read_features(list(files), drop_gaps=True)
+    features = read_features(list(files), drop=np.isnan)
     wells = _wells(features, read_tables(metadata, None))
     is_control_M = wells["sample"].to_numpy() == ""
     between = partial(Gram.of(features.features_MF[wells.index]).distances, metric="cosine")

@@ -8,10 +8,11 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from kit.challenge import score as score_module
 from kit.challenge.folds import Split, make_splits
-from kit.challenge.outcomes import Fold, drawn_ratios, over_classes, plate_shares, summarise
+from kit.challenge.outcomes import DRAWS, Fold, drawn_ratios, over_classes, plate_shares, share_interval, summarise
 from kit.challenge.score import score, scores_text
 from kit.errors import KitError, UsageError
 from kit.neighbours import LAST, Gram, Votes
+from kit.streams import Stream, generator
 
 from .conftest import PLATES
 from .test_score import FEATURES
@@ -121,6 +122,27 @@ def test_draws_of_plates_spread_as_their_mean_does():
     np.testing.assert_array_equal(drawn_ratios(share_P, np.ones(6)), drawn)
     assert np.corrcoef(drawn_ratios(share_P, np.ones(6), 1), drawn)[0, 1] < 0.1
     assert summarise(*only_plates(2))["interval"] is None  # two plates say nothing of their spread
+
+
+def test_the_interval_resamples_units_not_wells():
+    """Hits that are all of a plate or none: as wide as the binomial of the plates, not of their 50 wells."""
+    unit_Q = np.repeat(np.arange(20), 50)
+    low, high = share_interval(unit_Q < 10, unit_Q)
+    sd = np.sqrt(0.25 / 20)
+    np.testing.assert_allclose([low, high], [0.5 - 1.96 * sd, 0.5 + 1.96 * sd], atol=0.04)
+    assert share_interval(unit_Q < 0, unit_Q) == [0, 0]
+    assert share_interval(np.ones(2, dtype=bool), np.arange(2)) is None  # two units have no interval
+
+
+def test_shares_are_drawn_unit_by_unit():
+    rng = np.random.default_rng(0)
+    unit_Q, hit_Q = rng.choice(["a", "b", "c", "d", "e"], size=60), rng.random(60) < 0.4
+    draw = generator(0, Stream.INTERVALS)
+    names, shares = np.unique(unit_Q), []
+    for row in draw.integers(5, size=(DRAWS, 5)):
+        drawn = np.concatenate([hit_Q[unit_Q == names[unit]] for unit in row])
+        shares.append(drawn.mean())
+    assert share_interval(hit_Q, unit_Q) == np.percentile(shares, [2.5, 97.5]).tolist()  # to the last digit
 
 
 def only_plates(n):

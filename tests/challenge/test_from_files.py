@@ -137,12 +137,16 @@ def test_features_with_missing_values_can_be_left_out(tmp_path):
     table = cellprofiler()
     table.loc[3, "Nuclei_b"] = np.nan
     table.loc[1, "Cells_a"] = np.inf
+    table["Nuclei_none"] = np.nan
     write(table, tmp_path / "p.parquet")
     said = kit_command("profile", "--from", tmp_path / "p.parquet", "--drop-missing", "--out", tmp_path / "out.parquet")
-    assert "2 features with missing or infinite values left out: Cells_a, Nuclei_b" in said.stderr
+    assert "3 features with missing or infinite values left out: Cells_a, Nuclei_b, Nuclei_none" in said.stderr
     made = read_profiles(tmp_path / "out.parquet")
     assert made.names == ("Cytoplasm_c",)
-    assert made.steps[0]["missing_dropped"] == ["Cells_a", "Nuclei_b"]
+    assert made.steps[0]["missing_dropped"] == ["Cells_a", "Nuclei_b", "Nuclei_none"]
+    write(table.assign(Cytoplasm_c=np.inf), tmp_path / "p.parquet")
+    said = kit_command("profile", "--from", tmp_path / "p.parquet", "--drop-missing", "--out", tmp_path / "none.parquet", code=1)
+    assert "p.parquet has no feature column without a missing or infinite value: Cells_a, " in said.stderr
 
 
 def test_a_verb_without_a_source_says_what_to_give(tmp_path):

@@ -7,7 +7,6 @@ import numpy as np
 from kit.challenge.directions import plan_directions
 from kit.challenge.rules import Rules
 from kit.companions.asked import Questions, ask_plate
-from kit.companions.intervals import interval
 from kit.companions.null import by_gram
 from kit.neighbours import Gram
 
@@ -67,13 +66,3 @@ def test_only_compounds_that_train_elsewhere_are_asked_across_positions():
     rows_Q = questions.ask(questions.find(near), near).apart.rows_Q
     assert sorted(set(profiles.who["Metadata_broad_sample"].iloc[rows_Q])) == ["X", "Y"]
     assert len(rows_Q) == 3 * 4
-
-
-def test_the_interval_resamples_units_not_wells():
-    """Hits that are all of a plate or none: as wide as the binomial of the plates, not of their 50 wells."""
-    unit_Q = np.repeat(np.arange(20), 50)
-    low, high = interval(unit_Q < 10, unit_Q)
-    sd = np.sqrt(0.25 / 20)
-    np.testing.assert_allclose([low, high], [0.5 - 1.96 * sd, 0.5 + 1.96 * sd], atol=0.04)
-    assert interval(unit_Q < 0, unit_Q) == [0, 0]
-    assert interval(np.ones(2, dtype=bool), np.arange(2)) is None  # two units have no interval

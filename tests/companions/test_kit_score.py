@@ -9,7 +9,10 @@ import pandas as pd
 import pytest
 
 import kit
+from kit.challenge.features import read_features
+from kit.companions import board
 from kit.companions.recorded import FINAL_ONLY, UNSEEN
+from kit.neighbours import Gram
 from kit.profiles.post_processing import post_process
 from kit.profiles.table import write_profiles
 from tests.commands import kit_command
@@ -92,6 +95,17 @@ def test_profiles_give_the_control_wells_of_a_submission(aligned_noise):
     _, picked = scored("profiles.parquet", "--ids", "metadata_test.csv", "--json", "score.json")  # a file has its controls
     assert picked["null"] == own["null"]
     assert picked["plate"] == own["plate"]
+
+
+def test_all_wells_are_read_and_multiplied_once(aligned_noise, monkeypatch):
+    made, of = [], Gram.of
+    monkeypatch.setattr(board.Gram, "of", classmethod(lambda cls, rows, **how: made.append(len(rows)) or of(rows, **how)))
+    monkeypatch.setattr(board, "read_features", lambda files: made.append(files[0].name) or read_features(files))
+    _, found = scored("submission.csv", *SCORE, "--profiles", "profiles.parquet")
+    wells = found["wells"]["scored"]
+    everyone = len(read_features([Path("profiles.parquet")]).who)
+    assert made[:3] == [wells, "profiles.parquet", everyone]
+    assert made.count("profiles.parquet") == made.count(everyone) == 1  # for the companions and mAP together
 
 
 def test_a_submission_of_some_wells_of_a_position_does_not_undo_alignment(aligned_noise):
