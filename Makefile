@@ -4,7 +4,7 @@ TORCH ?= torch==2.13.0
 BIN = .venv/bin
 EXTRAS = dev
 
-.PHONY: install demo test test-slow test-oldest lint bench learn switches docs pictures clean
+.PHONY: install demo test test-slow test-oldest lint bench learn switches docs pictures quickstart clean
 
 install: .venv/installed
 
@@ -77,6 +77,10 @@ docs: install
 
 pictures: install
 	$(BIN)/python docs/pictures.py
+
+# notebooks/quickstart.ipynb with its outputs: a few minutes.
+quickstart: install
+	$(BIN)/python docs/quickstart.py
 
 clean:
 	rm -rf demo learn bench build .pytest_cache .ruff_cache

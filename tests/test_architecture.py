@@ -29,6 +29,7 @@ ROOMS = {
     "top": ["trials", "bench", "kaggle", "report"],  # demo, doctor
     "cli": ["top", "wheels"],
     "wheels": ["ground"],
+    "notebook": ["profiles", "images.ingest"],  # called by notebooks/ alone
     "companions": ["challenge"],
     "measures": ["companions"],
     "front": ["measures"],  # kit itself: its lazy attributes, and the sections that kit.score makes

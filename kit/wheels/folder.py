@@ -56,7 +56,9 @@ class WheelsSummary:
                 f"left out   what is installed there ({count(len(image.packages), 'package')}{date}): {held or 'not torch'}"
             )
         lines.append(f"install    pip install --no-index --find-links {self.folder} cellpaint-kit")
-        lines.append(f"On Kaggle this is the data set {DATASET}: {METADATA} names it, the notebooks look for that name.")
+        lines.append(
+            f"On Kaggle it is the data set {DATASET}, for which notebooks look: kit kaggle push --dataset wheels {self.folder}"
+        )
         return "\n".join(lines)
 
 
