@@ -29,6 +29,7 @@ from kit.profiles.profile import profile
 from kit.profiles.table import Profiles, read_profiles, write_profiles
 from kit.recipe import load_recipe
 from kit.report.page import report
+from kit.sections import SECTIONS
 
 STEPS: Steps = {"normalize": "centre", "whiten": "sphere"}  # what every row of the table has had, baselines too
 TEXTURE = "fluorescence-texture"
@@ -75,7 +76,8 @@ def run_demo(out: Path, *, seed: int, say: Callable[[str], None]) -> str:
             "\nCross-plate alignment on these plates, fluorescence beside pure noise with the same steps:",
             score_table(aligned),
             f"\nsubmission {submission}\nscores     {out / 'score.json'}",
-            f"page       {out / 'report.html'}\npictures   {out / 'compounds.png'}, {out / 'plates.png'}",
+            f"pictures   {out / 'compounds.png'}, {out / 'plates.png'}",
+            f"page       {out / 'report.html'}: scores, cells, plates and training; open it in a browser",
         ]
     )
 
@@ -121,7 +123,7 @@ def _scores(work: Work, out: Path, metadata: Path, ids: Path) -> tuple[dict[str,
         steps: Steps = {**STEPS, "weights": weights}
         write_profiles(post_process(merged(*runs), **steps), files[name])
     files["submission.csv (sites concatenated)"] = out / "submission.csv"
-    table = {name: score(path, metadata, ids=ids, sections=(ByLabel(),)) for name, path in files.items()}
+    table = {name: score(path, metadata, ids=ids, sections=(*SECTIONS, ByLabel())) for name, path in files.items()}
     _draw(table, work, out / "compounds.png")
     write_scores({"schema": 1, "files": {str(files[name]): scores for name, scores in table.items()}}, out / "score.json")
     return table, align_beside_noise(read_profiles(files["fluorescence"]), metadata, ids=ids)

@@ -134,7 +134,9 @@ def _draw(shown: list[tuple[dict[str, Any], list[np.ndarray]]], channels: Sequen
     from matplotlib.figure import Figure as Drawing
 
     across = len(channels) + 1
-    drawing = Drawing(figsize=(1.3 * across + 1.2, 1.35 * len(shown) + 0.3), layout="constrained")
+    width, height = 1.3 * across + 1.6, 1.3 * len(shown) + 0.3  # inches, as are the margins
+    drawing = Drawing(figsize=(width, height))
+    drawing.subplots_adjust(1.55 / width, 0.05 / height, 1 - 0.05 / width, 1 - 0.25 / height, wspace=0.04, hspace=0.04)
     for axes, (row, views) in zip(drawing.subplots(len(shown), across, squeeze=False), shown, strict=True):
         for axis, view, channel in zip(axes, views, ("together", *channels), strict=True):
             axis.imshow(view, cmap="gray", vmin=0, vmax=255)

@@ -43,7 +43,7 @@ def layouts(sites: pd.DataFrame) -> list[tuple[list[str], pd.DataFrame]]:
 def _blocks(context: Context) -> list[Block]:
     sites = context.sites
     if "x_um" not in sites or sites["x_um"].isna().all():
-        how = "ingest with --load-data, or from a folder with the microscope's index: they know where a field lies"
+        how = "kit ingest with --load-data, or from a folder with the microscope's index: they know where a field lies"
         return [Missing("where sites lie in a well: the store has no positions", how)]
     return [_figure(context.files, layouts(sites.dropna(subset=["x_um", "y_um"])))]
 
