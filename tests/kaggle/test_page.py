@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from kit.recipe import config_to_toml, load_config, load_recipe
 from tests.images.made_work import make_work
 from tests.pages import DOCS, Walk, dead_links, sections
 from tests.test_first import PLATES, WELLS, write_gallery, write_ids
@@ -67,3 +68,9 @@ def test_from_a_clone_to_a_submission(kaggle, tmp_path, monkeypatch):
     made_wheel(folder / "kit-wheels", "cellpaint-kit", "0.1.0")
     walk.follow(SECTIONS["5"])
     assert list(kaggle.datasets) == ["someone/cpjump1-store", "someone/kit-wheels"]
+    kaggle.outputs = {"runs/fluorescence/run.toml": config_to_toml(load_recipe("demo")).encode()}
+    walk.follow(SECTIONS["6"])
+    assert load_config(folder / "work" / "runs" / "fluorescence" / "run.toml").recipe == "demo"
+    walk.follow(SECTIONS["7"])
+    assert list(kaggle.datasets)[2:] == ["someone/kit-runs"]
+    assert [notebook["slug"] for notebook in kaggle.notebooks] == ["someone/kit-train", "someone/kit-infer"]
