@@ -1,5 +1,6 @@
 """A contact sheet of cells: control and the strongest perturbations of each group, channel by channel on one scale."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -53,7 +54,7 @@ def _sheet(context: Context, group: str, ranked: pd.DataFrame, said: str) -> Fig
             f"cells of {group or 'these plates'}: no site has {', '.join(channels)}", "ingest plates with these channels"
         )
     shown = [(row, tile.shown(scales[row[PLATE]])) for row, tile in tiles]
-    name = f"cells_{group}" if group else "cells"
+    name = f"cells_{re.sub('[^A-Za-z0-9._+-]+', '-', group)}" if group else "cells"  # a file's name, whatever the group's is
     pictures = [_card(row, views, channels) for row, views in shown]
     both = "Control and the" if any(row["name"] == "control" for row in chosen) else "The"
     caption = (

@@ -51,7 +51,8 @@ def chart(
 
 def in_script(value: Any) -> Markup:
     """Return JSON that may stand inside <script>."""
-    return Markup(json.dumps(value, separators=(",", ":")).replace("</", "<\\/").replace("<!--", "<\\!--"))
+    text = json.dumps(value, separators=(",", ":"))
+    return Markup(text.replace("</", "<\\/").replace("<!--", "\\u003c!--"))
 
 
 @lru_cache(maxsize=1)

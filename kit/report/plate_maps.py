@@ -172,6 +172,7 @@ def _draw(axes: "Axes", wells: pd.DataFrame, column: str, shape: tuple[int, int]
     axes.plot(ring[:, 1], ring[:, 0], "o", markersize=size, markerfacecolor="none", markeredgecolor=MUTED, markeredgewidth=0.4)
     left, right, top, bottom, cut = -1.45, columns - 0.1, -1.45, rows - 0.1, 0.9
     outline = [(left + cut, top), (right, top), (right, bottom), (left + cut, bottom), (left, bottom - cut), (left, top + cut)]
+    axes.add_patch(Polygon(outline, closed=True, facecolor=MUTED, alpha=0.16, edgecolor="none", zorder=0))  # dark wells on black
     axes.add_patch(Polygon(outline, closed=True, fill=False, edgecolor=INK, linewidth=0.9))
     small = 6.5 if columns > 12 else 8
     for row in range(0, rows, 1 if rows <= 16 else 2):

@@ -1,5 +1,7 @@
 """What stands in the sections: values by laws and worked cases; what is missing says how to make it."""
 
+import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +12,11 @@ import kit
 from kit.challenge.null import align_beside_noise
 from kit.profiles.table import write_profiles
 from kit.report import alignment, cells, compared, coverage, meaning, scores
+from kit.report.blocks import Missing
+from kit.report.charts import INSTALL, chart, in_script
 from kit.report.context import Context, ScoreFile, read_scores
 from kit.report.coverage import layouts
+from kit.report.figures import Files
 from kit.report.set_aside import faults
 from kit.report.strength import strengths
 from kit.report.tiles import Tile, read_tile, windows
@@ -143,3 +148,25 @@ def test_scores_are_read_once_from_work_and_page(tmp_path):
     (tmp_path / "score.json").write_text('{"schema": 1, "directions": {}}')
     (tmp_path / "score_other.json").write_text('{"schema": 2}')
     assert [file.path.name for file in read_scores([tmp_path, Path(tmp_path)])] == ["score.json"]
+
+
+def test_without_altair_a_chart_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "altair", None)
+    found = chart(Files(tmp_path), "map", lambda altair: None, pd.DataFrame(), alt="", caption="", title="A map")
+    assert found == Missing("A map, as a chart that answers to the pointer", INSTALL)
+    assert "cellpaint-kit[report]" in INSTALL
+
+
+def test_a_script_cannot_be_closed_by_a_name():
+    text = in_script({"name": "</script><!-- x"})
+    assert "</script" not in text
+    assert "<!--" not in text
+    assert json.loads(text) == {"name": "</script><!-- x"}
+
+
+def test_a_group_may_be_named_as_no_file_can_be(tmp_path):
+    make_work(tmp_path / "work", plates=("P1",), lines=("24 h/10 µM",), wells=2, sites=1)
+    label(tmp_path / "work", "P1")
+    [block] = cells.section(context(kit.open(tmp_path / "work"))).blocks
+    assert (block.title, block.name) == ("24 h/10 µM", "cells_24-h-10-M")
+    assert (tmp_path / "report_files" / "cells_24-h-10-M.png").is_file()
