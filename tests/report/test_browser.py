@@ -27,7 +27,6 @@ addEventListener("load", () => setTimeout(() => {{
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.xdist_group("page"),  # they share one page
     pytest.mark.skipif(CHROMIUM is None, reason="no chromium here (apt-get install chromium)"),
 ]
 
