@@ -31,7 +31,13 @@ test: install
 	$(PARALLEL) -m "not slow" $(TESTS)
 
 # These share little and differ in length: each goes to the process that is free, those of one xdist_group to the same.
-test-slow: install
+# Both ends of what pyproject.toml allows of the kaggle command, beside the one that is installed; tests/kaggle/versions.py finds them.
+KAGGLES = $(addprefix build/kaggle/,$(shell sed -n 's/^kaggle==//p' constraints/oldest.txt constraints/newest.txt))
+
+$(KAGGLES): | install
+	$(BIN)/pip install -q --no-deps --target $@ kaggle==$(@F)
+
+test-slow: install $(KAGGLES)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadgroup -m slow
 
 # The lower bounds of pyproject.toml, in an environment of their own; CI does not run it.

@@ -125,8 +125,8 @@ class _Reader(threading.Thread):
         return self._pieces[-1].decode(errors="replace") if self._pieces else ""
 
     def text(self) -> str:
-        """Return what came, the start left out where it is too much."""
-        return without_secrets(b"".join(self._pieces).decode(errors="replace"))
+        """Return what came, credentials and all; the start is left out where it is too much."""
+        return b"".join(self._pieces).decode(errors="replace")
 
 
 def _follow(child: subprocess.Popen, quiet_seconds: float, upload: Upload | None) -> tuple[str, str, str]:
@@ -150,7 +150,7 @@ def _follow(child: subprocess.Popen, quiet_seconds: float, upload: Upload | None
         child.kill()
     for reader in (stdout, stderr):
         reader.join(5)
-    return stdout.text(), stderr.text(), late
+    return without_secrets(stdout.text()), without_secrets(stderr.text()), late
 
 
 def _check_installed() -> None:

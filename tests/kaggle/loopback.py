@@ -38,6 +38,7 @@ class Answers:
     takes: bool = False  # whether a CreateSubmission that is answered with an error has been taken all the same
     left: int = 4  # submissions left today
     cuts: int = 0  # so many uploads are cut midway
+    halves: int = 0  # of so many only the first half is kept, and the answer is 503: to be continued
     slow: float = 0.0  # s before each read of an upload
     hangs: float = 0.0  # s that an upload waits for its answer
     message: str = "Successfully submitted to the challenge"
@@ -50,6 +51,7 @@ class Answers:
     notebooks: list[dict] = field(default_factory=list)
     outputs: dict[str, bytes] = field(default_factory=dict)  # files of a notebook's run
     worker: str = "COMPLETE"  # status of the notebook's run
+    room: int = 99  # data sets that fit into the account
     refuses: str = ""  # what a data set or notebook is refused with, in an answer of status 200
     # What came in.
     calls: list[str] = field(default_factory=list)
@@ -73,6 +75,7 @@ class Handler(BaseHTTPRequestHandler):
     """One request; `server.answers` says how to answer it."""
 
     protocol_version = "HTTP/1.1"
+    rbufsize = 1 << 18
 
     @property
     def answers(self) -> Answers:
@@ -137,6 +140,11 @@ class Handler(BaseHTTPRequestHandler):
         if cut:
             self.close_connection = True
             self.connection.shutdown(socket.SHUT_RDWR)
+            return
+        if answers.halves:
+            answers.halves -= 1
+            answers.blobs[token] = answers.blobs[token][: length // 2]
+            self.reply(503)
             return
         answers.uploaded, answers.sha256 = bytes(kept), digest.hexdigest()
         time.sleep(answers.hangs)
@@ -216,6 +224,9 @@ class Handler(BaseHTTPRequestHandler):
         self.reply(200, {"token": token, "createUrl": f"{self.address}/upload/{token}?upload_id={SIGNED}"})
 
     def CreateDataset(self, sent: dict):
+        if len(self.answers.datasets) >= self.answers.room:
+            self.reply(200, {"status": "error", "error": "You have used up your private quota."})
+            return
         self.answers.datasets.setdefault(f"{sent['ownerSlug']}/{sent['slug']}", [])
         self.keep(f"{sent['ownerSlug']}/{sent['slug']}", sent)
 

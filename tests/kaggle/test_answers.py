@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from kit.kaggle.answers import INTERRUPTED, QUOTA, accepted, find_failure, rules_hint, submission_ref
+from kit.kaggle.answers import INTERRUPTED, QUOTA, Failure, accepted, find_failure, rules_hint, submission_ref
 from kit.kaggle.credentials import CREDENTIALS_WAYS
 
 from .loopback import MESSAGES
@@ -103,6 +103,8 @@ def test_what_failed_before_the_upload_or_in_it_is_tried_again_and_what_came_aft
     for said in ("Internal error", "HTTPSConnectionPool(host='x'): Read timed out", "502 Server Error: Bad Gateway"):
         lost = find_failure(1, after["stdout"].replace(MESSAGES[403], said), after["stderr"].replace(MESSAGES[403], said))
         assert (lost.is_unsure, lost.may_pass) == (True, False), said
+    ended = Failure(kind=INTERRUPTED, message="no answer for 300 s", began=True)  # by kit, at whatever point
+    assert (ended.is_unsure, ended.may_pass) == (True, False)
     full = find_failure(
         1, after["stdout"].replace(MESSAGES[403], MESSAGES[429]), after["stderr"].replace(MESSAGES[403], MESSAGES[429])
     )

@@ -122,8 +122,9 @@ def test_a_submission_that_was_taken_without_saying_so_is_found_and_not_sent_aga
 
 def test_a_submission_of_unknown_end_is_not_sent_again(submission, tmp_path, monkeypatch):
     sent = answers(monkeypatch, LATE, TAKEN)
-    monkeypatch.setattr(submit, "list_submissions", lambda _: [])
-    message = fails(submission, tmp_path)
+    row = {"ref": "3", "fileName": "submission.csv", "description": "first try", "date": "2026", "status": "COMPLETE"}
+    monkeypatch.setattr(submit, "list_submissions", lambda _: [row])  # of the same name, from before
+    message = fails(submission, tmp_path, standing=Standing(left=None, known=frozenset({("3",)})))
     assert "It is not known whether Kaggle took the submission: look at https://www.kaggle.com/competitions/challenge/" in message
     assert len(sent) == 1
 
