@@ -1,7 +1,7 @@
 """The rows of a submission, a block of them in memory at a time: written, and read back. M rows, F features."""
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +53,30 @@ def read_rows(path: Path, columns: int, digest: "hashlib._Hash | None" = None) -
                     return
         if rest:
             yield csv_values(rest, columns)
+
+
+def read_plain(path: Path, is_text: Callable[[str], bool]) -> pl.DataFrame | None:
+    """Return a table as `kit export` writes it, text first and then float32 numbers; None of any other."""
+    with path.open("rb") as file:
+        try:
+            names = file.readline().removesuffix(b"\n").decode().split(",")
+        except UnicodeDecodeError:  # a packed file, say
+            return None
+    first, *numbers = names
+    if not numbers or not are_plain(names) or len(set(names)) < len(names) or not is_text(first) or any(map(is_text, numbers)):
+        return None
+    texts: list[str] = []
+    blocks = []
+    for found in read_rows(path, len(numbers)):
+        if found is None or not all(found[0]):  # an empty field is no text but missing
+            return None
+        texts += found[0]
+        blocks.append(found[1])
+    if not blocks:
+        return None
+    features_MF = np.concatenate(blocks)
+    del blocks
+    return pl.DataFrame({first: texts}).hstack(pl.from_numpy(features_MF, schema=numbers, orient="row"))
 
 
 def read_back(path: Path, ids: list[str], features_MF: np.ndarray, called: str) -> str:
