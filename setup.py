@@ -281,7 +281,7 @@ if __name__ == "__main__":
     setup(
         packages=[*find_packages(include=["kit", "kit.*"]), "kit.kernels"],
         package_dir={"kit": "kit", "kit.kernels": "kernels"},
-        package_data={"kit": ["recipes/*.toml", "report/*.j2", "report/*.css", "wheels/*.txt"]},
+        package_data={"kit": ["recipes/*.toml", "report/*.css", "report/*.j2", "report/*.js", "wheels/*.txt"]},
         ext_modules=extensions(),
         cmdclass={"build_ext": BuildExtensions},
     )

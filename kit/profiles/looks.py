@@ -20,9 +20,9 @@ from kit.model.views import normalise_site
 from kit.profiles.backbone import Backbone
 
 Key = tuple[str, str, int]  # plate, well, site
-FEWEST, MOST = 16, 64  # sites that are looked at
+FEWEST, MOST = 16, 48  # sites that are looked at
 FLOP = {"cpu": 4e11, "cuda": 2e14}  # what it may cost: some seconds
-SCORED = 48  # sites from which on the accuracy says something
+SCORED = 40  # sites from which on the accuracy says something
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-MOST_UMAP = 4000  # rows: UMAP of more takes over half a minute on two cores
+MOST_UMAP = 2500  # rows: 4000 take 18 s of CPU, and half a minute more where numba has compiled nothing yet
 _UMAP_COMPONENTS = 50  # principal components that UMAP is given
 
 

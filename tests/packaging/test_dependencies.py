@@ -20,19 +20,20 @@ IMPORT_NAMES = {
     "scikit-image": "skimage",
     "scikit-learn": "sklearn",
     "opencv-python-headless": "cv2",
+    "umap-learn": "umap",
     "vl-convert-python": "vl_convert",
 }
 # Asked for and not imported by kit/ or kernels/.
 NOT_IMPORTED = {
     "kaggle": "its command line is run",
     "six": "kaggle imports it and does not ask for it",
-    "scikit-learn": "users' probes and the notebooks",
     "tensorboard": "torch.utils.tensorboard imports it",
     "s3fs": "fsspec imports it",
 }
 # Imported late, where they are found: what another package brings along, and rivals of the benches.
 BROUGHT_ALONG = {
     "markupsafe": "jinja2",
+    "PIL": "matplotlib",
     "fsspec": "s3fs and torch",
     "tensorstore": "kit.bench.store compares with it",
     "copairs": "kit.bench.measures compares with it",
