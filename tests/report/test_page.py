@@ -31,6 +31,12 @@ def page(work, out, *sections) -> str:
 
 
 @pytest.fixture
+def undrawn(monkeypatch):
+    """Without bars, where a test reads words."""
+    monkeypatch.setattr(scores, "bars", lambda *_: [])
+
+
+@pytest.fixture
 def work(tmp_path):
     make_work(tmp_path / "work", wells=3, sites=2)
 
@@ -64,6 +70,7 @@ def test_the_page_shows_plates_runs_and_scores(work, metadata, tmp_path):
     assert not re.search(r'(src|href)="(?!data:|#)', text)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_direction_without_a_score_is_no_row_but_a_reason(work, metadata, tmp_path):
     result = score(make_table(), metadata)
     result["directions"]["U2OS->HeLa"] = {"accuracy": None, "reason": "no HeLa"}
@@ -103,6 +110,7 @@ def test_a_plate_is_drawn_with_its_wells_at_their_places(work, tmp_path):
     assert Image.open(tmp_path / "files" / "map.png").width > 700
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_scores_that_used_the_position_say_so(work, metadata, tmp_path):
     result = {**score(make_table(), metadata), "uses_well_position": True}
     write_scores(result, tmp_path / "score.json")
@@ -119,6 +127,7 @@ def test_a_damaged_score_file_is_named(work, tmp_path):
     assert CHANNELS[2] == "RNA"
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_many_groups_stand_one_below_the_other(work, tmp_path):
     lines = {
         plate: line
@@ -158,6 +167,7 @@ def test_a_lab_s_labels_are_counted(work, tmp_path):
     assert "The perturbation of a well is its drug. The plates differ in hours (24, 48)." in text
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_what_stands_beside_an_accuracy_is_on_the_page(tmp_path):
     result = kit.score(made(compound=1.0, position=0.5))
     make_work(tmp_path / "work", wells=1, sites=1)
