@@ -134,16 +134,22 @@ def _dmso_position(rows: Mapping[str, _Row], wells: Wells) -> dict[str, Any]:
 
 
 def _plate(near: Nearest, wells: Wells, rules: Rules, no_controls: str) -> dict[str, Any]:
+    """Return how well control wells tell their plate; only a plate that has some can be an answer."""
     own: dict[str, dict[str, Any]] = {}
-    for group, plates in wells.plates_of().items():
-        if reason := no_controls or ("" if len(plates) > 1 else f"fewer than two plates: {len(plates)}"):
+    plates_of, controlled = wells.plates_of(), set(wells.plate_M[wells.is_control_M])
+    for group, all_plates in plates_of.items():
+        plates = all_plates & controlled
+        which = "" if len(all_plates) < 2 else " with control wells"
+        if reason := no_controls or ("" if len(plates) > 1 else f"fewer than two plates{which}: {len(plates)}"):
             own[group] = _missing(reason)
             continue
         hits = ask_plate(wells, group, near, rules)
         between = share_interval(hits.hit_Q, wells.plate_M[hits.rows_Q])
         found = {"value": hits.share, "interval": between, "chance": 1 / len(plates), "n_test": len(hits.rows_Q)}
         own[group] = found if hits.share is not None else _missing("too few control wells at other positions")
-    return _with_mean(own, {"intervals_over": "plates"}, "groups")
+    lacking = sorted(set().union(*plates_of.values()) - controlled)
+    facts = {"without_controls": lacking} if lacking and not no_controls else {}
+    return _with_mean(own, {"intervals_over": "plates"} | facts, "groups")
 
 
 def _verdict(rows: Mapping[str, _Row], repeat: Repeat) -> dict[str, Any]:

@@ -23,7 +23,7 @@ def lines(result: Mapping[str, Any]) -> list[str]:
     return [
         *table,
         *empty_columns(result, scored),
-        *_plates(plate),
+        *plate_lines(plate),
         *([] if null["final_features_only"] else [shuffled]),
         *([null["note"]] if "note" in null else []),
         *_verdict(result["verdict"], scored),
@@ -55,8 +55,18 @@ def _cell(result: Mapping[str, Any], name: str, column: int) -> str:
     return percent(own[kind[0]]) + brackets(own[kind[1]])
 
 
-def _plates(plate: Mapping[str, Any]) -> list[str]:
-    """Return how well a control well tells its plate, for every group, or their mean where they are many."""
+def plate_lines(plate: Mapping[str, Any]) -> list[str]:
+    """Return how well a control well tells its plate, for every group, or their mean where they are many; plates without."""
+    lacking = plate.get("without_controls")
+    if not lacking:
+        return _told(plate)
+    which = f"plate {lacking[0]} has" if len(lacking) == 1 else f"{len(lacking)} plates have"
+    names = "" if len(lacking) == 1 else f" ({some(lacking)})"
+    asked = f"{plate['wells']} position, plate and mAP of activity are asked on the other plates"
+    return [*_told(plate), f"{which} no {plate['wells']} well{names}: {asked}"]
+
+
+def _told(plate: Mapping[str, Any]) -> list[str]:
     told = f"plate told by {plate['wells']} wells"
     if plate["value"] is None:
         return [f"{told}: {plate['reason']}"]

@@ -1,6 +1,7 @@
 """Made wells on one plate map: 16 compounds in two wells each and 12 DMSO wells, on six plates of one cell line."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -39,6 +40,12 @@ def made(
     names = tuple(f"run_s1_cls_{number}" for number in range(features))
     steps = ({"step": "parts", "parts": ["cls"]}, {"step": "merge", "how": "mean"})
     return Profiles(features_MF=features_MF.astype(np.float32), who=rows, names=names, steps=steps, labels=LABELS)
+
+
+def part(profiles: Profiles, keep: np.ndarray) -> Profiles:
+    """Some of the wells: their rows, or bool [M]."""
+    who = profiles.who.iloc[keep].reset_index(drop=True)
+    return replace(profiles, features_MF=profiles.features_MF[keep], who=who)
 
 
 def wells_of(profiles: Profiles) -> Wells:

@@ -14,7 +14,7 @@ from kit.companions.recorded import Repeat, read_steps
 from kit.neighbours import Gram, distances, gram
 from kit.profiles.post_processing import post_process
 
-from .made import made, wells_of
+from .made import made, part, wells_of
 
 STEPS = {
     "align": {"align": 0.7},
@@ -30,8 +30,7 @@ def shuffled(profiles, order_M):
 
 def lacking_some(profiles):
     """The same without two compound wells and a DMSO well: positions that not all plates have."""
-    keep = np.delete(np.arange(len(profiles.who)), [0, 50, 87])
-    return replace(profiles, features_MF=profiles.features_MF[keep], who=profiles.who.iloc[keep].reset_index(drop=True))
+    return part(profiles, np.delete(np.arange(len(profiles.who)), [0, 50, 87]))
 
 
 @pytest.mark.parametrize("steps", STEPS.values(), ids=list(STEPS))

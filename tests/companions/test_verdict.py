@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from kit.companions.recorded import FINAL_ONLY, Repeat
+from kit.companions.text import plate_lines
 from kit.companions.verdict import Evidence, judge
 from kit.profiles.post_processing import post_process
 
-from .made import PLATES, beside_of, made
+from .made import PLATES, beside_of, made, part
 
 ONLY = "U2OS->U2OS"
 
@@ -85,6 +86,21 @@ def test_what_is_missing_gives_a_reason():
         "directions": {ONLY: {"value": None, "reason": "only one U2OS plate: no other is left to train on"}},
     }  # fmt: skip
     assert one["plate"]["reason"] == "fewer than two plates: 1"
+
+
+def test_a_plate_without_controls_is_named_and_is_no_answer_to_the_plate_probe():
+    whole = made(plate=1.0)
+    on_P2 = (whole.who["Metadata_Plate"] == "P2").to_numpy()
+    found = beside_of(part(whole, ~(on_P2 & whole.is_control_M)))["plate"]
+    assert found["without_controls"] == ["P2"]
+    assert found["groups"]["U2OS"]["chance"] == 1 / 5
+    assert "without_controls" not in beside_of(whole)["plate"]
+    assert plate_lines(found | {"wells": "DMSO"})[1:] == [
+        "plate P2 has no DMSO well: DMSO position, plate and mAP of activity are asked on the other plates"
+    ]
+    only_one = beside_of(part(whole, on_P2 | ~whole.is_control_M))["plate"]
+    assert only_one["reason"] == "fewer than two plates with control wells: 1"
+    assert only_one["without_controls"] == ["P1", "P3", "P4", "P5", "P6"]
 
 
 HIGH = Evidence(value=0.6, interval=[0.5, 0.7], null=0.01, null_p95=0.02)
