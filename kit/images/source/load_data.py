@@ -13,6 +13,7 @@ from kit.images.source.folders import Folder, ImageFile, Reader, is_url, open_fi
 
 _NAMES = ("load_data.csv.gz", "load_data.csv")
 _SITE = ("Metadata_Site", "Metadata_FieldID")
+_PLATE_M = 0.15  # a plate is 0.128 m long
 
 
 def find_load_data(folders: list[Folder], barcode: str) -> ImageFile | None:
@@ -116,11 +117,26 @@ def _join(here: Folder, folder: str, name: str) -> str:
     return path if is_url(path) or Path(path).is_absolute() else (here / path).path
 
 
-def positions_um(table: pd.DataFrame) -> pd.DataFrame | None:
-    """Return x_um and y_um of each row (NaN where empty), or None where the table has no positions."""
-    if "Metadata_PositionX" not in table or "Metadata_PositionY" not in table:
+def positions_um(table: pd.DataFrame, barcode: str) -> pd.DataFrame | None:
+    """Return x_um and y_um of each of a plate's rows (NaN where empty), or None where the table has no positions.
+
+    Raises:
+        KitError: a position that no plate has room for: the table is not in metres.
+    """
+    columns = ["Metadata_PositionX", "Metadata_PositionY"]
+    if not set(columns) <= set(table):
         return None
-    metres = table[["Metadata_PositionX", "Metadata_PositionY"]].apply(pd.to_numeric, errors="coerce")
+    metres = table[columns].apply(pd.to_numeric, errors="coerce")
+    beyond = (metres.abs() > _PLATE_M).any(axis=1)
+    if beyond.any():
+        first = metres[beyond].iloc[0]
+        column = str(first.abs().idxmax())
+        unit, by = ("millimetres", "1,000") if metres.abs().max(axis=None) <= 1e3 * _PLATE_M else ("micrometres", "1,000,000")
+        where = f"plate {barcode} well {table['well'][beyond].iloc[0]} site {table['site'][beyond].iloc[0]}"
+        raise KitError(
+            f"load_data: {column} of {where} is {first[column]:g}, and it counts metres: "
+            f"if these are {unit}, divide {columns[0]} and {columns[1]} by {by}"
+        )
     return (metres * 1e6).set_axis(["x_um", "y_um"], axis=1)
 
 

@@ -54,7 +54,7 @@ def from_load_data(folders: list[Folder], barcode: str, reader: Reader) -> Posit
 def from_table(table: pd.DataFrame, barcode: str) -> Positions | None:
     """Return the positions of a plate's rows of a load_data table, or None where it has none."""
     table = table[table["plate"].isin((barcode, ""))]
-    points = positions_um(table)
+    points = positions_um(table, barcode)
     if points is None:
         return None
     known = points.notna().all(axis=1)

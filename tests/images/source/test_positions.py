@@ -131,6 +131,13 @@ def test_load_data_gives_each_site_its_own_place(tmp_path):
     assert from_table(table.assign(Metadata_PositionX=""), "BR01") is None
 
 
+@pytest.mark.parametrize(("x", "unit", "by"), [("0.969", "millimetres", "1,000"), ("-969", "micrometres", "1,000,000")])
+def test_positions_that_are_not_metres_are_an_error(tmp_path, x, unit, by):
+    table = read(load_data(tmp_path, x=x) / "BR01" / "load_data.csv.gz")
+    with pytest.raises(KitError, match=f"PositionX of plate BR01 well .* is {x}, .* if these are {unit}, .* by {by}$"):
+        from_table(table, "BR01")
+
+
 def test_load_data_that_cannot_be_used(tmp_path):
     path = load_data(tmp_path, site="x") / "BR01" / "load_data.csv.gz"
     with pytest.raises(KitError, match="row 2: Metadata_Site is 'x'"):
