@@ -269,7 +269,8 @@ def test_a_column_with_a_word_in_it_is_not_left_out_in_silence(walk, monkeypatch
     cells = lines[3].split(",")
     Path("word.csv").write_text("\n".join([*lines[:3], ",".join([cells[0], "abc", *cells[2:]]), *lines[4:]]) + "\n")
     kit_here("score word.csv --metadata plates/metadata --ids plates/metadata_test.csv --k 1 --cross all")
-    assert "word.csv: ignored 1 column holding text: r-intensity_s1_cls_0" in caplog.text
+    column = "r-intensity_s1_cls_0"
+    assert f"word.csv: ignored 1 column holding text: {column}; {column} of row 3 is 'abc'" in caplog.text
 
 
 @pytest.mark.parametrize(

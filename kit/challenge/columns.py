@@ -157,7 +157,11 @@ def short(column: str) -> str:
 
 
 def _official(who: pd.DataFrame, metadata: Metadata) -> pd.DataFrame:
-    return pd.concat([metadata.wells(plate) for plate in sorted(who[PLATE].unique())], ignore_index=True)
+    plates = sorted(who[PLATE].unique())
+    for plate in plates:
+        if reason := metadata.why_unlabelled(plate):
+            raise KitError(f"plate {plate} has no labels in {metadata.folder}: {reason}; drop its rows, or give --labels FILE")
+    return pd.concat([metadata.wells(plate) for plate in plates], ignore_index=True)
 
 
 def _rows(who: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:

@@ -13,6 +13,7 @@ import polars as pl
 import polars.exceptions
 
 from kit.challenge.csv_files import read_csv
+from kit.challenge.ids import placed
 from kit.errors import KitError, UsageError
 from kit.files import existing_file
 from kit.images.names import normalise_wells
@@ -86,6 +87,7 @@ def from_profiles(profiles: Profiles, ids: pd.DataFrame | None = None) -> Featur
 def from_frame(frame: pl.DataFrame, source: str, ids: pd.DataFrame | None = None, *, drop: Unusable | None = None) -> Features:
     """Return the features of a table in memory; `source` names it in errors."""
     id_name = _id_column(frame, ids)
+    frame = frame if id_name else placed(frame, source)
     numeric = [
         name for name, kind in frame.schema.items() if not name.startswith("Metadata_") and name != id_name and kind.is_numeric()
     ]
@@ -100,9 +102,19 @@ def from_frame(frame: pl.DataFrame, source: str, ids: pd.DataFrame | None = None
         name for name, kind in frame.schema.items() if kind == pl.String and not name.startswith("Metadata_") and name != id_name
     ]
     if texts:
-        log.warning("%s: ignored %s holding text: %s", source, count(len(texts), "column"), some(texts))
+        log.warning("%s: ignored %s holding text: %s%s", source, count(len(texts), "column"), some(texts), _word_in(frame, texts))
     who = _who(frame, source, id_name, ids)
     return replace(_finish(_matrix(frame, names), who, tuple(names), source, ids), dropped=tuple(dropped))
+
+
+def _word_in(frame: pl.DataFrame, names: Sequence[str]) -> str:
+    """Return the first entry that is no number of the first column that has numbers otherwise, and its row; empty if none."""
+    for name in names:
+        text, number = frame[name].cast(pl.String), frame[name].cast(pl.Float64, strict=False)
+        words = (number.is_null() & text.is_not_null()).arg_true()
+        if 0 < len(words) < len(text) - text.null_count():
+            return f"; {name} of row {words[0] + 1} is {text[words[0]]!r}"
+    return ""
 
 
 def _matrix(frame: pl.DataFrame, names: Sequence[str]) -> np.ndarray:
@@ -132,7 +144,8 @@ def _finish(
             value = features_MF[row, start + bad[0][1]]
             well = f"{who[PLATE].iloc[row]} {who[WELL].iloc[row]}"
             raise KitError(
-                f"{source}: {column} of row {row + 1} ({well}) is {value}; every feature must be a finite float32 number"
+                f"{source}: {column} of row {row + 1} ({well}) is {value}; every feature must be a finite float32 number; "
+                "kit profile --from --drop-missing leaves such features out"
             )
     twice = who[who.duplicated([PLATE, WELL])]
     if len(twice) and ids is None:
@@ -267,12 +280,7 @@ def _who(frame: pl.DataFrame, source: str, id_name: str | None, ids: pd.DataFram
             raise KitError(f"{source}: row {int(who[[PLATE, WELL]].isna().any(axis=1).argmax()) + 1} has no {PLATE} or {WELL}")
         return who.assign(**{WELL: normalise_wells(who[WELL], source)})
     if ids is None or id_name is None:
-        need = (
-            "add --ids, which gives the plate and well of each ID"
-            if id_name
-            else "kit profile --from reads them under other names, and --ids goes with an ID column"
-        )
-        raise UsageError(f"{source} has no columns {PLATE} and {WELL}: {need}")
+        raise UsageError(f"{source} has no columns {PLATE} and {WELL}: add --ids, which gives the plate and well of each ID")
     return who_by_id(frame[id_name].cast(pl.String).to_pandas(), source, ids)
 
 

@@ -12,7 +12,7 @@ import polars as pl
 
 from kit.challenge.columns import CONTROL, SAMPLE, Tables, columns_of, read_tables
 from kit.challenge.features import from_frame, read_frame
-from kit.challenge.ids import plate_and_well
+from kit.challenge.ids import placed
 from kit.errors import UsageError
 from kit.files import file_sha256
 from kit.images.labels import OFFICIAL
@@ -56,7 +56,7 @@ def profiles_from(source: Source) -> Profiles:
     tables = read_tables(source.metadata, source.labels)
     paths, frame, facts = read_frame(source.files, shared=source.shared)
     called = some([str(path) for path in source.files])
-    frame = _placed(frame, called)
+    frame = placed(frame, called)
     features = from_frame(frame, called, drop=_not_finite if source.drop_missing else None)
     here_M = _of_plates(features.who, source.plates, called)
     who, labels = _labelled(features.who[here_M].reset_index(drop=True), tables, source, facts.get("labels", {}), called)
@@ -68,15 +68,6 @@ def profiles_from(source: Source) -> Profiles:
         read["missing_dropped"] = dropped
     steps = (*facts.get("steps", ()), read)
     return Profiles(features_MF=features.features_MF[here_M], who=who, names=features.names, steps=steps, labels=labels)
-
-
-def _placed(frame: pl.DataFrame, called: str) -> pl.DataFrame:
-    """Return the table with Metadata_Plate and Metadata_Well, found under whatever names its columns have."""
-    if PLATE in frame.columns and WELL in frame.columns:
-        return frame
-    where = plate_and_well(frame, called)
-    used = [name for name in where.attrs["columns"] if name not in (PLATE, WELL)]
-    return frame.drop(used).with_columns(pl.Series(PLATE, where[PLATE].tolist()), pl.Series(WELL, where[WELL].tolist()))
 
 
 def _not_finite(value_M: np.ndarray) -> np.ndarray:
@@ -98,6 +89,7 @@ def _labelled(
     if tables is None and not (source.perturbation or source.control) and not set(who) - {PLATE, WELL, SITE}:
         return who, {}  # nothing is known of the wells, and nothing was asked
     columns = columns_of(who, tables, called)
+    columns.check((), np.zeros(len(who), dtype=bool))
     who = who.copy()
     for name in columns.first if columns.table is not None else ():
         who[name] = columns.text(name).to_numpy()

@@ -25,6 +25,8 @@ _GUESSES = {
     "column": ("column", "col", "wellcolumn", "wellcol"),
 }
 
+_NAMED = ("id", "plate", "well")  # what an option can name
+
 
 def read_ids(
     path: Path, *, id_column: str | None = None, plate_column: str | None = None, well_column: str | None = None
@@ -66,8 +68,8 @@ def plate_and_well(frame: pl.DataFrame, called: str) -> pd.DataFrame:
     names = [name for name in frame.columns if _word(name) in {word for words in _GUESSES.values() for word in words}]
     table = frame.select(pl.col(names).cast(pl.String, strict=False).fill_null("")).to_pandas() if names else pd.DataFrame()
     path = Path(called)
-    plate = _column(table, path, "plate", None)
-    where = pd.DataFrame({PLATE: table[plate].str.strip(), WELL: _wells(table, path, None)})
+    plate = _column(table, path, "plate", None, option=False)
+    where = pd.DataFrame({PLATE: table[plate].str.strip(), WELL: _wells(table, path, None, option=False)})
     empty = where.index[(where == "").any(axis=1)]
     if len(empty):
         raise KitError(f"{called}, row {empty[0] + 1}: no plate or well")
@@ -84,8 +86,22 @@ def _read_text_columns(path: Path) -> pd.DataFrame:
         raise KitError(f"{path} cannot be read as CSV: {str(error).splitlines()[0]}") from error
 
 
-def _column(table: pd.DataFrame, path: Path, role: str, named: str | None, *, required: bool = True) -> str | None:
-    """Return the name of the column with this role: the one the user named, or the only one whose name says so."""
+def placed(frame: pl.DataFrame, called: str) -> pl.DataFrame:
+    """Return the table with Metadata_Plate and Metadata_Well in place of the columns that say so, see `plate_and_well`."""
+    if PLATE in frame.columns and WELL in frame.columns:
+        return frame
+    where = plate_and_well(frame, called)
+    used = [name for name in where.attrs["columns"] if name not in (PLATE, WELL)]
+    return frame.drop(used).with_columns(pl.Series(PLATE, where[PLATE].tolist()), pl.Series(WELL, where[WELL].tolist()))
+
+
+def _column(
+    table: pd.DataFrame, path: Path, role: str, named: str | None, *, required: bool = True, option: bool = True
+) -> str | None:
+    """Return the name of the column with this role: the one the user named, or the only one whose name says so.
+
+    option: whether the user can name it.
+    """
     if named is not None:
         if named not in table:
             raise UsageError(f"--{role}-column {named}: {path} has no such column; it has {some(list(table.columns))}")
@@ -93,9 +109,10 @@ def _column(table: pd.DataFrame, path: Path, role: str, named: str | None, *, re
     found = [name for name in map(str, table) if _word(name) in _GUESSES[role]]
     if len(found) == 1 or (not found and not required):
         return found[0] if found else None
-    flag = f"; name it with --{role}-column" if role in ("id", "plate", "well") else ""
+    flag = f"; name it {f'with --{role}-column' if option else f'Metadata_{role.title()}'}" if role in _NAMED else ""
     if not found:
-        raise UsageError(f"{path}: no column looks like the {role}; it has {some(list(table.columns))}{flag}")
+        there = f"; it has {some(list(table.columns))}" if option else ""
+        raise UsageError(f"{path}: no column looks like the {role}{there}{flag}")
     raise UsageError(f"{path}: {' and '.join(found)} both look like the {role}{flag}")
 
 
@@ -104,13 +121,13 @@ def _word(name: str) -> str:
     return re.sub(r"[^a-z]", "", name.lower().removeprefix("metadata_"))
 
 
-def _wells(table: pd.DataFrame, path: Path, named: str | None) -> list[str]:
+def _wells(table: pd.DataFrame, path: Path, named: str | None, *, option: bool = True) -> list[str]:
     well = _column(table, path, "well", named, required=False)
     if well is not None:
         return [_checked(normalise_well, path, row, text) for row, text in enumerate(table[well])]
     rows, columns = _column(table, path, "row", None, required=False), _column(table, path, "column", None, required=False)
     if rows is None or columns is None:
-        _column(table, path, "well", None)
+        _column(table, path, "well", None, option=option)
     return [_checked(well_of_pair, path, row, *pair) for row, pair in enumerate(zip(table[rows], table[columns], strict=True))]
 
 

@@ -32,6 +32,7 @@ from kit.files import write_whole
 from kit.images.metadata import Metadata
 from kit.neighbours import Gram
 from kit.profiles.table import PLATE, Profiles
+from kit.words import some
 
 __all__ = ["Rules", "score", "scores_text", "write_scores"]
 
@@ -128,7 +129,9 @@ class _Asked:
         wells = Wells.of(labelled, "cell line" if labelled.group == short(LINE) else "group")
         gram = Gram.of(features.features_MF[wells.row_M], exact=self.all_rules)
         found = Neighbourhood.of(wells, gram, self.rules)
-        labelled = replace(labelled, notes=(*labelled.notes, *_alike(features.features_MF[wells.row_M[wells.scored_M]])))
+        scored_MF = features.features_MF[wells.row_M[wells.scored_M]]
+        alike = _alike(scored_MF) + _constant(scored_MF, features.names, self.rules.metric)
+        labelled = replace(labelled, notes=(*labelled.notes, *alike))
         result = _summary(found.directions(), len(wells.classes), self.rules, features, labelled)
         if self.all_rules:
             result["all_rules"] = score_all_rules(wells, gram, self.rules)
@@ -150,6 +153,19 @@ def _alike(features_MF: np.ndarray) -> list[str]:
     which = f"all {len(features_MF)} wells" if len(times) == 1 else f"{alike} of {len(features_MF)} wells"
     of = "the same features" if len(times) == 1 else "the same features as another well"
     return [f"{which} have {of}: of equal distances the first plate and well counts, so that their score says nothing"]
+
+
+def _constant(features_MF: np.ndarray, names: Sequence[str], metric: str) -> list[str]:
+    """Return what to say of features with one value in all wells, where not all are such."""
+    first_F = features_MF[0]
+    maybe = np.flatnonzero(first_F == features_MF[-1])
+    found = maybe[(features_MF[:, maybe] == first_F[maybe]).all(axis=0)]
+    if not 0 < len(found) < len(names):
+        return []
+    verb, they = ("has", "it tells nothing") if len(found) == 1 else ("have", "they tell nothing")
+    moves = f"; {they}, but the cosines depend on it" if metric == "cosine" and first_F[found].any() else ""
+    which = some([names[at] for at in found], 3)
+    return [f"{len(found):,} of {len(names):,} features {verb} one value in all wells ({which}){moves}"]
 
 
 def _why_none(labelled: Labelled) -> str:

@@ -4,10 +4,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from kit.challenge.from_files import Source, profiles_from
+from kit.errors import KitError
 from kit.profiles.normalise import normalise
 from kit.profiles.table import Profiles, read_profiles, write_profiles
 
 from ..commands import kit_command
+from .conftest import compound_of_well, make_table
 
 
 def cellprofiler(plates=("P1", "P2"), seed: int = 0) -> pd.DataFrame:
@@ -107,6 +110,14 @@ def test_labels_of_a_table(tmp_path):
     assert made.labels == {"perturbation": "Metadata_drug", "control": "water"}
     assert made.who["Metadata_drug"].tolist() == ["water", "x", "y", "water"] * 2
     assert normalise(made, "centre").is_control_M.sum() == 4
+
+
+def test_a_compound_that_the_plate_map_does_not_know_there_is_an_error(metadata, tmp_path):
+    table = make_table()
+    samples = table["Metadata_Well"].map(compound_of_well()).where(table.index != 3, "BRD-9")
+    write(table.assign(Metadata_broad_sample=samples), tmp_path / "p.csv")
+    with pytest.raises(KitError, match=r"well A04 of plate U1: the features say .* BRD-9, the plate map says BRD-3"):
+        profiles_from(Source(files=(tmp_path / "p.csv",), metadata=metadata))
 
 
 BAD = [

@@ -149,15 +149,15 @@ def test_only_the_wells_of_ids_count(table, metadata, ids, tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda t: t.assign(x1=t["x1"].where(t.index != 4)), r"x1 of row 5 \(U1 A05\) is nan"),
+        (lambda t: t.assign(x1=t["x1"].where(t.index != 4)), r"x1 of row 5 \(U1 A05\) is nan.*--drop-missing leaves"),
         (lambda t: t.assign(x0=t["x0"].where(t.index != 7, np.inf)), r"x0 of row 8 \(U1 B03\) is inf"),
         (lambda t: pd.concat([t, t.iloc[:1]]), "plate U1 well A01 appears in more than one row"),
         (lambda t: with_samples(t, {3: "BRD-9"}), "well A04 of plate U1: the features say .* BRD-9, the plate map says BRD-3"),
         (lambda t: with_samples(t, {10: "BRD-9"}), r"well D01 of plate U1"),
-        (lambda t: t.assign(Metadata_Plate=t["Metadata_Plate"].replace("U2", "X9")), "X9"),
+        (lambda t: t.assign(Metadata_Plate=t["Metadata_Plate"].replace("U2", "X9")), "plate X9 has no labels .* drop its rows"),
         (lambda t: t.assign(Metadata_Well=t["Metadata_Well"].replace("A01", "H12")), "well H12 of plate U1 is not"),
         (lambda t: t[["Metadata_Plate", "Metadata_Well"]], "no numeric feature column"),
-        (lambda t: t.rename(columns={"Metadata_Well": "Metadata_Spot"}), "no columns Metadata_Plate and Metadata_Well"),
+        (lambda t: t.rename(columns={"Metadata_Well": "Metadata_Spot"}), "no column looks like the well; name it Metadata_Well"),
         (lambda t: t[t["Metadata_Well"].isin(DMSO)], "no compound well"),
     ],
 )  # fmt: skip
@@ -209,6 +209,23 @@ def test_wells_and_numeric_plates_read_as_text(table, metadata, tmp_path):
         tmp_path / "t.csv", index=False
     )
     assert score(tmp_path / "t.csv", metadata) == score(table, metadata)
+    pairs = table.assign(barcode=table["Metadata_Plate"], row=table["Metadata_Well"].str[0], col=table["Metadata_Well"].str[1:])
+    pairs = pairs.astype({"col": int}).drop(columns=["Metadata_Plate", "Metadata_Well"])
+    assert score(pairs, metadata) == score(table, metadata)  # the column is no feature
+
+
+@pytest.mark.parametrize(
+    ("value", "metric", "note"),
+    [
+        (2.0, "cosine", "1 of 6 features has one value in all wells (x1); it tells nothing, but the cosines depend on it"),
+        (2.0, "euclidean", "1 of 6 features has one value in all wells (x1)"),
+        (0.0, "cosine", "1 of 6 features has one value in all wells (x1)"),
+    ],
+)  # fmt: skip
+def test_constant_features_are_named(table, metadata, value, metric, note):
+    scored = score(table.assign(x1=np.where(table["Metadata_Well"].isin(DMSO), 9.0, value)), metadata, metric=metric)
+    assert scored["notes"] == [note]
+    assert note in scores_text(scored).splitlines()
 
 
 def test_alignment_lifts_pure_noise_where_position_is_compound(table, metadata, tmp_path):
