@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import polars as pl
 
 from kit.challenge.columns import CONTROL, SAMPLE, Tables, columns_of, read_tables
 from kit.challenge.features import from_frame, read_frame
