@@ -8,6 +8,7 @@ import kit.model.train
 from kit.errors import KitError, StoppedCleanly
 from kit.notebook import training
 from kit.notebook.training import train_networks
+from tests.commands import SHORT
 from tests.images.made_work import make_work
 
 NETWORKS = {"fluo": "Mito,AGP", "bright": "RNA"}
@@ -80,3 +81,15 @@ def test_a_failure_gives_the_reason_and_not_torchruns_report(monkeypatch, tmp_pa
     assert caught.value.lines[-1] == "Traceback of torchrun"
     with pytest.raises(KitError, match=r"^training fluo failed: exit 3$"):
         launched(monkeypatch, "import sys; sys.exit(3)", tmp_path)
+
+
+@pytest.mark.slow
+def test_two_processes_of_torchrun_stop_in_order_and_the_run_goes_on(tmp_path):
+    make_work(tmp_path, wells=6, sites=2, side=64)
+    settings = [*SHORT, "train.max_steps=2", "train.batch=4", "model.depth=1"]
+    said: list[str] = []
+    asked = {"settings": settings, "say": said.append}
+    assert not train_networks(tmp_path, {"net": "AGP,RNA"}, "demo", hours=1e-9, processes=2, **asked)
+    assert sum("net: --max-hours 1e-09: stopped cleanly after step 1 of 2" in line for line in said) == 1
+    assert train_networks(tmp_path, {"net": "AGP,RNA"}, "demo", hours=1, **asked)
+    assert said[-1].startswith("net: 2 steps in ")
