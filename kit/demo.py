@@ -96,8 +96,8 @@ def _make(plates: Path, seed: int, say: Callable[[str], None]) -> None:
 def _train(work: Work, run: str, settings: tuple[str, ...], seed: int, say: Callable[[str], None]) -> None:
     from kit.model.train import train
 
-    say(f"train: {run}, recipe demo" + (f" with {' '.join(settings)}, too short to learn" if settings else ""))
-    train(work, run, load_recipe("demo", settings, channels=CHANNEL_GROUPS[run], seed=seed), resume=True)
+    say(f"train: {run}, recipe energy" + (f" with {' '.join(settings)}, too short to learn" if settings else ""))
+    train(work, run, load_recipe("energy", settings, channels=CHANNEL_GROUPS[run], seed=seed), resume=True)
     say(f"embed: {run}")
     embed(work, run)
 
