@@ -54,13 +54,14 @@ class Failure:
 
     def text(self, way_out: str = "") -> str:
         """Return one line; `way_out` is what to do about a refusal."""
+        again = "" if self.is_unsure else "try again"
         lines = {
             CREDENTIALS: f"no Kaggle credentials, or they were not accepted: {CREDENTIALS_WAYS}",
             QUOTA: f"Kaggle refused: {self.message}. Kaggle counts days in UTC: the next one starts at 00:00 UTC",
             TOO_MANY: f"Kaggle refused: {self.message}. Wait a few minutes and try again",
-            SERVER: f"Kaggle failed: {self.message}. The fault is on Kaggle's side: try again later",
+            SERVER: f"Kaggle failed: {self.message}. The fault is on Kaggle's side{again and f': {again} later'}",
             UNREACHABLE: f"Kaggle cannot be reached: {self.message}",
-            INTERRUPTED: f"Kaggle did not accept the upload: {self.message}; it was interrupted, try again",
+            INTERRUPTED: f"Kaggle did not accept the upload: {self.message}; it was interrupted{again and f', {again}'}",
             CRASHED: f"the kaggle command failed: {self.message}",
         }
         return lines.get(self.kind) or f"Kaggle refused: {self.message}" + (f". {way_out}" if way_out else "")

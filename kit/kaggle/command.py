@@ -79,12 +79,13 @@ def run(words: list[str], *, way_out: str = "", quiet_seconds: float = QUIET_SEC
     _check_installed()
     script = shutil.which("kaggle", path=str(Path(sys.executable).parent))
     command = [script] if script else [sys.executable, "-m", "kaggle"]
+    own = {name: value for name, value in os.environ.items() if not name.startswith("TQDM_")}  # its bar says that an upload began
     child = subprocess.Popen(
         [*command, "-W", *words],  # -W: no word about a newer version among the answers
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env={**os.environ, "PYTHONWARNINGS": "ignore", "PYTHONUNBUFFERED": "1"},
+        env={**own, "PYTHONWARNINGS": "ignore", "PYTHONUNBUFFERED": "1"},
     )
     try:
         stdout, stderr, late = _follow(child, quiet_seconds, upload)

@@ -43,6 +43,8 @@ def _files() -> list[Path]:
     files = [home / "access_token", home / "access_token.txt", folder / "kaggle.json", home / "credentials.json"]
     if "KAGGLE_KERNEL_RUN_TYPE" in os.environ and os.environ.get("KAGGLE_API_V1_TOKEN"):
         files.insert(0, Path(os.environ["KAGGLE_API_V1_TOKEN"]))  # a notebook's own
+    if os.path.isfile(os.environ.get("KAGGLE_API_TOKEN", "")):
+        files.append(Path(os.environ["KAGGLE_API_TOKEN"]))  # kaggle takes a file's name there too
     return files
 
 

@@ -16,6 +16,7 @@ from kit.kaggle.stage import Piece, digest_of, files_below
 from kit.words import count, some
 
 FOLDER = Path("notebooks")
+_FILE_SECONDS = 3600.0  # a file's download may print nothing: kaggle 1.8 says only when it is done
 _STATUS = re.compile(r'has status "(?:\w+\.)?(\w+)"')
 _UNDONE = ("QUEUED", "RUNNING", "NEW_SCRIPT")
 _NOT_ADDED = re.compile(r"^The following are not valid (.+?) and could ?not be added to the kernel: (.+)$", re.MULTILINE)
@@ -69,17 +70,19 @@ def pull_runs(ref: str, work: Path, *, replace: bool = False) -> list[str]:
     runs = work / "runs"
     runs.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".pull-", dir=work) as folder:
-        printed = run(["kernels", "output", ref, "-p", folder, "-o"], way_out="Check the name in the notebook's address")
+        output = Path(folder) / "output"
+        words = ["kernels", "output", ref, "-p", str(output), "-o"]
+        printed = run(words, way_out="Check the name in the notebook's address", quiet_seconds=_FILE_SECONDS)
         if "Next page token: " in printed:
             raise KitError(f"the installed kaggle fetches only the first files of {ref}: pip install -U kaggle")
-        found = sorted(path.parent for path in Path(folder).rglob("run.toml"))
+        found = sorted(path.parent for path in output.rglob("run.toml"))
         if not found:
-            files = count(len(files_below(Path(folder))), "file")
+            files = count(len(files_below(output)), "file")
             raise KitError(f"the output of {ref} ({status.lower()}) holds no run: no run.toml among {files}")
-        wanted = {path.name: path for path in found}
+        wanted = {ref.rpartition("/")[2] if path == output else path.name: path for path in found}
         if len(wanted) < len(found):
             raise KitError(
-                f"the output of {ref} holds two runs of one name: {', '.join(str(path.relative_to(folder)) for path in found)}"
+                f"the output of {ref} holds two runs of one name: {', '.join(str(path.relative_to(output)) for path in found)}"
             )
         different = [name for name, path in wanted.items() if (runs / name).exists() and not _same(path, runs / name)]
         if different and not replace:

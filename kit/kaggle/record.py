@@ -3,6 +3,7 @@
 import datetime
 import json
 import re
+import tempfile
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +37,24 @@ class Record:
             return own["ref"] == row["ref"]
         named = (own["file"], own["message"]) == (row.get("fileName"), row.get("description"))
         return named and own.get("date") in (None, row.get("date"))
+
+
+def check_records(records: Path) -> None:
+    """Check that a record can be written; afterwards it would be too late: a submission that is not recorded counts all the same.
+
+    Raises:
+        KitError: it cannot.
+    """
+    new = not records.exists()
+    try:
+        records.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=records).close()
+        if new:
+            records.rmdir()
+    except OSError as error:
+        raise KitError(
+            f"{records} cannot take the record of the upload ({error.strerror}): run kit submit in a folder of your own"
+        ) from error
 
 
 def new_record(

@@ -14,7 +14,7 @@ from kit.kaggle.answers import CREDENTIALS
 from kit.kaggle.command import QUIET_SECONDS, NoSuchCommand, Refused
 from kit.kaggle.competition import Taken, identity, list_submissions, submit_file, submitted_sha256
 from kit.kaggle.plan import Plan, Standing
-from kit.kaggle.record import RECORDS, new_record, write_run_toml
+from kit.kaggle.record import RECORDS, check_records, new_record, write_run_toml
 from kit.profiles.manifest import manifest_path
 from kit.progress import progress
 
@@ -64,9 +64,10 @@ def upload(
         quiet_seconds: see `command.run`.
 
     Raises:
-        KitError: Kaggle did not accept it; then no record is written. Or, after the record: it keeps another file, or could
-            not score it.
+        KitError: no record could be written, or Kaggle did not accept it; then none is. Or, after the record: it keeps another
+            file, or could not score it.
     """
+    check_records(records)
     taken, row = _send(plan, standing, pauses, quiet_seconds)
     table: dict[str, Any] = {
         "file": plan.submission.name,
@@ -83,7 +84,7 @@ def upload(
     record = new_record(plan.submission.stem, table, steps, plan.score, manifest, records)
     verified = status = score = None
     if verify:
-        table["verified"], verified = _compare(plan, taken.ref)
+        table["verified"], verified = _compare(plan, taken.ref, record)
         write_run_toml(record, table, steps)
         if table["verified"] is False:
             raise KitError(f"{verified}: submit {plan.submission.name} again; the record is {record}")
@@ -152,12 +153,12 @@ def _is_named(row: dict[str, str], plan: Plan) -> bool:
     return (row.get("fileName"), row.get("description")) == (plan.submission.name, plan.message)
 
 
-def _compare(plan: Plan, ref: str | None) -> tuple[bool | None, str]:
+def _compare(plan: Plan, ref: str | None, record: Path) -> tuple[bool | None, str]:
     """Return whether Kaggle keeps the file as it is here, None if that cannot be told, and how to say so."""
     if ref is None:
         return None, "not compared: the installed kaggle does not say which submission this is: pip install -U kaggle"
     try:
-        found = submitted_sha256(ref, plan.submission.absolute().parent)
+        found = submitted_sha256(ref, record)
     except (NoSuchCommand, Refused) as error:
         return None, f"not compared: {error}"
     if found == plan.contents.sha256:

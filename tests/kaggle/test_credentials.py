@@ -59,6 +59,9 @@ def test_no_credential_is_shown_wherever_it_comes_from(tmp_path, monkeypatch):
     shown = without_secrets(f"token-of-the-environment key-of-the-file token-of-the-file token-of-the-login {basic}")
     assert shown == "*** *** *** *** ***"
     assert without_secrets("{'Authorization': 'Bearer unknown.token-1'}") == "{'Authorization': 'Bearer ***'}"
+    (tmp_path / "elsewhere").write_text("token-of-another-file")
+    monkeypatch.setenv("KAGGLE_API_TOKEN", str(tmp_path / "elsewhere"))
+    assert without_secrets("token-of-another-file") == "***"
     signed = "Max retries exceeded with url: /upload/a.csv?upload_id=x&sig=y (Caused by"
     assert without_secrets(signed) == "Max retries exceeded with url: /upload/a.csv?*** (Caused by"
     assert without_secrets("What failed? someone asked") == "What failed? someone asked"

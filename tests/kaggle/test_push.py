@@ -290,9 +290,13 @@ def test_runs_of_a_notebook_come_back(kaggle, tmp_path):
     assert (tmp_path / "runs/fluo/checkpoints/last.pt").read_text() == "further"
     assert [path.name for path in (tmp_path / "runs").iterdir()] == ["fluo"]
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".pull")] == []
+    before = sorted(path.name for path in tmp_path.iterdir())
     kaggle.status = "KernelWorkerStatus.RUNNING"
     with pytest.raises(KitError, match="is running: its output can be fetched when it has ended"):
         pull_runs("kit-train", tmp_path)
+    kaggle.status, kaggle.output = "complete", {"run.toml": "a = 1\n"}  # the output is a run itself
+    assert pull_runs("kit-own", tmp_path)[-1] == f"{tmp_path / 'runs/kit-own'}: new"
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
     kaggle.status, kaggle.output = "error", {"x.log": ""}
     with pytest.raises(KitError, match=r"\(error\) holds no run: no run\.toml among 1 file"):
         pull_runs("kit-train", tmp_path)

@@ -132,7 +132,10 @@ def test_a_submission_of_unknown_end_is_not_sent_again(submission, tmp_path, mon
     row = {"ref": "3", "fileName": "submission.csv", "description": "first try", "date": "2026", "status": "COMPLETE"}
     monkeypatch.setattr(submit, "list_submissions", lambda _: [row])  # of the same name, from before
     message = fails(submission, tmp_path, standing=Standing(left=None, known=frozenset({("3",)})))
-    assert "It is not known whether Kaggle took the submission: look at https://www.kaggle.com/competitions/challenge/" in message
+    assert message.startswith(
+        "Kaggle failed: Internal error. The fault is on Kaggle's side. It is not known whether Kaggle took the submission: "
+        "look at https://www.kaggle.com/competitions/challenge/"
+    )
     assert len(sent) == 1
 
 
@@ -145,6 +148,23 @@ def test_an_old_command_that_gives_no_number_is_told_apart_by_the_servers_date(s
     assert (done.ref, done.public_score) == (None, "0.4")
     assert done.verified.startswith("not compared: the installed kaggle does not say which submission this is")
     assert tomllib.loads((done.record / "run.toml").read_text())["submission"]["date"] == "2026"
+
+
+def test_no_setting_of_the_bar_hides_that_an_upload_began(kaggle, submission, tmp_path, monkeypatch):
+    monkeypatch.setenv("TQDM_BAR_FORMAT", "{desc}")
+    kaggle.create = [500, 200]
+    fails(submission, tmp_path)
+    assert kaggle.calls.count("CreateSubmission") == 1
+
+
+def test_nothing_is_sent_of_which_no_record_could_be_kept(submission, tmp_path, monkeypatch):
+    sent = answers(monkeypatch, TAKEN)
+    (tmp_path / "records").touch()
+    with pytest.raises(
+        KitError, match=r"records cannot take the record of the upload \(File exists\): run kit submit in a folder"
+    ):
+        send(submission, tmp_path)
+    assert not sent
 
 
 def test_refused_says_to_accept_the_rules(kaggle, submission, tmp_path):
