@@ -56,7 +56,7 @@ def _make(altair: Any, data: pd.DataFrame, titles: list[str], letters: list[str]
                 "column:O",
                 title=None,
                 scale=altair.Scale(domain=columns),
-                axis=altair.Axis(labelAngle=0, orient="top", ticks=False, domain=False, labelOverlap=True),
+                axis=altair.Axis(labelAngle=0, orient="top", ticks=False, domain=False, labelOverlap=True, labelSeparation=4),
             ),
             y=altair.Y("row:N", title=None, scale=altair.Scale(domain=letters), axis=altair.Axis(ticks=False, domain=False)),
             tooltip=[altair.Tooltip(name) for name in ("plate", "well", "group", "name", *map(_field, titles))],

@@ -9,6 +9,7 @@ import pandas as pd
 
 from kit.challenge.columns import short
 from kit.profiles.table import PLATE, WELL
+from kit.recipe import load_config
 from kit.report.blocks import Missing
 from kit.report.context import Context
 
@@ -67,7 +68,8 @@ def _cells(context: Context) -> Measure | Missing:
                 f"Nuclei found in {stain}, mean over the sites of a well. Few cells: a toxic perturbation, or an empty well."
             )
             return Measure("nuclei", "Nuclei per site", caption, _mean(context, sites, "nuclei"))
-    run = next((path.name for path in sorted((context.work.path / "runs").glob("*")) if (path / "run.toml").is_file()), "RUN")
+    runs = [path for path in sorted((context.work.path / "runs").glob("*")) if (path / "run.toml").is_file()]
+    run = next((path.name for path in runs if "DNA" in load_config(path / "run.toml").channels), "RUN")  # of brightfield: none
     how = f"kit embed --work {context.work.path} --run {run} --baseline texture counts nuclei where a channel shows DNA"
     return Missing("a map of cell counts: no run has counted nuclei", how)
 

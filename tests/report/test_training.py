@@ -14,6 +14,7 @@ from kit.recipe import config_to_toml, load_recipe
 from kit.report import training
 from kit.report.context import Context
 from kit.report.training import section, thinned
+from kit.report.well_measures import measures
 from tests.images.made_work import CHANNELS, make_work
 
 SIGNS = {"entropy": 0.5, "used": 0.9, "rank": 3.0, "spread": 0.4}
@@ -104,3 +105,10 @@ def test_a_long_run_is_thinned_to_both_ends():
     assert (len(short), short.iloc[0], short.iloc[-1]) == (300, 10, 70_000)
     assert set(np.diff(short)) <= {230, 240}
     assert len(thinned(table.head(5), 300)) == 5
+
+
+def test_the_way_to_cell_counts_names_a_run_that_sees_dna(context):
+    for name, channels in (("brightfield", ("Brightfield",)), ("fluorescence", (*CHANNELS, "DNA"))):
+        add_run(context, name, load_recipe("demo", channels=channels), views=False)
+    (said,) = (one.how for one in measures(context)[1] if "cell counts" in one.what)
+    assert "--run fluorescence --baseline texture" in said
