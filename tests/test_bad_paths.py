@@ -8,12 +8,14 @@ import gzip
 import io
 import json
 import os
+import re
 import resource
 import shutil
 from pathlib import Path
 
 import pytest
 
+from kit.kaggle.plan import Standing
 from tests.commands import SHORT, TINY, kit_here, settings
 
 SMALL = " ".join(settings((*TINY, "plates_per_line=1", "wide_plates_per_line=0", "side=56", "missing_wells=0")))
@@ -157,7 +159,6 @@ def full_disk():
     [
         "export profiles.parquet --ids plates/metadata_test.csv --out new.csv",
         "profile --work work --run r-intensity --out new.parquet",
-        "report --work work --out new.html",
     ],
 )
 def test_a_full_disk_is_said_of_the_file_that_was_to_be(line, walk, words):
@@ -166,6 +167,15 @@ def test_a_full_disk_is_said_of_the_file_that_was_to_be(line, walk, words):
         said = line(words, 1)
     assert said == f"kit: no space left for {words.split()[-1]}: free some and run the same command again\n"
     assert sorted(walk.rglob("*")) == before
+
+
+def test_a_full_disk_leaves_no_page_and_no_half_written_figure(line, walk):
+    with full_disk():
+        said = line("report --work work --out new.html", 1)
+    assert re.fullmatch(r"kit: no space left for new_files/\w+\.(csv|png): free some and run the same command again\n", said)
+    assert not (walk / "new.html").exists()
+    assert {path.suffix for path in (walk / "new_files").iterdir()} <= {".csv", ".png"}
+    shutil.rmtree(walk / "new_files")
 
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="needs a folder in which nobody can make a file: /proc")
@@ -211,6 +221,7 @@ def test_nobody_is_there_to_be_asked(walk, monkeypatch, capsys):
     monkeypatch.chdir(walk)
     monkeypatch.setattr("sys.stdin", io.StringIO())
     monkeypatch.setenv("KAGGLE_API_TOKEN", "of nobody")
+    monkeypatch.setattr("kit.kaggle.plan.ask_kaggle", lambda competition: Standing(left=None, known=frozenset()))
     kit_here("submit submission.csv --message m", 2)
     assert capsys.readouterr().err.splitlines()[1:] == [
         "kit: not uploaded: stdin is not a terminal: add --yes to upload without asking"

@@ -10,7 +10,9 @@ def section(context: Context) -> Section:
     """Return a table for each score file with several feature sets."""
     blocks: list[Block] = [block for file in context.scores for block in _file(file)]
     if not blocks:
-        blocks = [Text("One feature set. kit score A.parquet B.parquet --json score.json sets several side by side.")]
+        several = [file.path.name for file in context.scores if len(file.sets) > 1]
+        found = f"{several[0]} compares none of its feature sets" if several else "One feature set"
+        blocks = [Text(f"{found}. kit score A.parquet B.parquet --json score.json sets several side by side.")]
     return Section("compared", "Feature sets side by side", tuple(blocks))
 
 

@@ -22,7 +22,7 @@ def become(installed: str, python: str) -> None:
         "os_name": "posix",
         "platform_machine": "x86_64",
     }
-    markers.default_environment = lambda: there  # type: ignore[assignment,return-value]  # the same keys, of which pip has a class
+    markers.default_environment = lambda: there  # type: ignore[assignment, return-value]  # the same keys, of which pip has a class
     own = [path for path in sys.path if not path.rstrip("/").endswith(("site-packages", "dist-packages"))]
     sys.path[:] = [*own, installed]
 
