@@ -229,3 +229,11 @@ def test_a_well_is_filled_with_the_mean_of_its_own_plate():
     np.testing.assert_array_equal(filled.features_MF, [[1, 2], [3, 6], [9, 9], [2, 4], [9, 9]])
     assert filled.who["Metadata_Well"].tolist() == ["A01", "A02", "A01", "A03", "A02"]
     assert fill_wells(profiles, asked[:1]) is profiles
+
+
+def test_a_page_in_place_of_a_file_is_not_kept(bucket, ids, tmp_path):
+    file = bucket.folder / PLATES[1] / f"{PLATES[1]}{KIND}.csv.gz"
+    file.write_text("<html>sign in</html>")
+    said = kit_command("first", tmp_path / "first", "--ids", ids, code=1).stderr
+    assert f"{PLATES[1]}{KIND}.csv.gz: what came is no gzip file; does a proxy or a login page answer?" in said
+    assert [path.name for path in (tmp_path / "first/profiles").iterdir()] == [f"{PLATES[0]}{KIND}.csv.gz"]

@@ -30,6 +30,7 @@ PLATES = {
 LINE_OF = {plate: line for line, plates in PLATES.items() for plate in plates}
 _SECONDS, _TRIES = 60, 5
 _FIRST_WAIT = 0.5  # seconds; doubled from try to try
+_GZIP = b"\x1f\x8b"
 _WAY_OUT = "run the same command again to continue, or download the files and name their folder with --profiles"
 
 
@@ -104,6 +105,8 @@ def _kept(source: str, plate: str, kind: str, folder: Path) -> Path | None:
         data = _fetch(f"{source}/{plate}/{name}")
         if data is None:
             return None
+        if not data.startswith(_GZIP):
+            raise KitError(f"{source}/{plate}/{name}: what came is no gzip file; does a proxy or a login page answer? {_WAY_OUT}")
         write_whole(path, data)
     return path
 
