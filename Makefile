@@ -4,7 +4,7 @@ TORCH ?= torch==2.13.0
 BIN = .venv/bin
 EXTRAS = dev
 
-.PHONY: install demo test test-slow test-oldest lint bench learn switches docs pictures quickstart clean
+.PHONY: install demo test test-slow test-oldest lint gpu-wheels bench learn switches docs pictures quickstart clean
 
 install: .venv/installed
 
@@ -49,6 +49,11 @@ lint: install
 	$(BIN)/ruff check .
 	rm -rf build/types && mkdir -p build/types/kit && ln -s $(CURDIR)/kit/* $(CURDIR)/kernels build/types/kit/
 	$(BIN)/mypy
+
+# Kit for a machine with a GPU and no network: make gpu-wheels WHEELS="--python 3.11 --image freeze.txt"
+WHEELS = --torch-from-image
+gpu-wheels: install
+	$(BIN)/kit wheels build/gpu-wheels $(WHEELS)
 
 bench: install
 	$(BIN)/python -m kit.kernels.bench
