@@ -72,7 +72,7 @@ def kaggle() -> None:
 @click.option("--title", help="Of a data set.  [default: its name]")
 @click.option("--notes", default="", help="Of the version of a data set.  [default: what it holds]")
 @click.option(
-    "--part-gb", default=100.0, show_default=True, callback=more_than_zero, help="GB of a data set; a store is split by plates."
+    "--part-gb", type=float, callback=more_than_zero, help="GB of a data set; a store is split by plates.  [default: 100]"
 )
 @click.option("--public", is_flag=True, help="Make new data sets public.")
 @click.option("--stage", type=PATH, help="Where archives are made before they are uploaded.  [default: PATH.kaggle]")
@@ -85,7 +85,7 @@ def push(
     attach: str | None,
     title: str | None,
     notes: str,
-    part_gb: float,
+    part_gb: float | None,
     public: bool,
     stage: Path | None,
 ) -> None:
@@ -96,19 +96,29 @@ def push(
     """
     from kit.kaggle.command import check_access
     from kit.kaggle.notebook import push_notebook
-    from kit.kaggle.push import push_dataset
+    from kit.kaggle.push import PART_GB, push_dataset
 
     if (notebook is None) == (kind is None) or (kind is None) != (path is None):
         raise UsageError("give either --dataset KIND PATH or --notebook NAME")
     if attach is not None and notebook is None:
         raise UsageError("--attach is for --notebook")
-    if notebook is not None and (title or notes or public or stage):
-        raise UsageError("--title, --notes, --public and --stage are for --dataset")
+    if notebook is not None and (title or notes or public or stage or part_gb):
+        raise UsageError("--title, --notes, --part-gb, --public and --stage are for --dataset")
     check_access()
     if notebook is not None:
         click.echo("\n".join(push_notebook(notebook, ref=name, datasets=words(attach, "--attach"))))
     elif kind is not None and path is not None:
-        push_dataset(kind, path, name=name, title=title, notes=notes, part_gb=part_gb, public=public, stage=stage, say=click.echo)
+        push_dataset(
+            kind,
+            path,
+            name=name,
+            title=title,
+            notes=notes,
+            part_gb=part_gb or PART_GB,
+            public=public,
+            stage=stage,
+            say=click.echo,
+        )
 
 
 @kaggle.command(cls=Once)

@@ -123,7 +123,7 @@ def _pack(piece: Piece, path: Path) -> None:
             entry = zipfile.ZipInfo(name, _DATE)
             entry.external_attr = 0o644 << 16
             size = file.stat().st_size
-            with file.open("rb") as source, archive.open(entry, "w", force_zip64=size > 1 << 31) as target:
+            with file.open("rb") as source, archive.open(entry, "w", force_zip64=size >= 1 << 31) as target:
                 shutil.copyfileobj(source, target, _CHUNK)
             done += size
             bar.update(done // 1_000_000 - bar.n)

@@ -310,6 +310,7 @@ def test_runs_of_a_notebook_come_back(kaggle, tmp_path):
         (["push", "x"], "give either"),
         (["push", "--dataset", "runs", "x", "--attach", "a"], "--attach is for --notebook"),
         (["push", "--notebook", "n", "--public"], "are for --dataset"),
+        (["push", "--notebook", "n", "--part-gb", "3"], "are for --dataset"),
         (["push", "--dataset", "store", "x", "--part-gb", "0"], "0 is not a number above 0"),
         (["push", "--dataset", "pixels", "x"], "'pixels' is not one of"),
         (["pull", "n"], "Missing option '--work'"),

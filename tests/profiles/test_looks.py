@@ -6,15 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from kit.config import ViewsConfig
 from kit.errors import KitError
 from kit.model.cost import forward_flops
-from kit.model.vit import seeded_vit
 from kit.profiles import looks
-from kit.profiles.backbone import Backbone
 from kit.profiles.looks import channel_use, patch_maps
 from tests.images.made_work import change_table, make_work
-from tests.model.tiny import CHANNELS, stir, tiny_config
+from tests.model.tiny import CHANNELS
+from tests.profiles.blind import blind_backbone
 
 
 @pytest.fixture(scope="module")
@@ -25,15 +23,9 @@ def backbone(tmp_path_factory):
         change_table(
             path, plate, lambda table: table.assign(Metadata_broad_sample=table["Metadata_Well"], Metadata_is_control=False)
         )
-    config = replace(tiny_config(), views=ViewsConfig(normalise="dataset"))
-    network = seeded_vit(config.model, 3, 1).requires_grad_(False).eval()
-    stir(network, 2)
-    for weight in network.patch_embed.parameters():
-        if weight.ndim == 4:
-            weight[:, 1] = 0
     from kit.images.store.work import open_work
 
-    return Backbone(open_work(path), network, config, torch.full((3,), 0.5), torch.full((3,), 0.3), {})
+    return blind_backbone(open_work(path))
 
 
 def test_an_ignored_channel_changes_neither_likeness_nor_score(backbone, monkeypatch):

@@ -1,23 +1,18 @@
 """What the network looks at, on the page: an ignored channel has no bar, background no colour; what lacks is said."""
 
-from dataclasses import replace
-
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 
-from kit.config import ViewsConfig
 from kit.errors import KitError
-from kit.model.vit import seeded_vit
 from kit.profiles import opening
-from kit.profiles.backbone import Backbone
 from kit.profiles.looks import ChannelUse
 from kit.report import looks
 from kit.report.context import Context
 from kit.report.looks import section
 from tests.images.made_work import change_table, make_work
-from tests.model.tiny import CHANNELS, stir, tiny_config
+from tests.model.tiny import CHANNELS
+from tests.profiles.blind import blind_backbone
 
 
 @pytest.fixture
@@ -41,13 +36,7 @@ def add_run(context, monkeypatch) -> None:
     folder = context.work.path / "runs" / "fluo" / "checkpoints"
     folder.mkdir(parents=True)
     (folder / "step_00000001.safetensors").touch()
-    config = replace(tiny_config(), views=ViewsConfig(normalise="dataset"))
-    network = seeded_vit(config.model, 3, 1).requires_grad_(False).eval()
-    stir(network, 2)
-    for weight in network.patch_embed.parameters():
-        if weight.ndim == 4:
-            weight[:, 1] = 0
-    backbone = Backbone(context.work, network, config, torch.full((3,), 0.5), torch.full((3,), 0.3), {})
+    backbone = blind_backbone(context.work)
     monkeypatch.setattr(opening, "open_run", lambda work, run: backbone)
 
 
