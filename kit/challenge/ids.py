@@ -109,7 +109,8 @@ def _column(
     found = [name for name in map(str, table) if _word(name) in _GUESSES[role]]
     if len(found) == 1 or (not found and not required):
         return found[0] if found else None
-    flag = f"; name it {f'with --{role}-column' if option else f'Metadata_{role.title()}'}" if role in _NAMED else ""
+    way = f"with kit export's --{role}-column" if option else f"Metadata_{role.title()}"
+    flag = f"; name it {way}" if role in _NAMED else ""
     if not found:
         there = f"; it has {some(list(table.columns))}" if option else ""
         raise UsageError(f"{path}: no column looks like the {role}{there}{flag}")
