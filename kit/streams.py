@@ -17,7 +17,7 @@ _RUN = 1 << 63  # set in the purpose of a run's streams, never in that of a made
 class Stream(enum.IntEnum):
     """What a run draws, and the counter of each stream."""
 
-    WELL_PASSES = 1  # the order in which a pass deals out the wells of a group: epoch, pass, group
+    WELL_PASSES = 1  # the order in which a pass deals out the wells of a group, or all sites: epoch, pass, group
     SITE_ORDER = 2  # the order in which each well shows its sites: epoch
     EXTRA_GROUPS = 3  # the groups that give one well more where they do not divide the batch: epoch, step
     SLOTS = 4  # the order of the samples in a batch: epoch, step

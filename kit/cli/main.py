@@ -61,7 +61,7 @@ def demo(out: Path, seed: int) -> None:
     "switches",
     multiple=True,
     metavar="'KEY=VALUE ...'",
-    help="Add a row in which only this differs; channels=A+B works too.",
+    help="Add a row in which only this differs; channels=A+B, and parts=, merge= and sites= as in kit profile, work too.",
 )
 @click.option("--seeds", default=3, show_default=True)
 @click.option("--baselines", is_flag=True, help="Also score random weights, intensity, texture, and the network with texture.")
@@ -78,7 +78,7 @@ def compare(
 ) -> None:
     """Train recipes or variants and score them side by side. All get the same plates, seeds and budget."""
     from kit.trials.compare import compare as run
-    from kit.trials.compare import parse_models
+    from kit.trials.compare_rows import parse_models
 
     opened = kit.open(work)
     table = run(opened, recipes, models=parse_models(channels, groups=opened.groups), settings=settings, switches=switches,

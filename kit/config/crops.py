@@ -29,8 +29,10 @@ class CropsConfig:
         True,
         "also crop another site of the same well, as local aggregation requires; SSLProfiler 2, section 3.2.1",
     )
-    balance: Annotated[str, one_of("wells", "plates", "cell_lines")] = setting(
-        "wells", "sample wells uniformly, then a site of each; or first plates or cell_lines, then wells"
+    balance: Annotated[str, one_of("wells", "plates", "cell_lines", "sites")] = setting(
+        "wells",
+        "sample wells uniformly, then a site of each (ours); or first plates or cell_lines, then wells; sites: every site as "
+        "often, so that wells of 16 sites come up more often than those of 9; SSLProfiler 1, section 3.3.1",
     )
     epoch: Annotated[str, one_of("sites", "wells9")] = setting(
         "sites", "samples per epoch: sites, one per site; wells9, nine per well"

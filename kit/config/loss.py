@@ -47,9 +47,13 @@ class LossConfig:
         1.0, "weight of the iBOT loss, on masked patches; lambda 1 of SSLProfiler 2"
     )
     koleo_weight: Annotated[float, ZERO_OR_MORE] = setting(
-        0.1, "weight of the KoLeo loss, which spreads class tokens; lambda 2 of SSLProfiler 2"
+        0.1,
+        "weight of the KoLeo loss, which spreads class tokens; lambda 2 of SSLProfiler 2. KoLeo of two views is the sum of each "
+        "one's: DINOv2's reading, with local aggregation ours",
     )
-    mask_share: Annotated[float, SHARE] = setting(0.5, "fraction of views that are masked; DINOv2")
+    mask_share: Annotated[float, SHARE] = setting(
+        0.5, "fraction of the views to be masked that are; 0.5 of two: DINOv2; 1 of one: SSLProfiler 2, section 3.2.1"
+    )
     mask_ratio: Annotated[tuple[float, float], SHARES] = setting(
         (0.1, 0.5), "fraction of a masked view's patches that are masked, min and max; DINOv2"
     )

@@ -13,7 +13,7 @@ LEAST_SHOT = 1 / 320  # the Poisson tables reach a mean count of 320
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ViewsConfig:
-    """How a crop becomes a view: table [views]. Order: jitter, warp, noise, normalise. Intensities are in [0, 1]."""
+    """How a crop becomes a view: table [views]. Order: warp, jitter, blur, noise, normalise. Intensities are in [0, 1]."""
 
     style: Annotated[str, one_of("sslprofiler", "dinov2", "none")] = setting(
         "sslprofiler",
@@ -67,10 +67,16 @@ class ViewsConfig:
         0.8, "style dinov2: probability of brightness and contrast jitter, the same for all channels"
     )
     dinov2_blur_p: Annotated[tuple[float, float, float], PROBABILITIES] = setting(
-        (1.0, 0.1, 0.5), "style dinov2: probability of a Gaussian blur of the first global, the second global and local views"
+        (1.0, 0.1, 0.5),
+        "style dinov2, or blur_and_solarise: probability of a Gaussian blur of first global, second global and local views",
     )
     dinov2_solarise_p: Annotated[float, PROBABILITY] = setting(
-        0.2, "style dinov2: probability that the second global view is solarised"
+        0.2, "style dinov2, or blur_and_solarise: probability that the second global view is solarised"
+    )
+    blur_and_solarise: bool = setting(
+        False,
+        "style sslprofiler: also blur and solarise as in the style dinov2, between jitter and noise; neither paper says "
+        "that they were left out; ours: off",
     )
     normalise: Annotated[str, one_of("dataset", "crop")] = setting(
         "dataset", "(x - mean) / sd per channel: of the whole dataset, SSLProfiler 1, section 3.2; or of the crop itself"

@@ -88,7 +88,8 @@ def _local_aggregation(config: LossConfig, local_crops: int) -> Arrangement:
     """SSLProfiler 2, section 3.2.1.
 
     L = DINO(s(masked w), t(v1)) + DINO(s(v2), t(v1)) + l1 iBOT(s(masked w), t(w)) + l2 KoLeo(s(v1), s(v2)). With `masked_view`
-    same or shared, v1 takes the place of w; shared: the masked passes serve as v1 and v2 too.
+    same or shared, v1 takes the place of w; shared: the masked passes serve as v1 and v2 too. KoLeo of two arguments is not
+    defined there: KoLeo of v1 plus KoLeo of v2 is ours.
     """
     own, shared = config.masked_view == "own", config.masked_view == "shared"
     masked = Pass(W if own else V1, masked=True)

@@ -85,12 +85,15 @@ def make_view(
         jittered = view(pixels_BCPP, jitter=_common_jitter(config, draws, mean_BC))
         return finish(blur(jittered, *_blur_terms(config, draws, role)))
     warp, jitter = _warp(config, draws, *pixels_BCPP.shape[2:]), _channel_jitter(config, draws, mean_BC)
+    source_BCPP, parts = pixels_BCPP, {"warp": warp, "jitter": jitter}
+    if config.blur_and_solarise:
+        source_BCPP, parts = blur(view(pixels_BCPP, **parts), *_blur_terms(config, draws, role)), {}
     noise = _noise(config, draws, channel_groups)
     if noise is None or config.noise_unit == "level":
-        return finish(pixels_BCPP, warp=warp, jitter=jitter, noise=noise)
+        return finish(source_BCPP, **parts, noise=noise)
     factor_C = [config.noise_of(group) for group in channel_groups]
     gain_BC = _noise_gain(noise, factor_C, mean_BC, _sd(pixels_BCPP, sums_BC))
-    return finish(_add_noise(view(pixels_BCPP, warp=warp, jitter=jitter), noise, gain_BC))
+    return finish(_add_noise(view(source_BCPP, **parts), noise, gain_BC))
 
 
 def normalise_site(

@@ -92,8 +92,8 @@ def whiten(profiles: Profiles, how: str, *, ridge: float = RIDGE, controls: str 
     how: `none`; `sphere`: see `Sphering`, fitted on all control wells; `tvn`: the same, then each plate minus the mean of its
     control wells and its covariance on them turned into the pooled one (CORAL). controls: see `controls.choose_controls`.
 
-    Sources: sphering, Cell-DINO, section on post-processing; typical variation normalisation, Ando et al. 2017
-    (doi:10.1101/161422).
+    Sources: sphering of wells against batch effects, Cell-DINO, section "Cell-DINO embeddings encode technical variation", which
+    names no controls and no ridge: both are ours; typical variation normalisation, Ando et al. 2017 (doi:10.1101/161422).
 
     Raises:
         KitError: fewer than two control wells, or control wells that do not vary.

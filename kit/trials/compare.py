@@ -4,20 +4,15 @@ Every feature set is scored under every post-processing of POST. A baseline is s
 CHOSEN: the other way round would flatter the network.
 """
 
-import hashlib
 import json
-import shlex
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from kit.challenge.score import score
 from kit.challenge.score_text import why_nothing
-from kit.config import CHANNEL_GROUPS, RunConfig, ViewsConfig, channel_names
-from kit.config.channels import BRIGHTFIELD, FLUORESCENCE, Groups, own_groups
 from kit.errors import KitError, UsageError
 from kit.files import write_whole
 from kit.images.store.work import Work
@@ -25,7 +20,8 @@ from kit.profiles.embed import embed
 from kit.profiles.merge import merge_runs
 from kit.profiles.post_processing import Steps, post_process
 from kit.profiles.table import PLATE, WELL, Profiles
-from kit.recipe import config_to_dict, load_recipe, split_setting
+from kit.recipe import config_to_dict
+from kit.trials.compare_rows import Merge, Models, Row, canonical, make_rows, run_name
 from kit.trials.compare_table import CHOSEN, table_text
 
 POST: dict[str, Steps] = {
@@ -35,67 +31,7 @@ POST: dict[str, Steps] = {
     "sphere": {"whiten": "sphere"},
     CHOSEN: {"normalize": "centre", "whiten": "sphere"},
 }
-PARTS = ("cls", "patch")
-MERGE = "mean"  # sites of a made well are exchangeable: one vector each, averaged
 PERMUTATIONS = 5
-
-Models = tuple[tuple[str, ...], ...]  # the channels of each network; their features are concatenated
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of the table: a recipe with settings, one network per group of channels, trained once per seed."""
-
-    name: str
-    recipe: str
-    settings: tuple[str, ...]
-    models: Models
-    groups: Groups
-
-    def configs(self, seed: int) -> list[RunConfig]:
-        """Return the configuration of each network."""
-        configs = [load_recipe(self.recipe, self.settings, channels=channels, seed=seed) for channels in self.models]
-        return [replace(config, groups=own_groups(config.channels, self.groups)) for config in configs]
-
-
-def parse_models(text: str, option: str = "--channels", *, groups: Groups = CHANNEL_GROUPS) -> Models:
-    """Return the channels of each network in `fluorescence+brightfield`; `option` is where it was given."""
-    return tuple(channel_names(part, option, groups=groups) for part in text.split("+"))
-
-
-def make_rows(
-    recipes: Sequence[str], models: Models, settings: Sequence[str], switches: Sequence[str], groups: Groups = CHANNEL_GROUPS
-) -> list[Row]:
-    """Return a row for each recipe and, behind it, one for each switch: `key=value` words, `channels=A+B` among them.
-
-    Args:
-        groups: of the store's channels.
-
-    Raises:
-        UsageError: a switch that is no `key=value`.
-    """
-    rows = []
-    for recipe in recipes:
-        rows.append(Row(recipe, recipe, tuple(settings), models, groups))
-        for switch in switches:
-            words = _switch_words(switch)
-            channels = [word.removeprefix("channels=") for word in words if word.startswith("channels=")]
-            extra = tuple(word for word in words if not word.startswith("channels="))
-            own = parse_models(channels[-1], "--switch channels=", groups=groups) if channels else models
-            rows.append(Row(f"{recipe} {' '.join(words)}", recipe, (*settings, *extra), own, groups))
-    return rows
-
-
-def _switch_words(switch: str) -> list[str]:
-    try:
-        words = shlex.split(switch)
-    except ValueError as error:
-        raise UsageError(f"--switch {switch!r}: {error}") from error
-    if not words:
-        raise UsageError("--switch '': need key=value, for example views.noise_p=0")
-    for word in words:
-        split_setting(word, "--switch")
-    return words
 
 
 def compare(work: Work, recipes: Sequence[str], *, models: Models, out: Path, settings: Sequence[str] = (),
@@ -153,7 +89,7 @@ class _Measure:
             train(self.work, run_name(config), canonical(config), resume=True)
             embed(self.work, run_name(config))
         runs = [run_name(config) for config in configs]
-        self._keep(key, row.name, seed, True, _score(self.work, runs), runs=runs, configs=stored)
+        self._keep(key, row.name, seed, True, _score(self.work, runs, row.merge), runs=runs, configs=stored)
 
     def random(self, row: Row, seed: int) -> None:
         self._baseline("random weights", [run_name(config) for config in row.configs(seed)], "random", "random", seed)
@@ -169,14 +105,14 @@ class _Measure:
             both = [*(run_name(config) for config in row.configs(seed)), *texture]
             name = f"{row.name} + texture"
             if self.results.get(f"{name} s{seed}", {}).get("runs") != both:
-                scores = _score(self.work, both, weights=dict.fromkeys(both, 1.0))
+                scores = _score(self.work, both, Merge(), weights=dict.fromkeys(both, 1.0))
                 self._keep(f"{name} s{seed}", name, seed, True, scores, runs=both)
 
     def null(self, row: Row, seed: int) -> None:
         """Score the first row's features with the wells of each plate in random order, compounds where they were."""
         if "permuted wells" not in self.results:
             runs = [run_name(config) for config in row.configs(seed)]
-            merged = post_process(_merge(self.work, runs), **POST[CHOSEN])
+            merged = post_process(_merge(self.work, runs, row.merge), **POST[CHOSEN])
             means = [_score_wells(permuted(merged, number), self.work)["mean"] for number in range(PERMUTATIONS)]
             self.results["permuted wells"] = {"name": "permuted wells", "runs": runs, "means": means}
             self._write()
@@ -187,7 +123,7 @@ class _Measure:
             return
         for run in runs:
             embed(self.work, run, baseline=baseline)
-        self._keep(key, name, seed, False, _score(self.work, [f"{run}-{ending}" for run in runs]), runs=runs)
+        self._keep(key, name, seed, False, _score(self.work, [f"{run}-{ending}" for run in runs], Merge()), runs=runs)
 
     def _keep(self, key: str, name: str, seed: int | None, trained: bool, scores: dict, **more: list) -> None:
         self.results[key] = {"name": name, "seed": seed, "trained": trained, "scores": scores, **more}
@@ -216,22 +152,6 @@ def _read_results(out: Path) -> dict[str, dict]:
     raise UsageError(f"--out {out} exists and was not written by kit compare: use another name")
 
 
-def canonical(config: RunConfig) -> RunConfig:
-    """Return the configuration with what belongs to a group that none of its channels is in at its default: the same training."""
-    defaults = ViewsConfig()
-    unseen: dict[str, Any] = {}
-    seen = {BRIGHTFIELD if group == BRIGHTFIELD else FLUORESCENCE for group in config.channel_groups}
-    for kind in {FLUORESCENCE, BRIGHTFIELD} - seen:
-        unseen |= {key: getattr(defaults, key) for key in (f"noise_{kind}", f"high_pass_{kind}")}
-    return replace(config, views=replace(config.views, **unseen))
-
-
-def run_name(config: RunConfig) -> str:
-    """Return the run folder's name of a configuration: two rows that train the same network share it."""
-    text = json.dumps(config_to_dict(canonical(config)), sort_keys=True)
-    return f"{Path(config.recipe).stem}-{hashlib.sha256(text.encode()).hexdigest()[:10]}-s{config.seed}"
-
-
 def permuted(profiles: Profiles, seed: int) -> Profiles:
     """Return profiles whose vectors are permuted among the wells of each plate."""
     rng = np.random.default_rng(seed)
@@ -241,13 +161,13 @@ def permuted(profiles: Profiles, seed: int) -> Profiles:
     return replace(profiles, features_MF=profiles.features_MF[order])
 
 
-def _merge(work: Work, runs: list[str]) -> Profiles:
-    return merge_runs(work, runs, parts=PARTS, merge=MERGE)
+def _merge(work: Work, runs: list[str], how: Merge) -> Profiles:
+    return merge_runs(work, runs, parts=how.parts, merge=how.merge, sites=how.sites or None)
 
 
-def _score(work: Work, runs: list[str], weights: dict[str, float] | None = None) -> dict:
+def _score(work: Work, runs: list[str], how: Merge, weights: dict[str, float] | None = None) -> dict:
     """Return the score under every post-processing; with `weights` the runs are balanced in each of them."""
-    merged = _merge(work, runs)
+    merged = _merge(work, runs, how)
     balanced: dict[str, Steps] = {post: {**steps, "weights": weights} for post, steps in POST.items()}
     return {post: _score_wells(post_process(merged, **steps), work) for post, steps in balanced.items()}
 

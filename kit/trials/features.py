@@ -11,7 +11,7 @@ from kit.profiles.embed import embed
 from kit.profiles.embedded import open_runs
 from kit.profiles.table import PLATE, SITE, WELL
 from kit.profiles.texture import correlations
-from kit.trials.compare import run_name
+from kit.trials.compare_rows import run_name
 
 TRAINED, TEXTURE = "trained", "texture"
 KEY = [PLATE, WELL, SITE]

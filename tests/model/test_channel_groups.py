@@ -14,7 +14,7 @@ from kit.images.ingest.plan import IngestPlan
 from kit.images.ingest.run import ingest
 from kit.profiles.embed import embed
 from kit.recipe import config_from_dict, load_config, load_recipe
-from kit.trials.compare import make_rows, parse_models, run_name
+from kit.trials.compare_rows import make_rows, parse_models, run_name
 from tests.commands import kit_here
 from tests.images.made_plates import write_plate
 

@@ -74,7 +74,7 @@ def test_both_networks_of_a_pair_are_added():
     both = hours(fluorescence, "time") + hours(brightfield, "time")
     assert hours(fluorescence, "both") == pytest.approx(both, abs=0.1)
     assert hours(brightfield, "both") == pytest.approx(both, abs=0.1)
-    assert "15 sessions of 12 h with the brightfield network (HighZBF, LowZBF, Brightfield)" in fluorescence
+    assert "16 sessions of 12 h with the brightfield network (HighZBF, LowZBF, Brightfield)" in fluorescence
     assert "7,680 wells x 13,824 features (9 sites, CLS and patch mean, 2 networks)" in fluorescence
     assert "both     less than a minute, 1 session of 12 h" in plan(load_recipe("demo"), "h200")
     assert "about 1.17 GB" in fluorescence, "7,680 x 13,824 x 11 bytes"
@@ -139,7 +139,7 @@ def test_no_plan_is_another_recipes():
     texts = {name: plan(load_recipe(name), "h200") for name in names}
     assert {name: plan(load_recipe(name), "h200") for name in reversed(names)} == texts
     assert all(text.startswith(f"{name}, ") for name, text in texts.items())
-    expected = {"demo": "600, 2,926 an epoch", "sslprofiler": "8.62 EFLOP", "sslprofiler-local": "10.2 EFLOP"}
+    expected = {"demo": "600, 2,926 an epoch", "sslprofiler": "8.62 EFLOP", "sslprofiler-local": "10.7 EFLOP"}
     assert all(number in texts[name] for name, number in expected.items())
     numbers = {name: text.partition(", ")[2] for name, text in texts.items()}
     assert numbers.pop("sslprofiler") == numbers.pop("dinov2-518"), "other views of the same sizes"

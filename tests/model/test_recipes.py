@@ -4,10 +4,14 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import torch
 
 import kit.recipe
 from kit.config import CHANNELS, RunConfig
 from kit.errors import UsageError
+from kit.model.arrangement import arrange
+from kit.model.distributed import ONE
+from kit.model.draws import draw_step
 from kit.recipe import changed_keys, config_to_toml, differences, load_config, load_recipe, recipe_names
 
 FOLDER = Path(kit.recipe.__file__).parent / "recipes"
@@ -44,11 +48,36 @@ def test_what_the_papers_say_is_in_every_published_recipe():
             "sslprofiler",
             {"crops.quarter_turns", "views.style", "views.rotation", "views.elastic_p", "views.noise_p"},
         ),
-        ("sslprofiler", "sslprofiler-local", {"crops.local_crops", "crops.second_site", "loss.local_aggregation"}),
+        (
+            "sslprofiler",
+            "sslprofiler-local",
+            {"crops.local_crops", "crops.second_site", "loss.local_aggregation", "loss.mask_share", "loss.ibot_weight"},
+        ),
     ],
 )
 def test_each_row_changes_only_what_it_names(before, after, changed):
     assert set(changed_keys(recipe(before), recipe(after))) == changed | {"recipe"}
+
+
+def test_the_winner_masks_every_view_with_a_bar_and_weighs_ibot_as_dinov2_does():
+    """SSLProfiler 2, section 3.2.1, has one view to mask, DINOv2 masks half of two: as many views, patches, and weight."""
+    found = {}
+    for name in ("sslprofiler", "sslprofiler-local"):
+        config = recipe(name)
+        table = arrange(config.loss, config.crops.local_crops)
+        draws = draw_step(config, table, config.train.batch, step=0, group=ONE, device=torch.device("cpu"))
+        weight_R = draws.weights(table, [slice(0, config.train.batch)], 1)
+        masked_IB = draws.mask_IBN.any(axis=2)
+        found[name] = (int(masked_IB.sum()), len(weight_R), round(float(weight_R.sum()) * config.loss.ibot_weight, 9))
+        assert masked_IB.shape == ((1, 128) if name == "sslprofiler-local" else (2, 128))
+    assert found["sslprofiler-local"] == found["sslprofiler"]
+    assert found["sslprofiler-local"][0] == 128
+    assert found["sslprofiler-local"][2] == 0.5
+
+
+def test_positions_are_the_inputs_of_the_published_recipes():
+    assert {recipe(name).crops.balance for name in PUBLISHED} == {"sites"}  # SSLProfiler 1, section 3.3.1
+    assert {recipe(name).crops.balance for name in OURS} == {"wells"}
 
 
 def test_the_winner_is_the_default():

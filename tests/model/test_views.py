@@ -31,6 +31,7 @@ STYLES = [
     ViewsConfig(normalise="crop", rotation="none", elastic_p=0.0),
     ViewsConfig(noise_unit="sd", normalise="crop", normalise_floor_unit="sd", elastic_p=0.0),
     ViewsConfig(style="dinov2"),
+    ViewsConfig(blur_and_solarise=True, elastic_sigma=12.0, elastic_alpha=100.0),
     ViewsConfig(style="none"),
 ]
 
@@ -125,6 +126,28 @@ def test_elastic_side_scales_the_field():
     half = views._warp(ViewsConfig(elastic_alpha=400.0, elastic_sigma=20.0, elastic_side=120), found, 60, 60)
     assert half.spacing == full.spacing / 2
     assert abs(float(half.lattice_B2KK.std() / full.lattice_B2KK.std()) - 0.5) < 0.03
+
+
+@pytest.mark.parametrize("role", ["first", "second", "local"])
+def test_blur_and_solarise_are_those_of_the_style_dinov2(role):
+    """Without jitter, warp and noise the two styles are one; with the switch off nothing is blurred."""
+    still = {"brightness": 0.0, "contrast": 0.0, "rotation": "none", "elastic_p": 0.0, "noise_p": 0.0}
+    batch, still = crops(), {**still, "dinov2_blur_p": (0.5, 0.5, 0.5), "dinov2_solarise_p": 0.5}
+    own = make(batch, ViewsConfig(blur_and_solarise=True, **still), role=role)
+    assert torch.equal(own, make(batch, ViewsConfig(style="dinov2", **still), role=role))
+    plain = make(batch, ViewsConfig(style="none"), role=role)
+    torch.testing.assert_close(make(batch, ViewsConfig(**still), role=role), plain, rtol=0, atol=1e-6)
+    assert (own - plain).abs().max() > 0.1
+
+
+@pytest.mark.parametrize("unit", ["level", "sd"])
+def test_blur_comes_after_the_warp_and_before_the_noise(unit):
+    """So the noise stays as sharp as a camera's: blurring it would leave neighbours alike."""
+    batch = (torch.full((1, 2, 96, 96), 100, dtype=torch.uint8), torch.full((1, 2), 100 * 96 * 96), torch.tensor([5]))
+    batch[0][:, :, ::2] = 101  # the unit sd needs one
+    facts = {"brightness": 0.0, "contrast": 0.0, "elastic_p": 0.0, "noise_p": 1.0, "noise_unit": unit, "rotation": "free"}
+    out = make(batch, ViewsConfig(blur_and_solarise=True, **facts), channel_groups=FLUORESCENCE[:2])[0, 0]
+    assert abs(np.corrcoef(out[:, 1:].flatten(), out[:, :-1].flatten())[0, 1]) < 0.1
 
 
 def test_dinov2_style():

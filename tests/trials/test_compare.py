@@ -10,7 +10,8 @@ from kit.config import CHANNELS
 from kit.errors import KitError, UsageError
 from kit.images.store.work import open_work
 from kit.profiles.table import Profiles
-from kit.trials.compare import POST, compare, make_rows, parse_models, permuted, run_name
+from kit.trials.compare import POST, compare, permuted
+from kit.trials.compare_rows import Merge, make_rows, parse_models, run_name
 from kit.trials.compare_table import table_text
 from tests.commands import SHORT, TINY, kit_command, settings
 from tests.images.made_work import change_table, label, make_work
@@ -62,10 +63,24 @@ def test_rows_are_switches_of_settings_and_channels():
         make_rows(["demo"], models, [], [""])
 
 
+def test_rows_of_the_papers_table_share_one_network():
+    """Parts and merging are no values of a run: nothing is trained for them; 400 epochs are a run of its own."""
+    switches = ["parts=cls", "merge=concat sites=bilinear", "train.epochs=400"]
+    plain, cls, concat, longer = make_rows(["sslprofiler"], parse_models("fluorescence"), [], switches)
+    assert (plain.merge, cls.merge) == (Merge(("cls", "patch"), "mean", ""), Merge(("cls",), "mean", ""))
+    assert (concat.name, concat.merge) == ("sslprofiler merge=concat sites=bilinear", Merge(merge="concat", sites="bilinear"))
+    assert plain.configs(0) == cls.configs(0) == concat.configs(0)
+    assert longer.configs(0)[0].train.epochs == 400
+
+
 @pytest.mark.parametrize(
     ("switch", "refused"),
     [
         ("foo", "--switch 'foo': need key=value, for example train.lr=1e-4"),
+        ("merge=max", "--switch merge=max: need mean or concat"),
+        ("sites=edges", "--switch sites=edges: need position, area, bilinear or corners"),
+        ("parts=cls,cls", "--switch parts=cls,cls: need one or more of cls, patch, patch_sd, each once"),
+        ("parts=", "--switch parts=: need one or more of cls, patch, patch_sd, each once"),
         ("views.noise_p=0 foo", "--switch 'foo': need key=value, for example train.lr=1e-4"),
         ("=3", "--switch '=3': need key=value, for example train.lr=1e-4"),
         ("views.rotation='none", '--switch "views.rotation=\'none": No closing quotation'),

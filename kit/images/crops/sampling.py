@@ -3,7 +3,8 @@
 The policy: wells first, then sites. The wells of a group (all wells; with crops.balance the wells of one plate or cell line)
 are shuffled and drawn pass by pass, so each is drawn equally often and no batch holds a well twice; the few left at the
 end of a pass, too few for a batch, go to the next. Each draw of a well takes its next site, in an order that is reshuffled
-every epoch. B samples of the global batch, W wells, S sites of a well.
+every epoch. With crops.balance = sites the sites themselves are dealt so: each is drawn as often as any other, and a well that
+has more of them comes up more often. B samples of the global batch, W wells, S sites of a well.
 """
 
 import functools
@@ -42,18 +43,21 @@ class Sampling:
         self.first_row_W = np.searchsorted(well_of_site, np.arange(len(wells)))
         self.sites_W = np.bincount(well_of_site)
         group_W = pd.factorize(self.sites["group"].to_numpy()[self.first_row_W], sort=True)[0]
-        self.wells = [np.flatnonzero(group_W == group) for group in range(group_W.max() + 1)]
-        self.share = -(-batch // len(self.wells))  # the most samples of one group in a batch
+        self._well_of_site = well_of_site if config.balance == "sites" else None
+        groups = [np.flatnonzero(group_W == group) for group in range(group_W.max() + 1)]
+        self.dealt = groups if self._well_of_site is None else [np.arange(len(self.sites))]  # of each group: its wells, or sites
+        self.share = -(-batch // len(self.dealt))  # the most samples of one group in a batch
         self._check(config, len(wells))
         samples = len(self.sites) if config.epoch == "sites" else 9 * len(wells)
         self.steps = max(1, samples // batch)  # what is left over, less than a batch, is dropped
 
     def _check(self, config: CropsConfig, wells: int) -> None:
-        smallest = min(len(wells) for wells in self.wells)
-        if wells < self.batch:
+        smallest = min(len(units) for units in self.dealt)
+        there, what = (wells, "well") if self._well_of_site is None else (len(self.sites), "site")
+        if there < self.batch:
             raise UsageError(
-                f"train.batch = {self.batch}, but there are {wells} wells with the requested channels and a batch holds "
-                f"a well at most once; set train.batch to {wells} or less"
+                f"train.batch = {self.batch}, but there are {there} {what}s with the requested channels and a batch holds "
+                f"a {what} at most once; set train.batch to {there} or less"
             )
         if smallest < self.share:
             raise UsageError(
@@ -63,29 +67,36 @@ class Sampling:
 
     def draw(self, epoch: int, step: int) -> Draw:
         """Return batch `step` of `epoch`."""
-        least, extra = divmod(self.batch, len(self.wells))
-        count = np.full(len(self.wells), least)
-        count[shuffled(len(self.wells), self.seed, Stream.EXTRA_GROUPS, epoch, step)[:extra]] += 1
+        least, extra = divmod(self.batch, len(self.dealt))
+        count = np.full(len(self.dealt), least)
+        count[shuffled(len(self.dealt), self.seed, Stream.EXTRA_GROUPS, epoch, step)[:extra]] += 1
         dealt = [self._deal(group, int(n), epoch, step) for group, n in enumerate(count)]
         mix_B = shuffled(self.batch, self.seed, Stream.SLOTS, epoch, step)
-        well_B = np.concatenate([wells for wells, _, _ in dealt])[mix_B]
-        visit_B = np.concatenate([np.full(len(wells), visit) for wells, _, visit in dealt])[mix_B]
-        spare_wells = np.concatenate([spare for _, spare, _ in dealt])
-        first_B, second_B, spare = self._choose_sites(well_B, visit_B, spare_wells, epoch, step)
+        unit_B = np.concatenate([units for units, _, _ in dealt])[mix_B]
+        visit_B = np.concatenate([np.full(len(units), visit) for units, _, visit in dealt])[mix_B]
+        spare_units = np.concatenate([spare for _, spare, _ in dealt])
+        order_WS = self._site_order(epoch)
+        if self._well_of_site is None:
+            well_B, spare_rows = unit_B, self.first_row_W[spare_units]
+            turn_B = visit_B % self.sites_W[well_B]
+        else:
+            well_B, spare_rows = self._well_of_site[unit_B], spare_units
+            turn_B = (order_WS[well_B] == (unit_B - self.first_row_W[well_B])[:, None]).argmax(axis=1)
+        first_B, second_B, spare = self._choose_sites(well_B, turn_B, spare_rows, epoch, step)
         number = (epoch * self.steps + step) * self.batch
         return Draw(first_B, second_B, spare, number + np.arange(self.batch, dtype=np.int64))
 
     def _deal(self, group: int, n: int, epoch: int, step: int) -> tuple[np.ndarray, np.ndarray, int]:
-        """Return n wells of the group, the wells of it that this batch does not hold, and which pass this is."""
-        visit, place = divmod(step, len(self.wells[group]) // self.share)
+        """Return n wells (or sites) of the group, those of it that this batch does not hold, and which pass this is."""
+        visit, place = divmod(step, len(self.dealt[group]) // self.share)
         order = self._order(group, epoch, visit)
         start = place * self.share
         return order[start : start + n], np.concatenate([order[start + n :], order[:start]]), visit
 
     @functools.lru_cache(maxsize=64)  # noqa: B019 a sampling lives as long as its loader
     def _order(self, group: int, epoch: int, visit: int) -> np.ndarray:
-        wells = self.wells[group]
-        return wells[shuffled(len(wells), self.seed, Stream.WELL_PASSES, epoch, visit, group)]
+        units = self.dealt[group]
+        return units[shuffled(len(units), self.seed, Stream.WELL_PASSES, epoch, visit, group)]
 
     @functools.lru_cache(maxsize=2)  # noqa: B019
     def _site_order(self, epoch: int) -> np.ndarray:
@@ -96,18 +107,18 @@ class Sampling:
         return np.argsort(keys_WS, axis=1, kind="stable")
 
     def _choose_sites(
-        self, well_B: np.ndarray, visit_B: np.ndarray, spare_wells: np.ndarray, epoch: int, step: int
+        self, well_B: np.ndarray, turn_B: np.ndarray, spare_rows: np.ndarray, epoch: int, step: int
     ) -> tuple[np.ndarray, np.ndarray, tuple[np.ndarray, ...]]:
+        """Return the sites of the samples: `turn_B` is the place of the first in its well's order of the epoch."""
         order_WS = self._site_order(epoch)
         n_B = self.sites_W[well_B]
-        turn_B = visit_B % n_B
         others_B = np.maximum(n_B - 1, 1).astype(np.uint64)
         jump_B = 1 + (random_words(self.batch, self.seed, Stream.SECOND_SITE, epoch, step) % others_B).astype(np.int64)
         start_B = self.first_row_W[well_B]
         first_B = start_B + order_WS[well_B, turn_B]
         second_B = start_B + order_WS[well_B, (turn_B + jump_B) % n_B]
         spare = tuple(
-            np.concatenate([start + order_WS[well, :n], self.first_row_W[spare_wells[slot :: self.batch]]])
+            np.concatenate([start + order_WS[well, :n], spare_rows[slot :: self.batch]])
             for slot, (well, start, n) in enumerate(zip(well_B, start_B, n_B, strict=True))
         )
         return first_B, second_B, spare
