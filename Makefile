@@ -60,6 +60,7 @@ bench: install
 	$(BIN)/python -m kit.bench.ingest
 	$(BIN)/python -m kit.bench.loader
 	$(BIN)/python -m kit.bench.train
+	@if $(BIN)/python -c 'import sys, torch; sys.exit(not torch.cuda.is_available())'; then $(BIN)/python -m kit.bench.steps; fi
 	$(BIN)/python -m kit.bench.measures
 	$(BIN)/python -m kit.bench.profiles
 	$(BIN)/python -m kit.bench.score

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from kit.bench.resident import status_bytes
-from kit.bench.train import STAINS, new_learner
+from kit.bench.step_case import STAINS, new_learner
 from kit.config import RunConfig
 from kit.images.crops.groups import LOCAL
 from kit.model.cost import Memory, step_memory
