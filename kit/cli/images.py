@@ -1,4 +1,4 @@
-"""The verbs of kit.images: phantom, ingest, views."""
+"""The verbs of kit.images: phantom, ingest, cells, views."""
 
 from pathlib import Path
 from typing import Any
@@ -99,6 +99,52 @@ def ingest(
 
 @click.command(cls=Once)
 @click.argument("work", type=PATH)
+@click.option("--nuclei", metavar="CHANNEL", help="Channel of the nuclei; default: the one named after a nuclear stain.")
+@click.option("--bodies", metavar="CHANNEL", help="Also measure cell bodies, in this channel (ER, RNA).")
+@click.option(
+    "--locations",
+    type=PATH,
+    metavar="FILE",
+    help="Take the cells from CellProfiler's table of objects (.csv, .parquet) instead.",
+)
+@click.option("--images", type=PATH, metavar="FILE", help="CellProfiler's image table, where the objects name only ImageNumber.")
+@click.option("--site-px", type=int, help="Longer side of the images that --locations is in, if the store was made with --size.")
+@click.option("--plates", help="Comma-separated barcodes; default: all plates of the store.")
+@click.option("--jobs", type=int, default=None, help="Number of threads; default: one per core.")
+def cells(
+    work: Path,
+    nuclei: str | None,
+    bodies: str | None,
+    locations: Path | None,
+    images: Path | None,
+    site_px: int | None,
+    plates: str | None,
+    jobs: int | None,
+) -> None:
+    """Find the cells of the packed sites, for crops around cells and kit embed --cells.
+
+    Writes WORK/cells/<plate>.parquet, a row a cell with its place in pixels. Plates that are done are kept.
+    """
+    from kit.images.cells.run import find_cells, place_cells
+    from kit.images.ingest.plan import cpus
+
+    opened, named = kit.open(work), words(plates, "--plates")
+    if locations is None:
+        for option, value in (("--images", images), ("--site-px", site_px)):
+            if value is not None:
+                raise UsageError(f"{option} goes with --locations FILE")
+        if jobs is not None and jobs < 1:
+            raise UsageError(f"--jobs {jobs}: need at least 1")
+        found = find_cells(opened, nuclei=nuclei, bodies=bodies, plates=named, jobs=jobs or cpus())
+    else:
+        if nuclei or bodies:
+            raise UsageError("--nuclei and --bodies find cells in the pixels; with --locations they come from the table")
+        found = place_cells(opened, locations, images=images, site_px=site_px, plates=named)
+    click.echo(found.text())
+
+
+@click.command(cls=Once)
+@click.argument("work", type=PATH)
 @click.option("--out", type=PICTURE, help="PNG file to write; not needed with --nuclei or --noise.")
 @click.option(
     "--nuclei",
@@ -134,4 +180,4 @@ def views(work: Path, out: Path | None, nuclei: str | None, noise: bool, recipe:
         click.echo(out)
 
 
-VERBS = (phantom, ingest, views)
+VERBS = (phantom, ingest, cells, views)

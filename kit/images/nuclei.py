@@ -41,6 +41,21 @@ def nuclei_columns(image_HW: np.ndarray) -> dict[str, np.ndarray]:
         KitError: scikit-image is not installed.
         ValueError: the image is not two-dimensional.
     """
+    return measure_nuclei(label_nuclei(image_HW))
+
+
+def measure_nuclei(label_HW: np.ndarray) -> dict[str, np.ndarray]:
+    """Return what `nuclei_columns` does, of an image that `label_nuclei` has labelled."""
+    if not label_HW.any():
+        return {name: np.empty(0) for name in COLUMNS}
+    return _measure(_segmentation().clear_border(label_HW))
+
+
+def label_nuclei(image_HW: np.ndarray) -> np.ndarray:
+    """Return the spot of each pixel, int32 [H, W]: a number from 1 each, 0 beside them; arguments and errors as `nuclei_columns`.
+
+    Spots on the image's edge are among them, and such as have not the size or the shape of a nucleus.
+    """
     if image_HW.ndim != 2:
         raise ValueError(f"an image of {image_HW.ndim} dimensions: need one channel, H x W")
     segmentation = _segmentation()
@@ -52,11 +67,17 @@ def nuclei_columns(image_HW: np.ndarray) -> dict[str, np.ndarray]:
     smooth_HW = ndimage.gaussian_filter(light_HW, SMOOTH_PX)
     label_HW, depth_HW = _split(smooth_HW, segmentation)
     if not label_HW.any():
-        return {name: np.empty(0) for name in COLUMNS}
+        return label_HW
     dark_HW = label_HW == 0
     noise = max(float((light_HW - smooth_HW)[dark_HW].std()), 0.3)  # 0.3: of rounding to whole levels
-    label_HW = _trim(label_HW, depth_HW, smooth_HW, float(np.median(smooth_HW[dark_HW])), CONTRAST * noise)
-    return _measure(segmentation.clear_border(label_HW))
+    return _trim(label_HW, depth_HW, smooth_HW, float(np.median(smooth_HW[dark_HW])), CONTRAST * noise)
+
+
+def add_squares(image_HW: np.ndarray, side: int) -> np.ndarray:
+    """Return the sums of squares of `side` x `side` pixels, uint32; what is left over at the right and below is left out."""
+    height, width = (length // side for length in image_HW.shape)
+    squares = image_HW[: height * side, : width * side].reshape(height, side, width, side)
+    return squares.sum(axis=(1, 3), dtype=np.uint32)
 
 
 def _segmentation() -> Any:

@@ -1,14 +1,10 @@
 """The nuclei of a site, as a few features: how many, how large, of what shape. H W pixels, N sites, D features."""
 
-import re
-from collections.abc import Sequence
-
 import numpy as np
 
-from kit.images.nuclei import nuclei_columns
+from kit.images.nuclei import add_squares, nuclei_columns
 
 FULL_SIDE = 320  # pixels, on the shorter side: below twice that, pixels are not binned; nuclei keep a diameter of eight or more
-STAINS = ("DNA", "DAPI", "Hoechst", "DRAQ5", "H2B", "nuclei", "nucleus", "nuclear")
 NUCLEI = (
     "log count",
     "log diameter median",
@@ -18,12 +14,6 @@ NUCLEI = (
     "solidity median",
     "solidity quartile range",
 )
-
-
-def nuclear_channel(channels: Sequence[str]) -> str | None:
-    """Return the first channel named after a nuclear stain, as "DNA", "hoechst 33342", "OrigDNA"; None if there is none."""
-    stain = re.compile(f"(?<!mt)({'|'.join(STAINS)})", re.IGNORECASE)  # DNA of mitochondria is elsewhere
-    return next((name for name in channels if stain.search(name)), None)
 
 
 def nuclei_bin(height: int, width: int) -> int:
@@ -40,9 +30,7 @@ def site_nuclei(image_HW: np.ndarray, side: int) -> np.ndarray:
         image_HW: uint8 levels.
         side: see `nuclei_bin`.
     """
-    height, width = (length // side for length in image_HW.shape)
-    squares = image_HW[: height * side, : width * side].reshape(height, side, width, side)
-    found = nuclei_columns(squares.sum(axis=(1, 3), dtype=np.uint32))
+    found = nuclei_columns(add_squares(image_HW, side))
     count = len(found["diameter_px"])
     if not count:
         return np.array([0, *[np.nan] * (len(NUCLEI) - 1)], dtype=np.float32)

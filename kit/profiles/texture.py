@@ -13,8 +13,9 @@ import pandas as pd
 from tqdm import tqdm
 
 from kit.errors import KitError
+from kit.images.stains import NUCLEAR, nuclear_channel
 from kit.profiles.grains import GRAINS, grain_step, site_grains
-from kit.profiles.nuclei import NUCLEI, STAINS, fill_unknown, nuclear_channel, nuclei_bin, site_nuclei
+from kit.profiles.nuclei import NUCLEI, fill_unknown, nuclei_bin, site_nuclei
 from kit.profiles.table import PLATE, SITE, WELL
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class Texture:
         """What is said of the nuclei."""
         if self.stain:
             return f"nuclei: {len(NUCLEI)} columns from channel {self.stain}"
-        return f"no nucleus columns: none of the channels {', '.join(self.channels)} is named after {', '.join(STAINS)}"
+        return f"no nucleus columns: none of the channels {', '.join(self.channels)} is named after {', '.join(NUCLEAR)}"
 
     @property
     def facts(self) -> dict[str, Any]:

@@ -8,9 +8,10 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from kit.errors import KitError, UsageError
+from kit.images.stains import nuclear_channel
 from kit.profiles.embed import embed
 from kit.profiles.grains import grain_step, site_grains
-from kit.profiles.nuclei import NUCLEI, fill_unknown, nuclear_channel, nuclei_bin, site_nuclei
+from kit.profiles.nuclei import NUCLEI, fill_unknown, nuclei_bin, site_nuclei
 from kit.profiles.texture import bands_and_correlations, correlations, texture
 from tests.images.made_work import CHANNELS, make_work
 from tests.profiles.test_embed import put_run

@@ -4,7 +4,7 @@ A cell is an ellipse with a slightly irregular outline; where two overlap, a pix
 elliptic distance, and the border between them counts as an edge. Textures are random windows of band-passed noise.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
@@ -24,6 +24,7 @@ class Scene:
     stains: np.ndarray  # float32 [5, H, W]: Mito AGP RNA ER DNA
     thickness: np.ndarray  # float32 [H, W]: what brightfield sees
     cells: int  # cells whose centre is inside the site
+    nucleus_N3: np.ndarray = field(default_factory=lambda: np.zeros((0, 3)))  # y, x, radius of all nuclei, pixels
 
 
 @lru_cache(maxsize=2)
@@ -60,13 +61,13 @@ def draw_scene(config: PhantomConfig, line: CellLine, traits: dict[str, float], 
     side = config.side
     y_N, x_N = _place_cells(config, line, traits["count"], rng)
     if len(y_N) == 0:
-        return Scene(
-            stains=np.zeros((FLUORESCENT, side, side), np.float32), thickness=np.zeros((side, side), np.float32), cells=0
-        )
+        nothing = np.zeros((side, side), np.float32)
+        return Scene(stains=np.stack([nothing] * FLUORESCENT), thickness=nothing, cells=0)
     cells = _Cells(config, line, traits, rng, y_N, x_N)
     inside = int(((y_N >= 0) & (y_N < side) & (x_N >= 0) & (x_N < side)).sum())
     stains, thickness = _stain(config, line, traits, rng, cells)
-    return Scene(stains=stains, thickness=thickness, cells=inside)
+    nucleus_N3 = np.stack([cells.nucleus_y_N, cells.nucleus_x_N, cells.nucleus_N], axis=1)
+    return Scene(stains=stains, thickness=thickness, cells=inside, nucleus_N3=nucleus_N3)
 
 
 def _place_cells(config: PhantomConfig, line: CellLine, count: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

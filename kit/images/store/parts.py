@@ -58,11 +58,12 @@ def link_store(source: Path, work: Path) -> list[str]:
     if (work / _STORE).exists() and (work / _STORE).read_text() != (parts[0] / _STORE).read_text():
         raise KitError(f"{work} holds a store of its own, other than {source}: name another folder")
     for plate, part in plates.items():
-        for name in (f"{plate}.zarr", f"{plate}.parquet"):
-            link = work / "plates" / name
-            if not link.exists():
+        for name in (f"plates/{plate}.zarr", f"plates/{plate}.parquet", f"cells/{plate}.parquet"):
+            link = work / name
+            if not link.exists() and (part / name).exists():
+                link.parent.mkdir(exist_ok=True)
                 link.unlink(missing_ok=True)  # one that leads nowhere any more
-                link.symlink_to((part / "plates" / name).absolute())
+                link.symlink_to((part / name).absolute())
     shutil.copyfile(parts[0] / _STORE, work / _STORE)
     return list(plates)
 

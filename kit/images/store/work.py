@@ -86,6 +86,10 @@ class Work:
         """The folders that hold the plates: WORK/plates, or those of the parts."""
         return sorted({part / "plates" for part in self._parts.values()}) or [self.path / "plates"]
 
+    def part(self, plate: str) -> Path:
+        """Return the work folder that holds a plate: this one, or that of its part."""
+        return self._parts.get(plate, self.path)
+
     @property
     def channels(self) -> tuple[str, ...]:
         """The channels of any plate, in kit's order."""
@@ -268,7 +272,7 @@ class Work:
         return self._folder(plate) / f"{plate}.parquet"
 
     def _folder(self, plate: str) -> Path:
-        return self._parts.get(plate, self.path) / "plates"
+        return self.part(plate) / "plates"
 
     def _plate_record(self, plate: str) -> dict:
         return read_record(self._table_path(plate))
