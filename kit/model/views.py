@@ -85,7 +85,8 @@ def make_view(
         jittered = view(pixels_BCPP, jitter=_common_jitter(config, draws, mean_BC))
         return finish(blur(jittered, *_blur_terms(config, draws, role)))
     warp, jitter = _warp(config, draws, *pixels_BCPP.shape[2:]), _channel_jitter(config, draws, mean_BC)
-    source_BCPP, parts = pixels_BCPP, {"warp": warp, "jitter": jitter}
+    source_BCPP = pixels_BCPP
+    parts: dict[str, Any] = {"warp": warp, "jitter": jitter}
     if config.blur_and_solarise:
         source_BCPP, parts = blur(view(pixels_BCPP, **parts), *_blur_terms(config, draws, role)), {}
     noise = _noise(config, draws, channel_groups)
