@@ -15,6 +15,7 @@ from kit.report.blocks import Block, Figure, Missing, Picture, Section, Text
 from kit.report.context import Context
 from kit.report.figures import figure, style
 from kit.report.pixels import jpeg_uri
+from kit.report.sheet import sheet
 from kit.report.strength import strengths
 from kit.report.tiles import Tile, Window, mixed, read_tile, windows
 from kit.words import count
@@ -64,8 +65,9 @@ def _sheet(context: Context, group: str, ranked: pd.DataFrame, said: str) -> Fig
     )
     rows = [{**row, **_range(scales[row[PLATE]], channels)} for row in chosen]
     with style():
-        drawing = _draw(shown, channels)
-        alt = f"Cells of {group or 'the plates'}: {', '.join(str(row['name']) for row in chosen)}"
+        names = [str(row["name"]) for row in chosen]
+        drawing = sheet([views for _, views in shown], names, ("together", *channels), 1.3)
+        alt = f"Cells of {group or 'the plates'}: {', '.join(names)}"
         return figure(
             context.files, name, drawing, pd.DataFrame(rows).round(4), alt=alt, caption=caption, title=group, pictures=pictures
         )  # fmt: skip
@@ -128,21 +130,3 @@ def _mix(channels: Sequence[str]) -> str:
 def _range(scale: Window, channels: Sequence[str]) -> dict[str, float]:
     pairs = zip(channels, scale.low_C, scale.high_C, strict=True)
     return {f"{name} {end}": float(value) for name, low, high in pairs for end, value in (("black", low), ("white", high))}
-
-
-def _draw(shown: list[tuple[dict[str, Any], list[np.ndarray]]], channels: Sequence[str]) -> Any:
-    """Return the sheet as one drawing: a row a perturbation."""
-    from matplotlib.figure import Figure as Drawing
-
-    across = len(channels) + 1
-    width, height = 1.3 * across + 1.6, 1.3 * len(shown) + 0.3  # inches, as are the margins
-    drawing = Drawing(figsize=(width, height))
-    drawing.subplots_adjust(1.55 / width, 0.05 / height, 1 - 0.05 / width, 1 - 0.25 / height, wspace=0.04, hspace=0.04)
-    for axes, (row, views) in zip(drawing.subplots(len(shown), across, squeeze=False), shown, strict=True):
-        for axis, view, channel in zip(axes, views, ("together", *channels), strict=True):
-            axis.imshow(view, cmap="gray", vmin=0, vmax=255)
-            axis.set(xticks=[], yticks=[])
-            if row is shown[0][0]:
-                axis.set_title(channel, fontsize=8)
-        axes[0].set_ylabel(str(row["name"]), rotation=0, ha="right", va="center", fontsize=7.5)
-    return drawing

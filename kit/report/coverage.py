@@ -1,13 +1,20 @@
 """Where the sites of a well lie, and which wells lack some."""
 
+from functools import partial
+from typing import TYPE_CHECKING
+
 import pandas as pd
 
 from kit.profiles.table import PLATE, SITE
 from kit.report.blocks import Block, Figure, Missing, Section
 from kit.report.colours import INK, SCALE
 from kit.report.context import Context
-from kit.report.figures import Files, figure, inline, style
+from kit.report.figures import Files
+from kit.report.panels import Panel, panels
 from kit.words import count, some
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 _SIDE = 2.4  # inches: of a layout
 _MOST = 6  # layouts drawn
@@ -49,31 +56,21 @@ def _blocks(context: Context) -> list[Block]:
 
 
 def _figure(files: Files, found: list[tuple[list[str], pd.DataFrame]]) -> Figure:
-    shown, pictures = found[:_MOST], []
-    with style():
-        from matplotlib.figure import Figure as Drawing
-
-        whole = Drawing(figsize=(_SIDE * len(shown), _SIDE + 0.3), layout="constrained")
-        spots = whole.subplots(1, len(shown), squeeze=False).ravel()
-        for number, (spot, (plates, table)) in enumerate(zip(spots, shown, strict=True)):
-            one = Drawing(figsize=(_SIDE, _SIDE))
-            title = f"{count(len(table), 'site')}: {some(plates, 2)}"
-            for axes in (one.add_axes((0.02, 0.02, 0.96, 0.96)), spot):
-                _draw(axes, table)
-            spot.set_title(title, fontsize=8)
-            least = 100 * table["share"].min()
-            alt = f"{count(len(table), 'site')} of a well at their places; the rarest is in {least:.1f} % of wells"
-            pictures.append(inline(one, f"coverage-{number}", title, alt))
-        rows = pd.concat([table.assign(plates=" ".join(plates)) for plates, table in found], ignore_index=True)
-        caption = (
-            "Each square is a site at its place in the well, with its number and the share of wells that have it. Where plates "
-            "differ, sites of the same number show different places."
-        )
-        alt = f"{count(len(found), 'layout')} of sites in a well"
-        return figure(files, "coverage", whole, rows.round(4), alt=alt, caption=caption, pictures=pictures)
+    shown = []
+    for plates, table in found[:_MOST]:
+        least = 100 * table["share"].min()
+        alt = f"{count(len(table), 'site')} of a well at their places; the rarest is in {least:.1f} % of wells"
+        shown.append(Panel(f"{count(len(table), 'site')}: {some(plates, 2)}", alt, partial(_draw, table=table)))
+    rows = pd.concat([table.assign(plates=" ".join(plates)) for plates, table in found], ignore_index=True)
+    caption = (
+        "Each square is a site at its place in the well, with its number and the share of wells that have it. Where plates "
+        "differ, sites of the same number show different places."
+    )
+    alt = f"{count(len(found), 'layout')} of sites in a well"
+    return panels(files, "coverage", shown, rows.round(4), size=(_SIDE, _SIDE), across=_MOST, alt=alt, caption=caption)
 
 
-def _draw(axes, table: pd.DataFrame) -> None:  # type: ignore[no-untyped-def]  # matplotlib's axes
+def _draw(axes: "Axes", table: pd.DataFrame) -> None:
     from matplotlib import colormaps
     from matplotlib.patches import Rectangle
 
@@ -86,7 +83,7 @@ def _draw(axes, table: pd.DataFrame) -> None:  # type: ignore[no-untyped-def]  #
                 (left - side / 2, bottom - side / 2), side, side, facecolor=colormaps[SCALE](share), edgecolor=INK, linewidth=0.6
             )
         )
-        words = {"ha": "center", "color": "white" if share < 0.6 else "black"}
-        axes.text(left, bottom, f"{site}\n{100 * share:.0f} %", va="center", fontsize=7.5 if len(table) <= 16 else 5.5, **words)
+        ink, small = "white" if share < 0.6 else "black", 7.5 if len(table) <= 16 else 5.5
+        axes.text(left, bottom, f"{site}\n{100 * share:.0f} %", ha="center", va="center", fontsize=small, color=ink)
     axes.set(xlim=(x.min() - side, x.max() + side), ylim=(y.min() - side, y.max() + side), aspect="equal")
     axes.set_axis_off()

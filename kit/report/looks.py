@@ -1,6 +1,7 @@
 """What the network looks at: the patches of a few sites as colours, and what each channel is to it."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,8 +13,10 @@ from kit.profiles.table import PLATE, SITE, WELL
 from kit.report.blocks import Block, Figure, Missing, Picture, Section
 from kit.report.colours import INK, MUTED, PALETTE
 from kit.report.context import Context
-from kit.report.figures import figure, inline, style
+from kit.report.figures import figure, style
+from kit.report.panels import Panel, panels
 from kit.report.pixels import jpeg_uri
+from kit.report.sheet import sheet
 from kit.report.strength import strengths
 from kit.report.tiles import Tile, mixed, windows
 
@@ -100,13 +103,7 @@ def _maps(context: Context, run: str, backbone: "Backbone", maps: "PatchMaps") -
         "are alike to the network; patches without contrast, the background, are left out."
     )
     with style():
-        from matplotlib.figure import Figure as Drawing
-
-        drawing = Drawing(figsize=(2.2 * len(views), 4.6), layout="constrained")
-        for images, row in zip((views, colours), drawing.subplots(2, len(views), squeeze=False), strict=True):
-            for axes, image, picture in zip(row, images, pictures, strict=True):
-                axes.imshow(image)
-                axes.set(xticks=[], yticks=[], title=picture.title if images is views else "")
+        drawing = sheet((views, colours), ("site", "patches"), [picture.title for picture in pictures], 2.2)
         table = pd.DataFrame(rows, columns=["perturbation", "plate", "well", "site", "row", "column", "red", "green", "blue"])
         alt = f"Sites and their patches as {run} sees them: {', '.join(picture.title for picture in pictures)}"
         return figure(
@@ -137,29 +134,21 @@ def _channels(context: Context, run: str, use: "ChannelUse", side: int) -> Figur
             accuracy_without=use.accuracy_C.round(4), accuracy_with_all=round(use.accuracy, 4), chance=use.chance
         )
     said = f"Which channel matters to {run}"
-    panels = {"change of the profile, 0 none to 1": lambda axes: _draw_change(axes, table)}
+    named = {"change of the profile, 0 none to 1": _draw_change}
     if "accuracy_without" in table:
-        panels["k-NN on other plates without it, %"] = lambda axes: _draw_accuracy(axes, table)
-    with style():
-        from matplotlib.figure import Figure as Drawing
-
-        size = (3.7, 0.34 * len(table) + 0.75)
-        whole = Drawing(figsize=(size[0] * len(panels), size[1] + 0.2), layout="constrained")
-        pictures = []
-        for number, (title, draw) in enumerate(panels.items()):
-            one = Drawing(figsize=size, layout="constrained")
-            for axes in (one.add_subplot(), whole.add_subplot(1, len(panels), number + 1)):
-                draw(axes)
-            whole.axes[-1].set_title(title)
-            pictures.append(inline(one, f"channels-{run}-{number}", title, f"{said}: {title}"))
-        part = "whole" if use.side == side else f"the middle {use.side} of {side} px, for the time it takes"
-        caption = (
-            f"One channel blanked at a time at {use.sites} sites of {use.plates} plates, {part}. Change: 1 minus the cosine "
-            "between a site with all channels and without one, each set centred on its mean; 0: the network does without it. "
-            "Channels that say the same stand in for each other, so that no single one may matter."
-        )
-        alt = f"{said}: {', '.join(f'{row.channel} {row.change:.2f}' for row in table.itertuples())}"
-        return figure(context.files, f"channels_{run}", whole, table, alt=alt, caption=caption, title=said, pictures=pictures)
+        named["k-NN on other plates without it, %"] = _draw_accuracy
+    shown = [Panel(title, f"{said}: {title}", partial(draw, table=table)) for title, draw in named.items()]
+    part = "whole" if use.side == side else f"the middle {use.side} of {side} px, for the time it takes"
+    caption = (
+        f"One channel blanked at a time at {use.sites} sites of {use.plates} plates, {part}. Change: 1 minus the cosine "
+        "between a site with all channels and without one, each set centred on its mean; 0: the network does without it. "
+        "Channels that say the same stand in for each other, so that no single one may matter."
+    )
+    alt = f"{said}: {', '.join(f'{row.channel} {row.change:.2f}' for row in table.itertuples())}"
+    return panels(
+        context.files, f"channels_{run}", shown, table, size=(3.7, 0.34 * len(table) + 0.75), across=2, alt=alt, caption=caption,
+        title=said,
+    )  # fmt: skip
 
 
 def _draw_change(axes: "Axes", table: pd.DataFrame) -> None:

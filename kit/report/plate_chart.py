@@ -11,7 +11,8 @@ from kit.report.blocks import Chart, Missing
 from kit.report.charts import chart
 from kit.report.colours import MUTED, SCALE
 from kit.report.context import Context
-from kit.report.plate_maps import plate_shape, row_letters
+from kit.report.plate_frame import row_letters
+from kit.report.plate_maps import plate_shape
 from kit.report.well_measures import Measure, well_table
 
 

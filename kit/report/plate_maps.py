@@ -1,29 +1,25 @@
 """Plates drawn as plates: rows, columns, an outline with its cut corner, and a colour for every well."""
 
-import base64
-import io
-import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from markupsafe import Markup, escape
 
-from kit.images.names import well_name, well_position
+from kit.images.names import well_position
 from kit.profiles.table import PLATE, WELL
 from kit.report.blocks import Figure, Picture
-from kit.report.colours import INK, MUTED, SCALE
+from kit.report.colours import MUTED, SCALE
 from kit.report.figures import Files, figure, inline, style
+from kit.report.panels import DPI
+from kit.report.plate_frame import WIDTH, PlateFrame, plate_frame
 from kit.words import count
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.cm import ScalarMappable
     from matplotlib.figure import Figure as Drawing
 
 _FORMATS = ((2, 3), (3, 4), (4, 6), (6, 8), (8, 12), (16, 24), (32, 48))  # rows and columns of plates on the market
-_WIDTH = 3.5  # inches: of a plate on the page
 _ACROSS = 4  # plates beside each other in the PNG
 
 
@@ -32,11 +28,6 @@ def plate_shape(wells: pd.Series) -> tuple[int, int]:
     rows, columns = np.array([well_position(well) for well in wells.unique()]).max(axis=0)
     usual = [shape for shape in _FORMATS if shape[0] >= rows and shape[1] >= columns]
     return usual[0] if usual else (int(rows), int(columns))
-
-
-def row_letters(row: int) -> str:
-    """Return the name of a row counted from 1: 3 is "C"."""
-    return well_name(row, 1).rstrip("0123456789")
 
 
 def plate_maps(
@@ -62,73 +53,35 @@ def plate_maps(
     low, high = limits or (float(numbers.min()), float(numbers.max()))
     high = high if high > low else low + 1
     shape = plate_shape(wells[WELL])
-    groups = [(str(plate), own) for plate, own in wells.groupby(PLATE, sort=True)]
-    tall = _WIDTH * (shape[0] + 1.6) / (shape[1] + 1.6)
+    scale = _colours(low, high)
     with style():
-        tiles = _Tiles(name, column, shape, (low, high), tall)
-        pictures = [
-            tiles.picture(plate, own, f"{plate}{(notes or {}).get(plate, '')}", _alt(own, column, title, plate))
-            for plate, own in groups
-        ]  # fmt: skip
+        pictures, tiles = [], {}
+        for plate, own in wells.groupby(PLATE, sort=True):
+            frame, grid = _frame_of(own, column, shape), scale.to_rgba(_masked(own, column, shape), bytes=True)
+            said = _alt(own, column, title, str(plate))
+            pictures.append(Picture(frame.html(grid, said), round(100 * WIDTH), f"{plate}{(notes or {}).get(str(plate), '')}"))
+            tiles[str(plate)] = frame.pixels(grid)
         pictures.append(_bar(name, title, low, high))
-        whole = _overview(groups, column, title, shape, (low, high), tall)
-        alt = f"{title}: a map of each of {count(len(groups), 'plate')}, from {low:.3g} to {high:.3g}"
+        whole = _overview(tiles, title, scale)
+        alt = f"{title}: a map of each of {count(len(tiles), 'plate')}, from {low:.3g} to {high:.3g}"
         table = wells[[PLATE, WELL, column]].round(6)
         return figure(files, name, whole, table, alt=alt, caption=caption, title=title, pictures=pictures, folded=folded)
 
 
-class _Tiles:
-    """Plates as pictures. Plates with the same places and gaps differ in their colours alone: the rest is drawn once."""
-
-    def __init__(self, name: str, column: str, shape: tuple[int, int], limits: tuple[float, float], tall: float) -> None:
-        self._name, self._column, self._shape, self._limits, self._tall = name, column, shape, limits, tall
-        self._drawn: dict[bytes, Picture] = {}
-
-    def picture(self, plate: str, wells: pd.DataFrame, title: str, alt: str) -> Picture:
-        from matplotlib.figure import Figure as Drawing
-
-        grid = _grid(wells, self._column, self._shape)
-        kind = np.isnan(grid).tobytes() + _absent(wells, self._shape).tobytes()
-        if kind not in self._drawn:
-            drawing = Drawing(figsize=(_WIDTH, self._tall))
-            _draw(drawing.add_axes((0, 0, 1, 1)), wells, self._column, self._shape, self._limits)
-            self._drawn[kind] = inline(drawing, f"{self._name}-{plate}", "", "plate")
-        like = self._drawn[kind]
-        html = re.sub(r"base64,[^\"]*", f"base64,{self._colours(grid)}", like.html, count=1)
-        html = html.replace('aria-label="plate"', f'aria-label="{escape(alt)}"', 1)
-        return Picture(Markup(html), like.width, title)
-
-    def _colours(self, grid: np.ndarray) -> str:
-        """Return the wells as a PNG of a pixel each, in base64."""
-        from matplotlib.image import imsave
-
-        low, high = self._limits
-        pixels, png = _colours(low, high).to_rgba(np.ma.masked_invalid(grid), bytes=True), io.BytesIO()
-        imsave(png, pixels, format="png")
-        return base64.b64encode(png.getvalue()).decode()
-
-
-def _overview(
-    groups: list[tuple[str, pd.DataFrame]],
-    column: str,
-    title: str,
-    shape: tuple[int, int],
-    limits: tuple[float, float],
-    tall: float,
-) -> "Drawing":
-    """Return all plates in one drawing, with their colour bar."""
+def _overview(tiles: Mapping[str, np.ndarray], title: str, scale: "ScalarMappable") -> "Drawing":
+    """Return all plates, pictures of one size, in one drawing under their names, with their colour bar."""
     from matplotlib.figure import Figure as Drawing
 
-    across, down = min(_ACROSS, len(groups)), -(-len(groups) // _ACROSS)
-    width, height = (_WIDTH + 0.15) * across + 0.9, (tall + 0.35) * down + 0.1
+    tall, wide = (side / DPI for side in next(iter(tiles.values())).shape[:2])
+    across, down = min(_ACROSS, len(tiles)), -(-len(tiles) // _ACROSS)
+    width, height = (wide + 0.15) * across + 0.9, (tall + 0.35) * down + 0.1
     whole = Drawing(figsize=(width, height))
-    for number, (plate, own) in enumerate(groups):
-        left, top = 0.1 + (number % across) * (_WIDTH + 0.15), height - 0.3 - (number // across) * (tall + 0.35)
-        axes = whole.add_axes((left / width, (top - tall) / height, _WIDTH / width, tall / height))
-        _draw(axes, own, column, shape, limits)
-        axes.set_title(plate, pad=2)
+    for number, (plate, image) in enumerate(tiles.items()):
+        left, bottom = 0.1 + (number % across) * (wide + 0.15), height - (number // across + 1) * (tall + 0.35)
+        whole.figimage(image, round(DPI * left), round(DPI * bottom), origin="upper")
+        whole.text((left + wide / 2) / width, (bottom + tall + 0.05) / height, plate, ha="center", fontsize=10)
     bar = whole.add_axes((1 - 0.75 / width, 0.25 * (down == 1) + 0.3 * (down > 1), 0.12 / width, 0.5))
-    whole.colorbar(_colours(*limits), cax=bar, label=title)
+    whole.colorbar(scale, cax=bar, label=title)
     return whole
 
 
@@ -145,49 +98,25 @@ def _places(wells: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     return rows_M, columns_M
 
 
-def _grid(wells: pd.DataFrame, column: str, shape: tuple[int, int]) -> np.ndarray:
-    """Return the numbers at their rows and columns, NaN elsewhere."""
+def _masked(wells: pd.DataFrame, column: str, shape: tuple[int, int]) -> np.ma.MaskedArray:
+    """Return the numbers at their rows and columns, masked where there is none."""
     grid = np.full(shape, np.nan)
     grid[_places(wells)] = wells[column].to_numpy(dtype=float)
-    return grid
+    return np.ma.masked_invalid(grid)
 
 
-def _absent(wells: pd.DataFrame, shape: tuple[int, int]) -> np.ndarray:
-    """Return which places have no well, bool."""
-    absent = np.ones(shape, dtype=bool)
+def _frame_of(wells: pd.DataFrame, column: str, shape: tuple[int, int]) -> PlateFrame:
+    absent, blank = np.ones(shape, dtype=bool), np.zeros(shape, dtype=bool)
     absent[_places(wells)] = False
-    return absent
-
-
-def _draw(axes: "Axes", wells: pd.DataFrame, column: str, shape: tuple[int, int], limits: tuple[float, float]) -> None:
-    from matplotlib.patches import Polygon
-
-    rows, columns = shape
-    grid, absent = _grid(wells, column, shape), _absent(wells, shape)
-    axes.imshow(grid, cmap=SCALE, vmin=limits[0], vmax=limits[1], interpolation="none", aspect="equal", zorder=1)
-    size = min(3.0, 60 / columns)
-    without = np.argwhere(np.isnan(grid) & ~absent)
-    axes.plot(without[:, 1], without[:, 0], ".", color=MUTED, markersize=size)
-    ring = np.argwhere(absent)
-    axes.plot(ring[:, 1], ring[:, 0], "o", markersize=size, markerfacecolor="none", markeredgecolor=MUTED, markeredgewidth=0.4)
-    left, right, top, bottom, cut = -1.45, columns - 0.1, -1.45, rows - 0.1, 0.9
-    outline = [(left + cut, top), (right, top), (right, bottom), (left + cut, bottom), (left, bottom - cut), (left, top + cut)]
-    axes.add_patch(Polygon(outline, closed=True, facecolor=MUTED, alpha=0.16, edgecolor="none", zorder=0))  # dark wells on black
-    axes.add_patch(Polygon(outline, closed=True, fill=False, edgecolor=INK, linewidth=0.9))
-    small = 6.5 if columns > 12 else 8
-    for row in range(0, rows, 1 if rows <= 16 else 2):
-        axes.text(-0.95, row, row_letters(row + 1), ha="center", va="center", fontsize=small)
-    for at in range(0, columns, 1 if columns <= 12 else 2 if columns <= 24 else 4):
-        axes.text(at, -0.95, str(at + 1), ha="center", va="center", fontsize=small)
-    axes.set(xlim=(left - 0.05, right + 0.05), ylim=(bottom + 0.05, top - 0.05))
-    axes.set_axis_off()
+    blank[_places(wells)] = wells[column].isna().to_numpy()
+    return plate_frame(shape, absent.tobytes(), blank.tobytes())
 
 
 def _bar(name: str, title: str, low: float, high: float) -> Picture:
     """Return the colour bar of all plates, as wide as a plate."""
     from matplotlib.figure import Figure as Drawing
 
-    drawing: Drawing = Drawing(figsize=(_WIDTH, 0.55))
+    drawing: Drawing = Drawing(figsize=(WIDTH, 0.55))
     axes = drawing.add_axes((0.06, 0.62, 0.88, 0.3))
     drawing.colorbar(_colours(low, high), cax=axes, orientation="horizontal")
     drawing.text(0.5, 0.06, "dot: no number; ring: no well", ha="center", fontsize=7.5, color=MUTED)

@@ -1,13 +1,15 @@
 """Accuracies as bars, with their intervals, chance and what shuffled wells give."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from kit.report.blocks import Figure
 from kit.report.colours import INK, MUTED, PALETTE
-from kit.report.figures import Files, figure, inline, style
+from kit.report.figures import Files
+from kit.report.panels import Panel, panels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,34 +24,22 @@ def bars(files: Files, name: str, sets: Mapping[str, Mapping[str, Any]]) -> list
     table = bar_table(sets)
     if table.empty:
         return []
-    by = "direction" if len(sets) > 1 else "feature set"
-    panels = {str(key): rows for key, rows in table.groupby(by, sort=False)}
-    if len(panels) > _MOST:
-        panels = {key: rows for key, rows in panels.items() if key == "mean"}
-    with style():
-        from matplotlib.figure import Figure as Drawing
-
-        most = min(1.0, 1.12 * table[["accuracy", "high", "shuffled_p95", "chance"]].max().max())
-        height = max(len(rows) for rows in panels.values()) * _ROW + 0.75
-        across = min(2, len(panels))
-        down = -(-len(panels) // across)
-        whole = Drawing(figsize=(_WIDTH * across, height * down + 0.2), layout="constrained")
-        spots = whole.subplots(down, across, squeeze=False).ravel()
-        pictures = []
-        for number, (title, rows) in enumerate(panels.items()):
-            one = Drawing(figsize=(_WIDTH, height), layout="constrained")
-            label = "feature set" if by == "direction" else "direction"
-            for axes in (one.add_subplot(), spots[number]):
-                _draw(axes, rows, label, 100 * most)
-            spots[number].set_title(title)
-            pictures.append(inline(one, f"{name}-bars-{number}", title if len(panels) > 1 else "", _alt(title, rows, label)))
-        for axes in spots[len(panels) :]:
-            axes.set_axis_off()
-        caption = (
-            "Share of wells whose perturbation their nearest wells on other plates name. Black line: 95 % interval over plates. "
-            "Orange: what shuffled wells reach, to their 95th percentile. Dotted: chance."
-        )
-        return [figure(files, f"{name}_bars", whole, _rounded(table), alt=_alt_all(table), caption=caption, pictures=pictures)]
+    by, label = ("direction", "feature set") if len(sets) > 1 else ("feature set", "direction")
+    groups = {str(key): rows for key, rows in table.groupby(by, sort=False)}
+    if len(groups) > _MOST:
+        groups = {key: rows for key, rows in groups.items() if key == "mean"}
+    most = min(1.0, 1.12 * table[["accuracy", "high", "shuffled_p95", "chance"]].max().max())
+    shown = [
+        Panel(title if len(groups) > 1 else "", _alt(title, rows, label), partial(_draw, rows=rows, label=label, most=100 * most))
+        for title, rows in groups.items()
+    ]
+    caption = (
+        "Share of wells whose perturbation their nearest wells on other plates name. Black line: 95 % interval over plates. "
+        "Orange: what shuffled wells reach, to their 95th percentile. Dotted: chance."
+    )
+    size = (_WIDTH, max(len(rows) for rows in groups.values()) * _ROW + 0.75)
+    drawn = panels(files, f"{name}_bars", shown, table.round(4), size=size, across=2, alt=_alt_all(table), caption=caption)
+    return [drawn]
 
 
 def bar_table(sets: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
@@ -93,7 +83,3 @@ def _alt(title: str, rows: pd.DataFrame, label: str) -> str:
 def _alt_all(table: pd.DataFrame) -> str:
     best = table.iloc[int(table["accuracy"].to_numpy().argmax())]
     return f"Bars of accuracy; the highest is {best['feature set']}, {best['direction']}: {100 * best['accuracy']:.1f} %"
-
-
-def _rounded(table: pd.DataFrame) -> pd.DataFrame:
-    return table.round(4)

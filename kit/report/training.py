@@ -1,5 +1,6 @@
 """How each network was trained: its losses beside a guess, its k-NN, what the alarm saw, and what differs from the recipe."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,10 +12,11 @@ from kit.model.history import KINDS, History, read_metrics
 from kit.model.limits import LIMITS
 from kit.profiles.table import open_parquet
 from kit.recipe import differences, flat_settings, load_config
-from kit.report.blocks import Block, Missing, Picture, Section, Table, Text
+from kit.report.blocks import Block, Missing, Section, Table, Text
 from kit.report.colours import INK, MUTED, PALETTE
 from kit.report.context import Context
-from kit.report.figures import Files, figure, inline, style
+from kit.report.figures import Files
+from kit.report.panels import Panel, panels
 from kit.report.views_picture import views_picture
 from kit.words import some
 
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 
 MOST_RUNS = 4  # that are drawn, those with the most steps
 _POINTS = 300  # of a line
-_WIDTH, _HEIGHT = 3.7, 2.3  # inches
+_SIZE = (3.7, 2.3)  # inches
 _HEAD = ["run", "recipe", "channels", "steps", "last loss", "minutes", "k-NN, %", "features of"]
 
 
@@ -91,48 +93,32 @@ def _no_knn(run: _Run) -> list[Block]:
 
 def _curves(files: Files, run: _Run) -> Block:
     """Return the curves of a run as pictures that flow, a table of all points behind them."""
-    panels = _panels(run.history)
     said = f"Training of {run.name}"
-    with style():
-        from matplotlib.figure import Figure as Drawing
-
-        across = min(3, len(panels))
-        down = -(-len(panels) // across)
-        whole = Drawing(figsize=(_WIDTH * across, (_HEIGHT + 0.2) * down), layout="constrained")
-        spots = whole.subplots(down, across, squeeze=False).ravel()
-        pictures: list[Picture] = []
-        for number, (title, draw) in enumerate(panels.items()):
-            one = Drawing(figsize=(_WIDTH, _HEIGHT), layout="constrained")
-            for axes in (one.add_subplot(), spots[number]):
-                draw(axes)
-                axes.set_xlabel("step")
-            spots[number].set_title(title)
-            pictures.append(inline(one, f"run-{run.name}-{number}", title, f"{said}: {title}, by step"))
-        for axes in spots[len(panels) :]:
-            axes.set_axis_off()
-        caption = (
-            "Dashed: ln K, the cross-entropy of a guess among K prototypes; a comparison that stays there teaches nothing. "
-            "The loss may rise while the teacher sharpens: only k-NN says whether like wells came together."
-        )
-        table = _points(run.history)
-        return figure(files, f"run_{run.name}", whole, table, alt=said, caption=caption, title=said, pictures=pictures)
+    shown = [Panel(title, f"{said}: {title}, by step", draw) for title, draw in _panels(run.history).items()]
+    caption = (
+        "Dashed: ln K, the cross-entropy of a guess among K prototypes; a comparison that stays there teaches nothing. "
+        "The loss may rise while the teacher sharpens: only k-NN says whether like wells came together."
+    )
+    return panels(
+        files, f"run_{run.name}", shown, _points(run.history), size=_SIZE, across=3, alt=said, caption=caption, title=said
+    )
 
 
-def _panels(history: History) -> dict:
+def _panels(history: History) -> "dict[str, Callable[[Axes], None]]":
     """Return {title: function that draws it on axes} of what this run has."""
     losses, knn = history.losses, history.knn
     compared = [kind for kind in KINDS if ((losses["kind"] == kind) & losses["kind"].str.startswith("dino_")).any()]
-    panels: dict = {}
+    found: dict = {}
     if compared:
-        panels["class tokens, cross-entropy"] = lambda axes: _draw_losses(axes, losses, compared, guess=True)
+        found["class tokens, cross-entropy"] = lambda axes: _draw_losses(axes, losses, compared, guess=True)
     for kind in ("ibot", "koleo", "loss"):
         if (losses["kind"] == kind).any():
-            panels[KINDS[kind]] = lambda axes, kind=kind: _draw_losses(axes, losses, [kind])
+            found[KINDS[kind]] = lambda axes, kind=kind: _draw_losses(axes, losses, [kind])
     if len(knn):
-        panels["k-NN of wells on other plates, %"] = lambda axes: _draw_knn(axes, knn)
+        found["k-NN of wells on other plates, %"] = lambda axes: _draw_knn(axes, knn)
     if len(history.rates):
-        panels["learning rate"] = lambda axes: _draw_rate(axes, history.rates)
-    return panels
+        found["learning rate"] = lambda axes: _draw_rate(axes, history.rates)
+    return found
 
 
 def _draw_losses(axes: "Axes", losses: pd.DataFrame, kinds: list[str], *, guess: bool = False) -> None:
@@ -144,12 +130,13 @@ def _draw_losses(axes: "Axes", losses: pd.DataFrame, kinds: list[str], *, guess:
         axes.axhline(level, color=INK, linestyle="--", linewidth=1, label=f"a guess, ln K = {level:.2f}")
     if guess:
         axes.legend(loc="best")
+    axes.set_xlabel("step")
 
 
 def _draw_knn(axes: "Axes", knn: pd.DataFrame) -> None:
     axes.plot(knn["step"], 100 * knn["accuracy"], "o-", color=PALETTE[0], markersize=4)
     axes.axhline(100 * knn["chance"].iloc[-1], color=MUTED, linestyle=":", linewidth=1.6, label="chance")
-    axes.set_ylim(bottom=0)
+    axes.set(ylim=(0, None), xlabel="step")
     axes.legend(loc="best")
 
 
@@ -157,7 +144,7 @@ def _draw_rate(axes: "Axes", rates: pd.DataFrame) -> None:
     own = thinned(rates)
     axes.plot(own["step"], own["lr"], color=PALETTE[0], linewidth=1.4)
     axes.ticklabel_format(axis="y", style="sci", scilimits=(0, 0))
-    axes.set_ylim(bottom=0)
+    axes.set(ylim=(0, None), xlabel="step")
 
 
 def thinned(table: pd.DataFrame, most: int = _POINTS) -> pd.DataFrame:

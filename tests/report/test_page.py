@@ -107,7 +107,9 @@ def test_a_plate_is_drawn_with_its_wells_at_their_places(work, tmp_path):
     assert pixels[1].tolist() == [[*shades[3:], clear], [clear] * 3]
     assert "Plate P2, Number &lt;b&gt;: 2 wells, median 3.5, from 3 to 4" in block.pictures[1].html
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "files" / "map.csv"), wells)
-    assert Image.open(tmp_path / "files" / "map.png").width > 700
+    drawn = np.array(Image.open(tmp_path / "files" / "map.png").convert("RGB"))
+    assert drawn.shape[1] > 700
+    assert all((drawn == shade[:3]).all(axis=2).sum() > 8000 for shade in shades)  # a well has 91 x 91 pixels there
 
 
 @pytest.mark.usefixtures("undrawn")
