@@ -4,7 +4,7 @@ TORCH ?= torch==2.13.0
 BIN = .venv/bin
 EXTRAS = dev
 
-.PHONY: install demo test test-slow test-oldest lint gpu-wheels bench learn switches docs pictures quickstart clean
+.PHONY: install demo test test-slow test-oldest lint gpu gpu-wheels bench learn switches docs pictures quickstart clean
 
 install: .venv/installed
 
@@ -50,8 +50,12 @@ lint: install
 	rm -rf build/types && mkdir -p build/types/kit && ln -s $(CURDIR)/kit/* $(CURDIR)/kernels build/types/kit/
 	$(BIN)/mypy
 
-# Kit for a machine with a GPU and no network: make gpu-wheels WHEELS="--python 3.11 --image freeze.txt"
-WHEELS = --torch-from-image
+# On a machine with a GPU, minutes that are counted: make gpu RUN=first, or PARTS=build,tests RESULTS=FOLDER; see docs/gpu.md.
+gpu:
+	RUN="$(RUN)" PARTS="$(PARTS)" RESULTS="$(RESULTS)" FIELDS="$(FIELDS)" COMMIT="$(COMMIT)" REHEARSE="$(REHEARSE)" scripts/gpu.sh
+
+# What such a machine lacks, as it has no network: make gpu-wheels WHEELS="--python 3.11 --image freeze.txt"
+WHEELS = --image kit/wheels/gpu_image.txt --without polars --without kaggle --without zarr
 gpu-wheels: install
 	$(BIN)/kit wheels build/gpu-wheels $(WHEELS)
 

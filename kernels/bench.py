@@ -1,17 +1,21 @@
 """Benchmark every op against its reference and alternatives: ms, GB/s, largest error, ratios. `make bench`, or
 
-    python -m kit.kernels.bench [--only view] [--device cpu|cuda] [--json FILE]
+    python -m kit.kernels.bench [--only view] [--device cpu|cuda] [--seconds N] [--json FILE]
 
 Every file kernels/bench_<op>.py is discovered by name and defines `tasks(device)`. Numbers are the best of several runs on
-this machine. Without a GPU, its part says "not measured".
+this machine. Without a GPU, its part says "not measured". With --seconds every contestant is measured for less, and what there
+is no time for is named; the file is whole after every table.
 """
 
 import argparse
 import importlib
 import json
+import math
 import os
 import pkgutil
 import platform
+import time
+from pathlib import Path
 
 import torch
 
@@ -27,9 +31,9 @@ def find_tasks(device: str, only: str) -> list[Task]:
     return [task for tasks in found for task in tasks if only in task.title]
 
 
-def run(task: Task) -> dict:
-    """Time every contestant of a task and return what was found, ready for JSON."""
-    rows = [measure(contestant, task.device) for contestant in task.contestants]
+def run(task: Task, seconds: float = 1.5) -> dict:
+    """Time every contestant of a task, each for about `seconds`, and return what was found, ready for JSON."""
+    rows = [measure(contestant, task.device, seconds) for contestant in task.contestants]
     return {
         "task": task.title,
         "device": task.device,
@@ -83,24 +87,44 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--only", default="", help="tasks whose title contains this")
     parser.add_argument("--device", choices=("cpu", "cuda"), help="default: the CPU, and the GPU if there is one")
-    parser.add_argument("--json", help="also write the results to this file")
+    parser.add_argument("--seconds", type=float, default=math.inf, help="start no table after this time; default: all tables")
+    parser.add_argument("--json", type=Path, help="also write the results to this file, after every table")
     options = parser.parse_args()
     os.environ.pop("TRITON_INTERPRET", None)
     devices = [options.device] if options.device else ["cpu", "cuda"]
     print(f"{platform.processor() or platform.machine()}, torch {torch.__version__}, {torch.get_num_threads()} threads")
     print("\n".join(f"  {op}: {backend} ({reason})" for op, backend, reason in report()))
-    everything = []
+    stop = time.monotonic() + options.seconds
+    found: dict = {"torch": torch.__version__, "threads": torch.get_num_threads(), "tasks": [], "left_out": []}
     for device in devices:
         if device == "cuda" and not torch.cuda.is_available():
             print("\nGPU: not measured (this machine has none)")
             continue
         bandwidth = copy_bandwidth() if device == "cuda" else None
-        for task in find_tasks(device, options.only):
-            everything.append(run(task))
-            print("\n" + to_text(everything[-1], bandwidth), flush=True)
-    if options.json:
-        with open(options.json, "w") as file:
-            json.dump({"torch": torch.__version__, "threads": torch.get_num_threads(), "tasks": everything}, file, indent=1)
+        found["copy_gb_s"] = bandwidth
+        race(find_tasks(device, options.only), stop, found, bandwidth, options.json)
+    if found["left_out"]:
+        print(f"\nnot measured, no time left: {'; '.join(found['left_out'])}")
+
+
+def race(tasks: list[Task], stop: float, found: dict, bandwidth: float | None, path: Path | None) -> None:
+    """Run the tasks until `stop`, of time.monotonic(), and keep what is found in `found` and in a file after each."""
+    for place, task in enumerate(tasks):
+        left, waiting = stop - time.monotonic(), len(tasks) - place
+        if left <= 0:
+            found["left_out"].append(f"{task.title} on {task.device}")
+        else:
+            found["tasks"].append(run(task, min(1.5, left / waiting / len(task.contestants) / 2)))  # half of it warms up
+            print("\n" + to_text(found["tasks"][-1], bandwidth), flush=True)
+        if path is not None:
+            write_whole(path, found)
+
+
+def write_whole(path: Path, found: dict) -> None:
+    """Write the results as JSON; a kill leaves those of before, or these."""
+    part = path.with_name(f".{path.name}.part")
+    part.write_text(json.dumps(found, indent=1))
+    os.replace(part, path)
 
 
 if __name__ == "__main__":

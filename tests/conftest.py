@@ -15,6 +15,7 @@ except ImportError:
 if torch is None or not torch.cuda.is_available():
     os.environ.setdefault("TRITON_INTERPRET", "1")
 os.environ.setdefault("KIT_QUIET", "1")
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read at a process's first product: deterministic algorithms need it
 
 
 @pytest.fixture(scope="session")

@@ -30,6 +30,7 @@ ROOMS = {
     "top": ["trials", "bench", "kaggle", "report"],  # demo, doctor
     "cli": ["top", "wheels"],
     "wheels": ["ground"],
+    "gpu": ["bench", "trials", "wheels"],  # called by scripts/gpu.sh alone
     "notebook": ["profiles", "images.ingest"],  # called by notebooks/ alone
     "companions": ["challenge"],
     "measures": ["companions"],

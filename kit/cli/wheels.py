@@ -15,9 +15,12 @@ from kit.errors import UsageError
 @click.option(
     "--image", type=PATH, metavar="FILE", help="Leave out what this machine's `pip list --format=freeze` lists instead."
 )
+@click.option("--without", multiple=True, metavar="PACKAGE", help="Leave out this one too, and what it alone needs; repeatable.")
 @click.option("--binary", is_flag=True, help="Compile kit's wheel, for this Python; needs a compiler and auditwheel.")
 @click.option("--compile", "here", is_flag=True, help="On the other machine: compile and install kit from the source in OUT.")
-def wheels(folder: Path, python: str, torch_from_image: bool, image: Path | None, binary: bool, here: bool) -> None:
+def wheels(
+    folder: Path, python: str, torch_from_image: bool, image: Path | None, without: tuple[str, ...], binary: bool, here: bool
+) -> None:
     """Fill the folder OUT with what installs kit where there is no network.
 
     Kit's own wheel in pure Python, its source, and the wheels of all it needs, for Linux on x86_64. By default torch and
@@ -26,7 +29,7 @@ def wheels(folder: Path, python: str, torch_from_image: bool, image: Path | None
     if here:
         from kit.wheels.compiling import compile_here
 
-        if python or torch_from_image or image or binary:
+        if python or torch_from_image or image or without or binary:
             raise UsageError("--compile takes the folder alone")
         click.echo(compile_here(folder))
         return
@@ -36,7 +39,7 @@ def wheels(folder: Path, python: str, torch_from_image: bool, image: Path | None
     if torch_from_image and image:
         raise UsageError("give one of --torch-from-image and --image: both say what is left out")
     listed = read_image(KAGGLE) if torch_from_image else read_image(image) if image else NOTHING
-    click.echo(make_wheels(folder, python=python, image=listed, binary=binary).text())
+    click.echo(make_wheels(folder, python=python, image=listed, binary=binary, without=without).text())
 
 
 VERBS = (wheels,)

@@ -6,19 +6,21 @@ import re
 import shutil
 import sys
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kit.errors import UsageError
 from kit.files import write_whole
 from kit.version import __version__
-from kit.wheels.image import NOTHING, Image
+from kit.wheels.image import NOTHING, Image, canonical
 from kit.wheels.resolving import Machine, check_pip, fetch, lacking
 from kit.wheels.source import build_requirements, builder, check_checkout
 from kit.words import count
 
 DATASET = "kit-wheels"  # the data set's name on Kaggle, by which the notebooks look for it
 METADATA = "dataset-metadata.json"
+_ANY = "99999"  # a version that is new enough for anybody
 _OURS = re.compile(r".*\.whl|.*\.tar\.gz|dataset-metadata\.json")
 
 
@@ -31,6 +33,7 @@ class WheelsSummary:
     packages: dict[str, str]  # name -> version: what the machine lacks
     build: dict[str, str]  # likewise: what compiling kit there takes
     binary: bool
+    without: Sequence[str] = ()  # packages that were not wanted, though kit names them
 
     def text(self) -> str:
         files = list(self.folder.iterdir())
@@ -55,7 +58,10 @@ class WheelsSummary:
             lines.append(
                 f"left out   what is installed there ({count(len(image.packages), 'package')}{date}): {held or 'not torch'}"
             )
-        lines.append(f"install    pip install --no-index --find-links {self.folder} cellpaint-kit")
+        if self.without:
+            lines.append(f"without    {', '.join(self.without)}: what needs them does not run there, and pip wants --no-deps")
+        deps = "--no-deps " if self.without else ""
+        lines.append(f"install    pip install --no-index {deps}--find-links {self.folder} cellpaint-kit")
         lines.append(
             f"On Kaggle it is the data set {DATASET}, for which notebooks look: kit kaggle push --dataset wheels {self.folder}"
         )
@@ -66,7 +72,8 @@ def _list(packages: dict[str, str]) -> str:
     return ", ".join(f"{name} {version}" for name, version in packages.items())
 
 
-def make_wheels(out: Path, *, python: str = "", image: Image = NOTHING, binary: bool = False) -> WheelsSummary:
+def make_wheels(out: Path, *, python: str = "", image: Image = NOTHING, binary: bool = False,
+                without: Sequence[str] = ()) -> WheelsSummary:  # fmt: skip
     """Write kit's wheel and source, the wheels of what a machine lacks, and dataset-metadata.json into a folder.
 
     Args:
@@ -74,6 +81,7 @@ def make_wheels(out: Path, *, python: str = "", image: Image = NOTHING, binary: 
         python: the machine's version, 3.12; default: the image's, or 3.12.
         image: what is installed there and is left out; by default nothing is.
         binary: kit's wheel has its modules compiled, by this Python.
+        without: packages that are left out all the same, and what they alone need: a run on a GPU needs no polars.
 
     Raises:
         UsageError: another Python than the image's or, compiled, than this one; the folder holds other files.
@@ -87,6 +95,8 @@ def make_wheels(out: Path, *, python: str = "", image: Image = NOTHING, binary: 
     check_checkout()
     check_pip()
     machine = Machine(python, image)
+    pretended = {canonical(name): _ANY for name in without}
+    wanting = Machine(python, replace(image, packages={**pretended, **image.packages}))
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{out.name}.", suffix=".part", dir=out.parent) as name:
         stage = Path(name)
@@ -95,13 +105,13 @@ def make_wheels(out: Path, *, python: str = "", image: Image = NOTHING, binary: 
         with builder(sorted(stage.glob("*.whl"))) as building:
             building.source(stage)
             wheel = building.binary_wheel(stage, image.glibc) if binary else building.wheel(stage)
-        packages = lacking(machine, [str(wheel)])
+        packages = lacking(wanting, [str(wheel)])
         packages.pop("cellpaint-kit")
         fetch(machine, {name: version for name, version in packages.items() if build.get(name) != version}, stage)
         _move(stage, out)
     if not (out / METADATA).is_file():
         write_whole(out / METADATA, dataset_metadata())
-    return WheelsSummary(out, machine, packages, build, binary)
+    return WheelsSummary(out, machine, packages, build, binary, tuple(without))
 
 
 def dataset_metadata() -> str:

@@ -1,21 +1,24 @@
 """What the bench prints and measures; no timing is asserted."""
 
-from functools import partial
+import json
+import math
+import time
 
 import pytest
 import torch
 
 from kit.kernels import bench, bench_step
-from kit.kernels.timing import Contestant, Row, Task, measure
+from kit.kernels.timing import Contestant, Row, Task
 
 
-def test_share_of_the_whole(monkeypatch):
-    monkeypatch.setattr(bench, "measure", partial(measure, seconds=0.01))
+def test_share_of_the_whole():
     rows = [Row("kit", 2.0), Row("step", 38.0)]
     assert bench.share(rows, "step") == pytest.approx(0.05)
     assert bench.share(rows, "") is None
     assert bench.share([rows[0], Row("step", None)], "step") is None
-    found = bench.run(Task("part", "cpu", 1, 1, (Contestant("kit", lambda: 0), Contestant("step", lambda: 0)), part_of="step"))
+    found = bench.run(
+        Task("part", "cpu", 1, 1, (Contestant("kit", lambda: 0), Contestant("step", lambda: 0)), part_of="step"), 0.01
+    )
     assert f"kit: {100 * found['share']:.2f} % of the time of both" in bench.to_text(found, None)
 
 
@@ -37,3 +40,22 @@ def test_slow_downs_are_printed():
     found = {"task": "t", "device": "cpu", "bytes": 1, "largest_error": None, "share": None}
     rows = [{"name": name, "ms": ms, "cpu_ms": None, "note": ""} for name, ms in (("kit", 2.0), ("rival", 1.0))]
     assert "0.50x" in bench.to_text(found | {"rows": rows}, None)
+
+
+def test_tables_that_there_is_no_time_for_are_named_and_the_file_is_whole_after_each(tmp_path):
+    path, calls = tmp_path / "found.json", []
+
+    def slow():
+        calls.append(json.loads(path.read_text())["tasks"] if path.is_file() else [])
+        time.sleep(0.2)
+
+    tasks = [Task(title, "cpu", 1, 1, (Contestant("kit", run),)) for title, run in (("one", int), ("two", slow), ("three", slow))]
+    found = {"tasks": [], "left_out": []}
+    bench.race(tasks, time.monotonic() + 0.3, found, None, path)
+    assert json.loads(path.read_text()) == found
+    assert [table["task"] for table in found["tasks"]] == ["one", "two"]
+    assert found["left_out"] == ["three on cpu"]
+    assert [table["task"] for table in calls[0]] == ["one"]  # a kill during the second loses nothing of the first
+    without = {"tasks": [], "left_out": []}
+    bench.race(tasks[:1], math.inf, without, None, None)
+    assert len(without["tasks"]) == 1

@@ -10,13 +10,20 @@ import torch
 
 from kit.kernels.extension import cuda_reason
 from kit.kernels.tile import tile, tile_reference
+from tests.on_gpu import DEVICE, GPU_TEST, REHEARSED
 
 from .test_tile import made_boxes, made_sites
 
 ROOT = Path(__file__).parents[2]
-needs_gpu = pytest.mark.skipif(
-    not torch.cuda.is_available() or cuda_reason() != "ready", reason=f"no GPU, or the CUDA extension is {cuda_reason()}"
-)
+needs_cuda = pytest.mark.skipif(not REHEARSED and cuda_reason() != "ready", reason=f"the CUDA extension is {cuda_reason()}")
+
+
+def on_gpu(test):
+    for mark in GPU_TEST:
+        test = mark(test)
+    return test
+
+
 SIZES = [(40, 50, 16), (65, 71, 33), (17, 16, 40), (15, 90, 1), (1, 1, 7), (300, 41, 9), (70, 67, 65)]
 
 
@@ -53,23 +60,27 @@ def test_every_thread_of_the_kernel_does_what_the_reference_does(kernel_on_cpu, 
     assert torch.equal(sums, expected_sums)
 
 
-@needs_gpu
-@pytest.mark.gpu
+@needs_cuda
+@on_gpu
 @pytest.mark.parametrize("source", ["device", "pinned"])
 @pytest.mark.parametrize(("H", "W", "side"), SIZES)
 def test_cuda_equals_reference_bit_for_bit(H, W, side, source):
+    if REHEARSED and source == "pinned":
+        pytest.skip("pinned memory needs a GPU")
     sites = made_sites(H=H, W=W)
     args = made_boxes(24, 2, H, W, seed=side)
     expected, expected_sums = tile_reference(sites, *args, side=side)
-    out = torch.empty(expected.shape, dtype=torch.uint8, device="cuda")
-    found, sums = tile(sites.cuda() if source == "device" else sites.pin_memory(), *args, side=side, out_BCPP=out)
+    out = torch.empty(expected.shape, dtype=torch.uint8, device=DEVICE)
+    found, sums = tile(sites.to(DEVICE) if source == "device" else sites.pin_memory(), *args, side=side, out_BCPP=out)
     assert torch.equal(found.cpu(), expected)
     assert torch.equal(sums.cpu(), expected_sums)
 
 
-@needs_gpu
-@pytest.mark.gpu
+@needs_cuda
+@on_gpu
 def test_host_memory_that_is_not_pinned_is_refused():
+    if REHEARSED:
+        pytest.skip("host memory is what a CPU takes")
     out = torch.empty(1, 3, 8, 8, dtype=torch.uint8, device="cuda")
     with pytest.raises(ValueError, match="pinned"):
         tile(made_sites(), torch.tensor([0]), torch.tensor([[0, 0, 5, 5]]), side=8, out_BCPP=out)

@@ -65,6 +65,15 @@ def test_a_folder_holds_kit_its_source_and_what_is_lacking(no_pip, tmp_path, mon
     assert known == {"title": "kit wheels", "id": "OWNER/kit-wheels", "licenses": [{"name": "other"}]}
 
 
+def test_what_is_not_wanted_is_left_out(no_pip, tmp_path):
+    summary = make_wheels(tmp_path, image=Image({"torch": "2.10.0"}, python="3.12"), without=("Zarr",))
+    assert names(tmp_path) == sorted([*OURS, *BUILD])
+    said = summary.text()
+    assert "without    Zarr" in said
+    assert "left out   what is installed there (1 package): torch 2.10.0" in said
+    assert "pip install --no-index --no-deps --find-links" in said
+
+
 def test_again_drops_what_is_not_needed_and_keeps_the_owner(no_pip, tmp_path):
     make_wheels(tmp_path / "out")
     assert "torch-2.13-py3-none-any.whl" in names(tmp_path / "out")
