@@ -24,7 +24,7 @@ ROOMS = {
     "profiles": ["model"],
     "challenge": ["profiles", "images.ingest"],
     "kaggle": ["challenge"],
-    "trials": ["front", "images.phantom"],
+    "trials": ["front", "probes", "images.phantom"],
     "bench": ["front", "images.phantom"],
     "report": ["front"],
     "top": ["trials", "bench", "kaggle", "report"],  # demo, doctor
@@ -34,6 +34,7 @@ ROOMS = {
     "notebook": ["profiles", "images.ingest"],  # called by notebooks/ alone
     "companions": ["challenge"],
     "measures": ["companions"],
+    "probes": ["measures"],
     "front": ["measures"],  # kit itself: its lazy attributes, and the sections that kit.score makes
 }
 ALIASES = {

@@ -45,12 +45,14 @@ class Features:
     dropped: tuple[str, ...] = ()
 
 
-def read_features(path: Path | Sequence[Path], ids: pd.DataFrame | None = None, *, drop: Unusable | None = None) -> Features:
+def read_features(
+    path: Path | Sequence[Path], ids: pd.DataFrame | None = None, *, drop: Unusable | None = None, repeated: bool = False
+) -> Features:
     """Return the features of a file, or of several files, or of all files of a folder, as one set.
 
-    A feature is a numeric column whose name does not start with `Metadata_`, which is not the ID, not boolean, and not
-    empty throughout. With `ids` (see `read_ids`) the rows are the IDs', in their order; a file without Metadata_Plate
-    and Metadata_Well is joined by its ID column. `drop`: a value of this kind leaves the whole feature out, such as np.isnan.
+    A feature is a numeric column whose name does not start with `Metadata_`, which is not the ID, not boolean, and not empty
+    throughout. With `ids` (see `read_ids`) the rows are the IDs', in their order; a file without Metadata_Plate and
+    Metadata_Well is joined by its ID column. `drop`: such values leave a feature out (np.isnan); `repeated`: many rows a well.
 
     Raises:
         UsageError: no such file or folder.
@@ -58,7 +60,7 @@ def read_features(path: Path | Sequence[Path], ids: pd.DataFrame | None = None, 
     """
     given = [Path(path)] if isinstance(path, str | Path) else [Path(one) for one in path]
     _, frame, facts = read_frame(given)
-    features = from_frame(frame, some([str(one) for one in given]), ids, drop=drop)
+    features = from_frame(frame, some([str(one) for one in given]), ids, drop=drop, repeated=repeated)
     return replace(features, uses_well_position=facts.get("uses_well_position"), recorded=facts["labels"])
 
 
@@ -84,7 +86,9 @@ def from_profiles(profiles: Profiles, ids: pd.DataFrame | None = None) -> Featur
     return replace(features, uses_well_position=profiles.uses_well_position, recorded=profiles.labels)
 
 
-def from_frame(frame: pl.DataFrame, source: str, ids: pd.DataFrame | None = None, *, drop: Unusable | None = None) -> Features:
+def from_frame(
+    frame: pl.DataFrame, source: str, ids: pd.DataFrame | None = None, *, drop: Unusable | None = None, repeated: bool = False
+) -> Features:
     """Return the features of a table in memory; `source` names it in errors."""
     id_name = _id_column(frame, ids)
     frame = frame if id_name else placed(frame, source)
@@ -104,7 +108,7 @@ def from_frame(frame: pl.DataFrame, source: str, ids: pd.DataFrame | None = None
     if texts:
         log.warning("%s: ignored %s holding text: %s%s", source, count(len(texts), "column"), some(texts), _word_in(frame, texts))
     who = _who(frame, source, id_name, ids)
-    return replace(_finish(_matrix(frame, names), who, tuple(names), source, ids), dropped=tuple(dropped))
+    return replace(_finish(_matrix(frame, names), who, tuple(names), source, ids, repeated), dropped=tuple(dropped))
 
 
 def _word_in(frame: pl.DataFrame, names: Sequence[str]) -> str:
@@ -134,9 +138,10 @@ def _column(column: pl.Series) -> np.ndarray:
 
 
 def _finish(
-    features_MF: np.ndarray, who: pd.DataFrame, names: tuple[str, ...], source: str, ids: pd.DataFrame | None
-) -> Features:
-    """Check that features are finite and each well occurs once; take the rows of `ids`."""
+    features_MF: np.ndarray, who: pd.DataFrame, names: tuple[str, ...], source: str, ids: pd.DataFrame | None,
+    repeated: bool = False,
+) -> Features:  # fmt: skip
+    """Check that features are finite and, unless `repeated`, each well occurs once; take the rows of `ids`."""
     for start in range(0, features_MF.shape[1], _CHUNK):
         bad = np.argwhere(~np.isfinite(features_MF[:, start : start + _CHUNK]))
         if len(bad):
@@ -148,7 +153,7 @@ def _finish(
                 "kit profile --from --drop-missing leaves such features out"
             )
     twice = who[who.duplicated([PLATE, WELL])]
-    if len(twice) and ids is None:
+    if len(twice) and ids is None and not repeated:
         raise KitError(f"{source}: plate {twice[PLATE].iloc[0]} well {twice[WELL].iloc[0]} appears in more than one row{_MERGE}")
     if ids is not None:
         rows = rows_of_ids(who, ids, source)

@@ -41,4 +41,51 @@ def jumpcp(files: tuple[Path, ...], json_path: Path | None, **options: object) -
         click.echo(json_path)
 
 
+@benchmark.command("cell-dino", cls=Once)
+@click.argument("files", type=PATH, nargs=-1, required=True)
+@click.option(
+    "--metadata", type=PATH, help="Folder of the official tables; without it the files' own Metadata_ columns are used."
+)
+@click.option("--label", metavar="COLUMN", help="The treatments; default: broad_sample, or what the file records.")
+@click.option("--control", metavar="VALUE", help="The label of the controls, on which sphering is fitted.")
+@click.option("--moa", metavar="COLUMN", help="The mechanisms, | between several; default: moa or mechanism.")
+@click.option(
+    "--dose", metavar="COLUMN", help="The doses, of which the highest of each treatment counts; default: dose, or none."
+)
+@click.option(
+    "--unit", type=click.Choice(["treatments", "wells"]), default="treatments", show_default=True,
+    help="What a mechanism is named from.",
+)  # fmt: skip
+@click.option("--ridge", default=0.1, show_default=True, type=click.FloatRange(0), help="Of the sphering, as in kit profile.")
+@click.option("--k", default=5, show_default=True, type=click.IntRange(1), help="Nearest neighbours that name a treatment.")
+@click.option("--runs", default=10, show_default=True, type=click.IntRange(1), help="Seeds of folds and networks.")
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="The first of them.")
+@click.option("--json", "json_path", type=OUT_FILE, help="Write the numbers here.")
+def cell_dino(
+    files: tuple[Path, ...],
+    json_path: Path | None,
+    label: str | None,
+    control: str | None,
+    moa: str | None,
+    dose: str | None,
+    **options: object,
+) -> None:
+    """Run Cell-DINO's evaluation: mechanisms and treatments named by classifiers on your features, with and without sphering.
+
+    FILES are one feature set (parquet, CSV, or a folder) with Metadata_Plate and Metadata_Well; a row is a cell, a field
+    (Metadata_Site) or a well.
+    """
+    from kit.files import write_whole
+    from kit.probes.cell_dino import cell_dino as run
+    from kit.probes.rows import Asked
+    from kit.probes.text import cell_dino_text
+
+    asked = Asked(label=label, control=control, moa=moa, dose=dose)
+    result = run(files, asked=asked, **options)  # type: ignore[arg-type]  # click has converted them
+    click.echo(cell_dino_text(result))
+    if json_path:
+        write_whole(json_path, json.dumps(result, indent=1) + "\n")
+        click.echo(json_path)
+
+
 VERBS = (benchmark,)

@@ -1,0 +1,1 @@
+"""Trained heads on frozen features and networks: Cell-DINO's evaluation."""
