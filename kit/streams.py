@@ -33,6 +33,7 @@ class Stream(enum.IntEnum):
     WELL_SHUFFLE = 14  # where the wells of a plate stand in a permutation null; its seed is the number of the shuffle
     INTERVALS = 15  # the plates or compounds of a bootstrap
     ORDERS = 16  # the orders of wells that a null of average precision draws: positives, ranked wells, query
+    DROP_CHANNELS = 17  # which channels one of the two networks sees: step
 
 
 # What a made plate draws. Their numbers are part of what the plates of a seed look like: add at the end, never move.

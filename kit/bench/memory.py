@@ -87,7 +87,7 @@ def measure(recipe: str, settings: list[str], *, as_is: bool = False) -> Row:
     environment = dict(os.environ) if as_is else os.environ | GIVE_BACK
     found = json.loads(subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout)
     name = f"{recipe}, {'recomputed' if config.train.checkpoint_activations else 'kept'} activations"
-    planned = step_memory(config, len(config.channels), half=False)
+    planned = step_memory(config, config.view_channels, half=False)
     return Row(name, planned, found["peak"] - found["before"], found["before"], found["seconds"])
 
 

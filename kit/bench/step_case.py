@@ -16,6 +16,7 @@ from torch import Tensor
 from kit.bench.plain import Plain
 from kit.config import CHANNELS, RunConfig
 from kit.images.crops.groups import GROUPS, LOCAL
+from kit.model.bag import one_channel_samples
 from kit.model.clock import Clock
 from kit.model.cost import step_flops, step_memory
 from kit.model.dino import seeded_network
@@ -83,7 +84,7 @@ def matmul_rate(device: torch.device, dtype: torch.dtype) -> float:
 
 
 def new_learner(config: RunConfig, device: torch.device) -> Learner:
-    networks = [seeded_network(config.model, config.loss, len(config.channels), 0).to(device) for _ in range(2)]
+    networks = [seeded_network(config.model, config.loss, config.inputs, 0).to(device) for _ in range(2)]
     return make_learner(config, *networks, steps=1000, steps_per_epoch=100, autocast=precision(config, device))
 
 
@@ -105,11 +106,12 @@ class Views:
     def make(self, step: int) -> dict[str, Tensor]:
         """Return the views of a step, float [B, C, P, P] by name."""
         config = self._config
-        return {
+        views = {
             name: make_view(*crops, config.views, seed=step, role=GROUPS[name].role, channel_groups=config.channel_groups,
                             mean_C=self._mean_C, sd_C=self._sd_C)
             for name, crops in self._crops.items()
         }  # fmt: skip
+        return one_channel_samples(views, config.train.batch) if config.model.bag else views
 
 
 def contender(contestant: str, learner: Learner) -> Step:
@@ -148,7 +150,7 @@ def measure(
     each, busy = (time.perf_counter() - start) / count, (time.process_time() - cpu) / count
     memory = torch.cuda.max_memory_allocated(device) / 1e9 if device.type == "cuda" else None
     sections = _split(views, take, count + 2) if split else {}
-    channels, half = len(config.channels), learner.autocast is not None
+    channels, half = config.view_channels, learner.autocast is not None
     tflop = step_flops(config, channels).total / 1e12
     return Row(
         name, contestant, config.train.batch, count, each, busy, tflop,

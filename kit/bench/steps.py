@@ -91,7 +91,7 @@ def measure_case(
 
 def _planned_to_fit(config: RunConfig, device: torch.device) -> bool:
     half = precision(config, device) is not None
-    return step_memory(config, len(config.channels), half=half).total < total_memory(device) * SPARE
+    return step_memory(config, config.view_channels, half=half).total < total_memory(device) * SPARE
 
 
 def plan_of(part: str) -> Iterator[tuple[Case, str]]:

@@ -169,7 +169,11 @@ def _fitted(
 @click.option("--work", type=PATH, required=True)
 @click.option("--run", "runs", multiple=True, required=True)
 @click.option("--weights", type=PATH, help="A checkpoint other than the run's last, or a published DINOv2 file.")
-@click.option("--channels", help="As in kit train; needed for a run that was not trained: published weights, intensity, texture.")
+@click.option(
+    "--channels",
+    help="As in kit train; needed for a run that was not trained: published weights, intensity, texture. A run that takes any "
+    "channels (cellrep, bag-of-channels) embeds others than its own, in any order, as RUN-<channels>.",
+)
 @click.option(
     "--baseline",
     type=click.Choice(["random", "intensity", "texture"]),

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from kit.config.setting import setting
+from kit.config.setting import refuse, setting
 from kit.ranges import AT_LEAST_1, MOMENTUM, POSITIVE, POSITIVE_PAIR, SHARE, SHARES, ZERO_OR_MORE, check_ranges, one_of
 
 
@@ -25,6 +25,23 @@ class LossConfig:
     )
     same_view_weight: Annotated[float, ZERO_OR_MORE] = setting(
         0.0, "without local aggregation: weight of the loss between each masked view and itself unmasked; ours"
+    )
+    scale: Annotated[str, one_of("mean", "sum")] = setting(
+        "mean",
+        "without local aggregation, how the comparisons of views add up: mean, DINOv2; sum, as CellRep, section A.1, prints it",
+    )
+    local_weight: Annotated[float, ZERO_OR_MORE] = setting(
+        1.0, "weight of the comparisons of local crops; lambda local of CellRep, section A.1; the value is ours"
+    )
+    kl_weight: Annotated[float, ZERO_OR_MORE] = setting(
+        0.0,
+        "weight of KL(uniform || mean output of the batch), which keeps every prototype in use; lambda reg of CellRep, section "
+        "A.1; of the student's outputs of global views: ours",
+    )
+    drop_channels: Annotated[str, one_of("none", "teacher", "student")] = setting(
+        "none",
+        "with model.stem = mixer: this network sees some channels of each image alone, from one to all of them, drawn for every "
+        "step; CellRep, section 5, found it to hurt",
     )
     prototypes: Annotated[int, AT_LEAST_1] = setting(65536, "number of prototypes, the outputs of a head; DINOv2")
     head_hidden: Annotated[int, AT_LEAST_1] = setting(2048, "hidden width of a head; DINOv2")
@@ -68,3 +85,5 @@ class LossConfig:
 
     def __post_init__(self) -> None:
         check_ranges(self, "loss")
+        if self.scale == "sum" and self.local_aggregation:
+            raise refuse("loss", "scale", self.scale, "mean for loss.local_aggregation = true, whose weights are its own")

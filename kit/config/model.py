@@ -15,10 +15,32 @@ class ModelConfig:
     depth: Annotated[int, AT_LEAST_1] = setting(12, "number of transformer blocks")
     heads: Annotated[int, AT_LEAST_1] = setting(6, "attention heads per block")
     patch: Annotated[int, AT_LEAST_1] = setting(14, "side of a patch, pixels")
-    stem: Annotated[str, one_of("patch", "energy")] = setting(
+    stem: Annotated[str, one_of("patch", "energy", "mixer")] = setting(
         "patch",
         "how a patch becomes a token; patch: one linear map of its pixels, DINOv2; energy: a linear map of its energy at each "
-        "scale and of the correlations of channels there, for networks that cannot learn these (ours)",
+        "scale and of the correlations of channels there, for networks that cannot learn these (ours); mixer: one map for the "
+        "patches of every channel, then a small transformer over all of them, for any channels in any order; CellRep, section 3",
+    )
+    channel_filters: Annotated[int, AT_LEAST_1] = setting(
+        64, "stem mixer: filters of the channel encoder's 3 x 3 convolution; ours: CellRep is silent"
+    )
+    mixer_blocks: Annotated[int, AT_LEAST_1] = setting(
+        2, "stem mixer: transformer blocks over the patches of all channels; ours: CellRep says a small transformer"
+    )
+    pool: Annotated[str, one_of("location", "window")] = setting(
+        "location",
+        "stem mixer: location, mean over the tokens of one place, so that the order of channels changes nothing; window, over as "
+        "many neighbours of the sequence as there are channels, as CellRep, section 3.3, prints it",
+    )
+    front: Annotated[str, one_of("own", "shared")] = setting(
+        "own",
+        "stem mixer: own, the teacher's patches and mixer are a moving average like the rest of it; shared, they are the "
+        "student's; CellRep, figure 1, can be read either way",
+    )
+    bag: bool = setting(
+        False,
+        "bag of channels: a network of one channel, to which every channel is a sample of its own; the vectors of a site's "
+        "channels are concatenated; DINOv2's channel-adaptive recipe",
     )
     position_side: Annotated[int, AT_LEAST_1] = setting(
         518, "crop side that the position embedding is learnt for, pixels; interpolated for other sides"
@@ -46,5 +68,7 @@ class ModelConfig:
         check_ranges(self, "model")
         if self.stem == "energy" and (self.patch < 4 or self.patch & (self.patch - 1)):
             raise refuse("model", "patch", self.patch, "a power of 2, at least 4, for model.stem = energy")
+        if self.bag and self.stem == "mixer":
+            raise refuse("model", "bag", "true", "false for model.stem = mixer, which sees all channels together")
         if self.dim % self.heads:
             raise refuse("model", "dim", self.dim, f"a multiple of model.heads = {self.heads}")

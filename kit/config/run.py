@@ -41,13 +41,37 @@ class RunConfig:
         return groups_of(self.channels, self.groups)
 
     @property
-    def high_pass_C(self) -> tuple[int, ...]:
-        """The side of each channel's high pass, pixels of a site; 0: none."""
-        return tuple(self.views.high_pass_of(group) for group in self.channel_groups)
+    def inputs(self) -> int:
+        """The channels that the network takes: those of a view, or one of a bag."""
+        return 1 if self.model.bag else self.view_channels
+
+    @property
+    def view_channels(self) -> int:
+        """The channels of a view: those of the run, or three of their composite."""
+        return len(self.channels) if self.views.composite == "none" else 3
+
+    @property
+    def samples(self) -> int:
+        """The samples that an image gives: one, or each channel of a bag."""
+        return len(self.channels) if self.model.bag else 1
+
+    @property
+    def width(self) -> int:
+        """The length of an image's class token: model.dim, once for each channel of a bag."""
+        return self.model.dim * self.samples
+
+    @property
+    def any_channels(self) -> bool:
+        """Whether the trained network takes other channels than it was trained on."""
+        return self.model.bag or self.model.stem == "mixer"
 
     def __post_init__(self) -> None:
         check_ranges(self)
         wrong = []
+        if self.model.bag and self.views.composite != "none":
+            wrong.append("model.bag = true needs views.composite = none: a bag sees channels one by one")
+        if self.loss.drop_channels != "none" and self.model.stem != "mixer":
+            wrong.append(f"loss.drop_channels = {self.loss.drop_channels} needs model.stem = mixer (or set it to none)")
         if self.loss.local_aggregation and not self.crops.second_site:
             wrong.append("loss.local_aggregation = true needs crops.second_site = true (or set it to false)")
         for table, key in (("crops", "global_side"), ("crops", "local_side"), ("model", "position_side"), ("embed", "side")):

@@ -5,9 +5,10 @@ from typing import Annotated
 
 from kit.config.channels import BRIGHTFIELD
 from kit.config.setting import refuse, setting
-from kit.ranges import POSITIVE, PROBABILITIES, PROBABILITY, ZERO_OR_MORE, Need, check_ranges, one_of
+from kit.ranges import AT_LEAST_1, POSITIVE, PROBABILITIES, PROBABILITY, ZERO_OR_MORE, Need, check_ranges, one_of
 
 WINDOW = Need("0, or an odd number of pixels from 3 to 2047", lambda value: value == 0 or (value % 2 == 1 and 3 <= value <= 2047))
+PERCENTILES = Need("0 <= low < high <= 100", lambda pair: 0 <= pair[0] < pair[1] <= 100)
 LEAST_SHOT = 1 / 320  # the Poisson tables reach a mean count of 320
 
 
@@ -25,6 +26,28 @@ class ViewsConfig:
         "pixel, which removes uneven light; channels of every group but brightfield; ours",
     )
     high_pass_brightfield: Annotated[int, WINDOW] = setting(0, "the same for channels of the group brightfield; ours")
+    clip_percentiles: Annotated[tuple[float, float], PERCENTILES] = setting(
+        (0.0, 100.0),
+        "before crops are cut, a channel's levels are clipped to these percentiles of the stored site and stretched to the full "
+        "range; 0 and 100: left as they are; CellRep, section 3.1, the values are ours",
+    )
+    clahe: bool = setting(
+        False,
+        "before crops are cut, the histogram of every channel is equalised place by place (CLAHE, as scikit-image has it); "
+        "CellRep, section 3.1",
+    )
+    clahe_limit: Annotated[float, Need("more than 0, at most 1", lambda value: 0 < value <= 1)] = setting(
+        0.01, "clahe: most of a tile's pixels that one level may have, as a fraction; scikit-image's default"
+    )
+    clahe_tiles: Annotated[int, AT_LEAST_1] = setting(8, "clahe: tiles along a side of the site; scikit-image's default")
+    channel_order: Annotated[str, one_of("fixed", "permuted")] = setting(
+        "fixed", "order in which the network sees the channels: as the run has them, or drawn for every image; CellRep, figure 1"
+    )
+    composite: Annotated[str, one_of("none", "wheel")] = setting(
+        "none",
+        "wheel: instead of its channels the network sees their RGB composite, hues evenly spaced, levels added and clipped; the "
+        "DINOv2 that CellRep, section 4.2, compares with",
+    )
     brightness: Annotated[float, ZERO_OR_MORE] = setting(
         0.4, "a: each channel is multiplied by a factor from 1 - a to 1 + a; SSLProfiler 1, section 3.3.2; the value is ours"
     )
@@ -102,6 +125,9 @@ class ViewsConfig:
 
     def __post_init__(self) -> None:
         check_ranges(self, "views")
+        if self.composite != "none" and (self.normalise, self.normalise_floor_unit) != ("crop", "level"):
+            need = "none, or views.normalise = crop and views.normalise_floor_unit = level: nothing is known of composites"
+            raise refuse("views", "composite", self.composite, need)
         if self.noise_unit == "sd":
             if self.noise_shot < LEAST_SHOT:
                 raise refuse("views", "noise_shot", self.noise_shot, "at least 1/320 where noise_unit = sd")

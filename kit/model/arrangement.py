@@ -69,9 +69,15 @@ def arrange(config: LossConfig, local_crops: int) -> Arrangement:
 
 
 def _two_views(config: LossConfig, local_crops: int) -> Arrangement:
-    """DINOv2's loss: two views of one site, partly masked, each against the other's target; optionally against its own."""
+    """DINOv2's loss: two views of one site, partly masked, each against the other's target; optionally against its own.
+
+    With loss.scale = sum it is CellRep's, section A.1: every pair counts whole.
+    """
     v1, w = Pass(V1, masked=True), Pass(W, masked=True)
+    each = 1.0 / (2 + 2 * local_crops)
     every = 1.0 / (2 + max(2 * local_crops, 1))  # without local crops the DINO loss is scaled by 2/3, as in DINOv2
+    if config.scale == "sum":
+        each = every = 1.0
     dino: tuple[Term, ...] = (Term(v1, W, every), Term(w, V1, every))
     if config.same_view_weight:
         dino += (Term(v1, V1, config.same_view_weight / 2), Term(w, W, config.same_view_weight / 2))
@@ -80,7 +86,7 @@ def _two_views(config: LossConfig, local_crops: int) -> Arrangement:
         dino=dino,
         ibot=(Term(v1, V1, 0.5), Term(w, W, 0.5)),
         koleo=(v1, w),
-        local=_local_terms(local_crops, (V1, W), 1.0 / (2 + 2 * local_crops)),
+        local=_local_terms(local_crops, (V1, W), each * config.local_weight),
     )
 
 
@@ -109,7 +115,7 @@ def _local_aggregation(config: LossConfig, local_crops: int) -> Arrangement:
     else:
         dino = (Term(masked, V1, 0.5), Term(swapped, V2, 0.5), Term(v2, V1, 0.5), Term(v1, V2, 0.5))
     # ours, the paper has no local crops: each against v1, weight 1 together
-    local = _local_terms(local_crops, (V1,), 1.0 / max(local_crops, 1))
+    local = _local_terms(local_crops, (V1,), config.local_weight / max(local_crops, 1))
     return Arrangement(student=tuple(dict.fromkeys(student)), dino=dino, ibot=ibot, koleo=(v1, v2), local=local)
 
 

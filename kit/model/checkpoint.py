@@ -198,7 +198,7 @@ def load_backbone(source: Path, *, step: int | None = None) -> tuple[Vit, RunCon
             raise KitError(f"{path} does not exist: give a run folder, or a file of its checkpoints folder")
         record, tensors = read_checkpoint(path)
     config = config_from_dict(record["config"], where=str(source))
-    backbone = seeded_vit(config.model, len(config.channels), 0)
+    backbone = seeded_vit(config.model, config.inputs, 0)
     prefix = "teacher.backbone."
     backbone.load_state_dict({name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)})
     backbone.requires_grad_(False).eval()

@@ -12,9 +12,9 @@ import torch
 from kit.config import LossConfig, ModelConfig, RunConfig
 from kit.model.arrangement import arrange
 from kit.model.attention import MOST_TOKENS
+from kit.model.blocks import Block
 from kit.model.dino import seeded_network
 from kit.model.stem import stem_flops
-from kit.model.vit import Block
 
 LOGITS_ALIVE = 3  # [chunk, K] tensors in float32 at the worst moment of the loss
 
@@ -25,15 +25,21 @@ def tokens_of(model: ModelConfig, side: int) -> int:
 
 
 def forward_flops(model: ModelConfig, channels: int, side: int) -> float:
-    """Return the FLOP of one view forwards through the backbone."""
-    n, dim = tokens_of(model, side), model.dim
-    hidden = int(dim * model.ffn_ratio)
+    """Return the FLOP of one view of so many channels forwards through the backbone; a bag takes them one by one."""
+    if model.bag:
+        return channels * forward_flops(replace(model, bag=False), 1, side)
+    mixer = model.mixer_blocks * block_flops(model, channels * (side // model.patch) ** 2) if model.stem == "mixer" else 0
+    return model.depth * block_flops(model, tokens_of(model, side)) + mixer + stem_flops(model, channels, side)
+
+
+def block_flops(model: ModelConfig, n: int) -> float:
+    """Return the FLOP of `n` tokens forwards through one block."""
+    dim, hidden = model.dim, int(model.dim * model.ffn_ratio)
     if model.ffn == "swiglu":
         ffn = 3 * dim * ((int(hidden * 2 / 3) + 7) // 8 * 8)
     else:
         ffn = 2 * dim * hidden
-    block = 2 * n * (4 * dim * dim + ffn) + 4 * n * n * dim
-    return model.depth * block + stem_flops(model, channels, side)
+    return 2 * n * (4 * dim * dim + ffn) + 4 * n * n * dim
 
 
 @dataclass(frozen=True)
@@ -59,12 +65,13 @@ def step_flops(config: RunConfig, channels: int) -> Work:
     widths = [config.model.dim, *[loss.head_hidden] * (loss.head_layers - 1), loss.head_bottleneck]
     head = 2 * sum(a * b for a, b in pairwise(widths))
     logits = 2 * loss.head_bottleneck * loss.prototypes
-    masked = masked_rows(config)
+    masked, B = masked_rows(config), B * config.samples
     comparisons = B * (len(table.dino) + len(table.local))
     teacher_rows = B * len(table.teacher)
     passes = loss.sinkhorn_steps if loss.targets == "sinkhorn" else 0  # each recomputes the teacher's logits
     losses = (masked + B * (len(table.student) + config.crops.local_crops)) * 3 * head + (masked + teacher_rows) * head
     losses += (masked + teacher_rows) * passes * logits + (masked + comparisons) * 4 * logits
+    losses += B * len(table.student) * 4 * logits * (loss.kl_weight > 0)
     return Work(backbone, losses)
 
 
@@ -72,7 +79,8 @@ def masked_rows(config: RunConfig) -> float:
     """Return the expected number of masked patches of a step."""
     table = arrange(config.loss, config.crops.local_crops)
     patches = (config.crops.global_side // config.model.patch) ** 2
-    return len(table.ibot) * config.train.batch * config.loss.mask_share * sum(config.loss.mask_ratio) / 2 * patches
+    views = len(table.ibot) * config.train.batch * config.samples
+    return views * config.loss.mask_share * sum(config.loss.mask_ratio) / 2 * patches
 
 
 @functools.cache  # by every value of the backbone: the ways to fit into memory ask for the same block again
@@ -100,7 +108,7 @@ def saved_bytes(model: ModelConfig, half: bool) -> float:
 def parameter_count(model: ModelConfig, loss: LossConfig, channels: int) -> int:
     """Return the parameters of a backbone with its heads."""
     with torch.device("meta"):
-        network = seeded_network(model, loss, channels, 0)
+        network = seeded_network(model, loss, 1 if model.bag else channels, 0)
     return sum(parameter.numel() for parameter in network.parameters())
 
 
@@ -122,6 +130,21 @@ class Memory:
         return f"{self.total / 1e9:.1f} GB (" + ", ".join(f"{name} {getattr(self, name) / 1e9:.1f}" for name in parts) + ")"
 
 
+def front_bytes(config: RunConfig, channels: int, half: bool) -> float:
+    """Return the bytes that CellRep's front keeps of one sample's views for the backward pass; 0 for other stems."""
+    model, crops, table = config.model, config.crops, arrange(config.loss, config.crops.local_crops)
+    if model.stem != "mixer":
+        return 0.0
+    kept, stream, total = saved_bytes(model, half), 4 * model.dim, 0.0
+    for views, side in ((len(table.student), crops.global_side), (crops.local_crops, crops.local_side)):
+        tokens = channels * (side // model.patch) ** 2
+        again = config.train.checkpoint_activations
+        mixer = tokens * (model.mixer_blocks * stream + kept if again else model.mixer_blocks * kept)
+        encoder = channels * model.channel_filters * side**2 * (2 if half else 4)
+        total += views * (mixer + tokens * 2 * stream + encoder)
+    return total
+
+
 def step_memory(config: RunConfig, channels: int, *, world: int = 1, half: bool = True) -> Memory:
     """Return the memory that a step takes on each of `world` processes; without the allocator's overhead.
 
@@ -136,16 +159,20 @@ def step_memory(config: RunConfig, channels: int, *, world: int = 1, half: bool 
     weights = parameter_count(model, loss, channels) * per_parameter
     tokens = micro * len(table.student) * tokens_of(model, crops.global_side)
     tokens += micro * crops.local_crops * tokens_of(model, crops.local_side)
+    tokens *= config.samples
     kept = saved_bytes(model, half) * (1 - model.drop_path)
     stream = 4 * model.dim  # the residual stream, always float32
     if config.train.checkpoint_activations:
         activations = tokens * (model.depth * stream + kept)
     else:
         activations = tokens * model.depth * (kept + stream * (model.drop_path > 0))
+    activations += micro * front_bytes(config, channels, half)
     rows = masked_rows(config) / world
     widths = model.dim + loss.head_hidden * (loss.head_layers - 1) * 2 + 2 * loss.head_bottleneck
-    chunk = min(loss.chunk_rows or rows, max(rows, 1))
-    whole, most = [4 * loss.prototypes * count for count in (rows, B * len(table.teacher))], loss.keep_logits_mb * 1e6
+    compared = B * config.samples * (len(table.dino) + len(table.local))
+    chunk = min(loss.chunk_rows or max(rows, compared), max(rows, compared, 1))
+    whole = [4 * loss.prototypes * count for count in (rows, B * config.samples * len(table.teacher))]
+    most = loss.keep_logits_mb * 1e6
     kept = sum(size for size in whole if size <= most) if loss.targets == "sinkhorn" else 0
     alive = LOGITS_ALIVE - (loss.targets == "sinkhorn" and whole[0] <= most)  # kept targets are not made again
     losses = alive * 4 * chunk * loss.prototypes + rows * (widths * (2 if half else 4) + 4 * model.dim * 2)

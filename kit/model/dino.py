@@ -3,6 +3,7 @@
 B samples, P passes, L local crops, R masked patches or compared rows, D embedding, H bottleneck, K prototypes.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple
@@ -15,7 +16,7 @@ from kit.images.crops.groups import LOCAL, V2
 from kit.model.arrangement import Arrangement, Term
 from kit.model.distributed import ONE, Group
 from kit.model.heads import Head, seeded_head
-from kit.model.losses import koleo, mean_logits, prototype_loss
+from kit.model.losses import kl_to_uniform, koleo, mean_logits, prototype_loss
 from kit.model.sinkhorn import sinkhorn
 from kit.model.vit import Vit, seeded_vit
 from kit.streams import Stream
@@ -160,15 +161,27 @@ def compute_losses(
         ibot, _ = compare(patch_RH, patch_KH, *targets_patch, patch_weight_R, targets_RK=targets.patch_RK)
         total = total + config.ibot_weight * ibot
         parts["ibot"] = group.sum(ibot.detach())
-    if config.koleo_weight:
-        spread = torch.stack([koleo(tokens.cls_PBD[arrangement.student.index(p)], group) for p in arrangement.koleo]).sum()
-        total = total + config.koleo_weight * spread
-        parts["koleo"] = spread.detach()
+    for name, weight, value in _of_the_batch(rows_RH, prototypes_KH, tokens, arrangement, config, group):
+        total = total + weight * value
+        parts[name] = value.detach()
     loss = config.dino_weight * parts["dino"]
-    for name, weight in (("ibot", config.ibot_weight), ("koleo", config.koleo_weight)):
+    for name, weight in (("ibot", config.ibot_weight), ("koleo", config.koleo_weight), ("kl", config.kl_weight)):
         loss = loss + weight * parts[name] if name in parts else loss
     parts["loss"] = loss
     return Losses(total, parts)
+
+
+def _of_the_batch(
+    rows_RH: Tensor, prototypes_KH: Tensor, tokens: StepTokens, arrangement: Arrangement, config: LossConfig, group: Group
+) -> Iterator[tuple[str, float, Tensor]]:
+    """Yield name, weight and value of the losses that keep the samples of a batch apart, each the same on every rank."""
+    if config.koleo_weight:
+        passes = [tokens.cls_PBD[arrangement.student.index(step)] for step in arrangement.koleo]
+        yield "koleo", config.koleo_weight, torch.stack([koleo(cls_BD, group) for cls_BD in passes]).sum()
+    if config.kl_weight:
+        whole_RH = rows_RH[: tokens.cls_PBD.shape[1] * len({term.student for term in arrangement.dino})]  # before local crops
+        kl = kl_to_uniform(whole_RH, prototypes_KH, config.student_temperature, chunk=config.chunk_rows, group=group)
+        yield "kl", config.kl_weight, kl
 
 
 def _kind(term: Term) -> str:

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from kit.config import RunConfig
 from kit.model.arrangement import Arrangement
+from kit.model.blocks import Kept
 from kit.model.distributed import Group
 from kit.model.masks import draw_masks
-from kit.model.vit import Kept
 from kit.streams import Stream, generator
 
 

@@ -107,13 +107,13 @@ def _memory_settings(networks: Sequence[Network], machine: Machine, kept: frozen
     limit = machine.usable / ERROR
     if _memory(largest.config, machine) < limit:
         return ()
-    ways = ways_to_fit(largest.config, len(largest.config.channels), limit, world=machine.cards)
+    ways = ways_to_fit(largest.config, largest.config.view_channels, limit, world=machine.cards)
     allowed = [text.split() for text, _ in ways if not {word.partition("=")[0] for word in text.split()} & kept]
     return tuple(allowed[0]) if allowed else None
 
 
 def _memory(config: RunConfig, machine: Machine) -> float:
-    return step_memory(config, len(config.channels), world=machine.cards).total
+    return step_memory(config, config.view_channels, world=machine.cards).total
 
 
 def _length(config: RunConfig) -> float:

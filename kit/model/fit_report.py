@@ -27,7 +27,7 @@ def fit_report(name: str, base: RunConfig, fitted: Fitted, machine: Machine, wor
         name: of the recipe as given. base: the recipe with the user's own settings. hours: that it was fitted to.
     """
     networks = networks_of(base, work)
-    memory = max(step_memory(one.config, len(one.config.channels), world=machine.cards).total for one in networks)
+    memory = max(step_memory(one.config, one.config.view_channels, world=machine.cards).total for one in networks)
     takes = " and ".join(f"{one.flops / machine.rate / 3600:.1f}" for one in networks)
     limit = "" if math.isinf(hours) else f"{hours:g} hours, "
     lines = [

@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kit.config import ModelConfig
 from kit.words import count
 
 if TYPE_CHECKING:
@@ -38,9 +37,12 @@ def codecs_text() -> str:
     )
 
 
-def csv_text(work: "Work | None", model: ModelConfig, networks: int, *, averaged: bool = False) -> str:
-    """Return what the features of `networks` backbones take: a row for every compound well, nine sites in it or their mean."""
-    rows, columns = _compound_wells(work), (1 if averaged else PLACES) * PARTS * model.dim * networks
+def csv_text(work: "Work | None", width: int, networks: int, *, averaged: bool = False) -> str:
+    """Return what the features of `networks` backbones take, whose class token is `width` numbers long.
+
+    There is a row for every compound well, with nine sites in it or their mean.
+    """
+    rows, columns = _compound_wells(work), (1 if averaged else PLACES) * PARTS * width * networks
     sites = "mean of the sites" if averaged else f"{PLACES} sites"
     size, made_by = rows * columns * VALUE_BYTES, count(networks, "network")
     return f"about {gb(size)}: {rows:,} wells x {columns:,} features ({sites}, CLS and patch mean, {made_by})"

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from kit.config import RunConfig
-from kit.images.crops.high_pass import high_pass_site
+from kit.images.crops.preparation import Preparation
 from kit.images.store.work import Work
 from kit.model.vectors import site_vectors
 from kit.model.vit import Vit
@@ -88,14 +88,14 @@ def embed_wells(
     to_vectors = partial(
         site_vectors, network, mean_C=mean_C, sd_C=sd_C, side=config.embed.side, views=config.views, autocast=autocast
     )
-    size, vectors = config.embed.batch, []
+    size, vectors, prepare = config.embed.batch, [], Preparation.of_run(config)
     rows: list[tuple[str, str, int]] = list(validation.sites[[*WELL, "Metadata_Site"]].itertuples(index=False, name=None))
     for start in range(0, len(rows), size):
         sites = [work.read_site(*who, config.channels) for who in rows[start : start + size]]
-        site_BCHW = np.stack([high_pass_site(site_CHW, config.high_pass_C) for site_CHW in sites])
-        vectors.append(to_vectors(torch.from_numpy(site_BCHW))[:, : 2 * config.model.dim].double().cpu().numpy())
+        site_BCHW = np.stack([prepare(site_CHW) for site_CHW in sites])
+        vectors.append(to_vectors(torch.from_numpy(site_BCHW))[:, : 2 * config.width].double().cpu().numpy())
     frame = validation.sites.groupby(WELL, sort=False).ngroup().to_numpy()
-    sums = np.zeros((frame.max() + 1, 2 * config.model.dim))
+    sums = np.zeros((frame.max() + 1, 2 * config.width))
     np.add.at(sums, frame, np.concatenate(vectors))
     return sums / np.bincount(frame)[:, None]
 

@@ -15,6 +15,7 @@ from kit.errors import KitError, StoppedCleanly
 from kit.files import write_whole
 from kit.images.crops.loader import CropBatch, Crops
 from kit.images.store.work import Work
+from kit.model.bag import one_channel_samples
 from kit.model.checkpoint import Place, best_step, drop_old, put_tensors, save_checkpoint
 from kit.model.clock import Clock
 from kit.model.collapse import Alarm, read_signs
@@ -84,7 +85,7 @@ class Session:
 
     def _make_learner(self, device: torch.device) -> Learner:
         config = self.config
-        networks = [seeded_network(config.model, config.loss, len(config.channels), config.seed).to(device) for _ in range(2)]
+        networks = [seeded_network(config.model, config.loss, config.inputs, config.seed).to(device) for _ in range(2)]
         if config.model.weights:
             path = Path(config.model.weights)
             put_weights(networks[0].backbone, read_weights(path), path)
@@ -132,9 +133,10 @@ class Session:
 
     def _make_views(self, batch: CropBatch) -> dict[str, Tensor]:
         config, names = self.config, self.learner.arrangement.groups
-        return make_views(
+        views = make_views(
             batch, names, config.views, seed=config.seed, channel_groups=config.channel_groups, mean_C=self.mean_C, sd_C=self.sd_C
         )
+        return one_channel_samples(views, len(batch.who)) if config.model.bag else views
 
     def _batches(self) -> Iterator[CropBatch]:
         """Yield batches from the run's place to its last step; waiting for them is timed as `data`."""

@@ -1,4 +1,4 @@
-"""DINO, iBOT and KoLeo: values and gradients without ever holding the logits of all rows at once.
+"""DINO, iBOT, KoLeo and KL: values and gradients without ever holding the logits of all rows at once.
 
 R rows (class tokens or masked patches), H bottleneck, K prototypes, B samples, D embedding.
 
@@ -8,6 +8,7 @@ vector therefore represents all targets, and the cross-entropy recomputes the lo
 has kept its targets whole.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -122,6 +123,41 @@ def prototype_loss(
 
     with torch.autocast(student_RH.device.type, enabled=False):
         return _PrototypeCrossEntropy.apply(student_RH, student_KH, targets, weight_R, student_temperature, chunk, dtype)
+
+
+def kl_to_uniform(rows_RH: Tensor, prototypes_KH: Tensor, temperature: float, *, chunk: int = 0, group: Group = ONE) -> Tensor:
+    """Return KL(uniform || mean over the rows of softmax(row prototypes^T / temperature)), over all ranks' rows.
+
+    Zero where every prototype gets the same; it grows as prototypes fall out of use. In float32 or wider.
+    Source: CellRep, section A.1.
+    """
+    with torch.autocast(rows_RH.device.type, enabled=False):
+        own_K = _SummedSoftmax.apply(_full(rows_RH) / temperature, _full(prototypes_KH), chunk or max(len(rows_RH), 1))
+        others_K = group.sum(own_K.detach()) - own_K.detach()
+        mean_K = (own_K + others_K) / (len(rows_RH) * group.world)
+        return -mean_K.clamp_min(torch.finfo(mean_K.dtype).tiny).log().mean() - math.log(len(mean_K))
+
+
+class _SummedSoftmax(torch.autograd.Function):
+    """The sum over rows of softmax(row prototypes^T), [K]; the logits of a chunk are made again on the way back."""
+
+    @staticmethod
+    def forward(ctx: Any, rows_RH: Tensor, prototypes_KH: Tensor, chunk: int) -> Tensor:
+        ctx.save_for_backward(rows_RH, prototypes_KH)
+        ctx.chunk = chunk
+        parts = [torch.softmax(rows @ prototypes_KH.T, dim=1).sum(0) for rows in rows_RH.split(chunk)]
+        return torch.stack(parts).sum(0)
+
+    @staticmethod
+    def backward(ctx: Any, grad_K: Tensor) -> tuple[Tensor | None, ...]:
+        rows_RH, prototypes_KH = ctx.saved_tensors
+        grad_RH, grad_KH = [], torch.zeros_like(prototypes_KH)
+        for rows in rows_RH.split(ctx.chunk):
+            share_RK = torch.softmax(rows @ prototypes_KH.T, dim=1)
+            slope_RK = share_RK * (grad_K - (share_RK @ grad_K)[:, None])
+            grad_RH.append(slope_RK @ prototypes_KH)
+            grad_KH.addmm_(slope_RK.T, rows)
+        return torch.cat(grad_RH), grad_KH, None
 
 
 def koleo(cls_BD: Tensor, group: Group = ONE) -> Tensor:

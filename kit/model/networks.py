@@ -35,7 +35,7 @@ class Network:
     @property
     def cost(self) -> Cost:
         """Of one step."""
-        return step_flops(self.config, len(self.config.channels))
+        return step_flops(self.config, self.config.view_channels)
 
     @property
     def flops(self) -> float:
@@ -45,7 +45,7 @@ class Network:
     @property
     def embed_flops(self) -> float:
         """Of all sites once through the trained backbone."""
-        return self.sites * forward_flops(self.config.model, len(self.config.channels), self.config.embed.side)
+        return self.sites * forward_flops(self.config.model, self.config.view_channels, self.config.embed.side)
 
 
 def networks_of(config: RunConfig, work: "Work | None") -> list[Network]:

@@ -12,6 +12,7 @@ from kit.config.views import LEAST_SHOT
 from kit.errors import KitError
 from kit.images.crops.boxes import draw_crops
 from kit.images.crops.groups import GROUPS, V1
+from kit.images.crops.preparation import Preparation
 from kit.images.crops.reader import SiteReader
 from kit.images.store.work import Work
 from kit.kernels.tile import tile
@@ -59,7 +60,7 @@ def noise_over_signal(
     pixels_N1PP: torch.Tensor, sums_N1: torch.Tensor, views: ViewsConfig, *, group: str, seed: int = 0
 ) -> np.ndarray:
     """Return the sd of the noise over the sd of the crop, float64 [N], of crops of one channel; NaN where a crop is flat."""
-    still = replace(views, brightness=0.0, contrast=0.0, elastic_p=0.0, rotation="none", normalise="dataset")
+    still = replace(views, brightness=0.0, contrast=0.0, elastic_p=0.0, rotation="none", normalise="dataset", composite="none")
     plain, noisy = (
         make_view(
             pixels_N1PP, sums_N1, torch.arange(len(sums_N1)), one, seed=seed, role=GROUPS[V1].role, channel_groups=(group,),
@@ -125,7 +126,7 @@ def _floor(value: float) -> float:
 def _crops(work: Work, channel: str, group: str, config: RunConfig, sites: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Cut a global crop out of each of a sample of sites; return levels, uint8 [N, 1, P, P], and their sums, int64 [N, 1]."""
     who = list(sample_sites(work.sites_with((channel,)), sites, seed).itertuples(index=False, name=None))
-    reader = SiteReader(work, (channel,), sorted({plate for plate, _, _ in who}), (config.views.high_pass_of(group),))
+    reader = SiteReader(work, (channel,), sorted({plate for plate, _, _ in who}), Preparation.of(config.views, (group,)))
     box_N4, flip_N, turn_N = map(torch.from_numpy, draw_crops(config.crops, V1, 0, len(who), reader.size, seed, 0, 0))
     site_11HW, side = np.empty((1, 1, *reader.size), np.uint8), config.crops.global_side
     pixels_N1PP, sums_N1 = torch.empty(len(who), 1, side, side, dtype=torch.uint8), torch.empty(len(who), 1, dtype=torch.int64)

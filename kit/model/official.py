@@ -17,7 +17,8 @@ from torch import Tensor
 
 from kit.config import ModelConfig
 from kit.errors import KitError
-from kit.model.vit import Vit, resize_positions, seeded_vit
+from kit.model.positions import resize_positions
+from kit.model.vit import Vit, seeded_vit
 
 WRAPPINGS = ("teacher", "student", "model", "state_dict")
 PREFIXES = ("module.", "teacher.", "student.", "backbone.")

@@ -1,6 +1,7 @@
 """AdamW over DINOv2's parameter groups, gradients clipped per module, the teacher as a moving average of the student."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import compress
 
 import torch
 from torch import Tensor, nn
@@ -60,8 +61,15 @@ def clip(modules: Mapping[str, nn.Module], most: float) -> dict[str, Tensor]:
 
 
 @torch.no_grad()
-def move_teacher(teacher: nn.Module, student: nn.Module, momentum: float) -> None:
-    """teacher = momentum * teacher + (1 - momentum) * student, parameter by parameter."""
+def move_teacher(teacher: nn.Module, student: nn.Module, momentum: float, *, shared: Sequence[str] = ()) -> None:
+    """teacher = momentum * teacher + (1 - momentum) * student, parameter by parameter.
+
+    Args:
+        shared: how the names of parameters start that the teacher has in common with the student: they are copied.
+    """
+    names = [name.startswith(tuple(shared)) for name, _ in teacher.named_parameters()]
     old: list[Tensor] = list(teacher.parameters())
     new: list[Tensor] = list(student.parameters())
+    if any(names):
+        torch._foreach_copy_(list(compress(old, names)), list(compress(new, names)))
     torch._foreach_lerp_(old, new, 1 - momentum)

@@ -67,7 +67,7 @@ def plan(
         lines.append(f"quota    {quota.text(hours_of(networks, rate))}, embedding included")
     lines.append(f"store    {store_text(work)}")
     lines += [f"         {codecs_text()}"] if work is None else []
-    lines.append(f"CSV      {csv_text(work, config.model, len(networks), averaged=averaged)}")
+    lines.append(f"CSV      {csv_text(work, config.width, len(networks), averaged=averaged)}")
     if quota is not None:
         lines.append(f"working  {working_text(networks, quota.working, averaged=averaged)}")
     if rate is not None:
@@ -104,7 +104,7 @@ def _time(network: Network, rate: float, where: str, figure: str) -> str:
 
 def _memory(config: RunConfig, limit: float, world: int, *, half: bool) -> list[str]:
     """Say what a step takes of each card, and what to change if that is too much."""
-    channels = len(config.channels)
+    channels = config.view_channels
     memory = step_memory(config, channels, world=world, half=half)
     lines = [f"memory   {memory.text()} a process; {limit / 1e9:.0f} GB usable: {'fits' if memory.total < limit else 'too much'}"]
     if memory.total < limit:
@@ -148,7 +148,7 @@ def total_memory(device: torch.device) -> float:
 
 def measured_rate(config: RunConfig, device: torch.device) -> float:
     """Return the FLOP/s of one view forwards and backwards through the backbone on this machine, timed on the second pass."""
-    channels, side = len(config.channels), config.crops.global_side
+    channels, side = config.inputs, config.crops.global_side
     network = seeded_vit(config.model, channels, 0).to(device)
     x = torch.zeros(1, channels, side, side, device=device)
     dtype = precision(config, device)
@@ -168,8 +168,8 @@ def out_of_memory(config: RunConfig, device: torch.device, world: int = 1) -> Ki
     """Return the error that says what to change, with numbers, when a card's memory ran out."""
     total = total_memory(device)
     half = precision(config, device) is not None
-    memory = step_memory(config, len(config.channels), world=world, half=half)
-    ways = ways_to_fit(config, len(config.channels), min(total * SPARE, memory.total), world=world, half=half)
+    memory = step_memory(config, config.view_channels, world=world, half=half)
+    ways = ways_to_fit(config, config.view_channels, min(total * SPARE, memory.total), world=world, half=half)
     text = "; or ".join(f"--set {text.replace(' ', ' --set ')} ({less.total / 1e9:.1f} GB)" for text, less in ways)
     return KitError(
         f"out of memory at train.batch = {config.train.batch}: a step needs about {memory.text()}, "

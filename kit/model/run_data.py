@@ -143,7 +143,8 @@ def what_changed(data: RunData, work: Work, config: RunConfig) -> str:
     gone = [plate for plate in data.plates if plate not in work.plates]
     if gone:
         return f"plate {gone[0]}, which it trains on, is no longer in {work.path}"
-    views = replace(config.views, high_pass_fluorescence=0, high_pass_brightfield=0)  # mean and sd are not compared
+    as_stored = {"high_pass_fluorescence": 0, "high_pass_brightfield": 0, "clip_percentiles": (0.0, 100.0), "clahe": False}
+    views = replace(config.views, **as_stored)  # type: ignore[arg-type]  # mean and sd are not compared
     now = resolve(work.only(data.plates), replace(config, views=views, train=replace(config.train, knn_epochs=0)))
     both = data.lines.keys() & now.lines.keys()
     line = min((plate for plate in both if data.lines[plate] != now.lines[plate]), default=None)

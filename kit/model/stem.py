@@ -1,4 +1,4 @@
-"""From pixels to tokens: DINOv2's linear patches, or the energies of a patch.
+"""From pixels to tokens: DINOv2's linear patches, the energies of a patch, or CellRep's patches of every channel.
 
 B views, C channels, P view side in pixels, N = H W patches of a view, D embedding, E energies of a patch.
 """
@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from kit.config import ModelConfig
+from kit.model.channel_mixer import ENCODER_SIDE, ChannelPatches
 
 _LEAST = 1e-4  # added to an energy: of a channel that is flat in a patch
 
@@ -77,7 +78,9 @@ def _products(x_BCPP: Tensor, left: int) -> Tensor:
 
 
 def make_patch_embed(channels: int, config: ModelConfig) -> nn.Module:
-    """Return what turns views [B, C, P, P] into tokens [B, N, D], by `model.stem`."""
+    """Return what turns views [B, C, P, P] into tokens [B, N, D], by `model.stem`; [B, C, N, D] for the mixer."""
+    if config.stem == "mixer":
+        return ChannelPatches(config)
     return EnergyStem(channels, config) if config.stem == "energy" else PatchEmbed(channels, config.dim, config.patch)
 
 
@@ -86,5 +89,8 @@ def stem_flops(config: ModelConfig, channels: int, side: int) -> float:
     patches = (side // config.patch) ** 2
     if config.stem == "patch":
         return 2 * patches * channels * config.patch**2 * config.dim
+    if config.stem == "mixer":
+        encoder = (side - ENCODER_SIDE + 1) ** 2 * ENCODER_SIDE**2 + config.dim
+        return 2 * channels * (patches * config.patch**2 * config.dim + config.channel_filters * encoder)
     products = 4 / 3 * side**2 * channels * (channels + 1)  # of every pixel of every scale, and their sums
     return products + 2 * patches * energy_width(channels, config.patch.bit_length() - 1) * config.dim

@@ -17,12 +17,15 @@ from torch import Tensor
 from kit.config import RunConfig
 from kit.images.crops.groups import LOCAL
 from kit.model.arrangement import Arrangement, arrange
+from kit.model.channel_drop import drop_channels
 from kit.model.clock import Clock
 from kit.model.dino import Centres, Losses, Network, StepTokens, Targets, compute_losses, make_targets
 from kit.model.distributed import ONE, Group
 from kit.model.draws import Draws, draw_step
 from kit.model.optim import clip, make_optimiser, move_teacher, set_values
 from kit.model.schedules import Schedules, Values
+
+FRONT = ("backbone.patch_embed.", "backbone.mixer.")  # what comes before student and teacher in CellRep's figure 1
 
 
 @dataclass
@@ -60,10 +63,14 @@ def make_learner(
     teacher.requires_grad_(False)
     for head in (student.dino_head, student.patch_head, teacher.dino_head, teacher.patch_head):
         head.join(group)
+    networks = student.backbone, teacher.backbone
     student.backbone.checkpoint_activations = config.train.checkpoint_activations
+    if student.backbone.mixer is not None:
+        student.backbone.mixer.checkpoint_activations = config.train.checkpoint_activations
     if config.train.compile:
-        for block in (*student.backbone.blocks, *teacher.backbone.blocks):
-            block.compile()
+        for network in networks:
+            for block in (*network.blocks, *(network.mixer.blocks if network.mixer is not None else ())):
+                block.compile()
     token = student.backbone.cls_token
     zero_K = torch.zeros(config.loss.prototypes, device=token.device, dtype=torch.promote_types(token.dtype, torch.float32))
     return Learner(
@@ -107,11 +114,12 @@ def learn(learner: Learner, views: Mapping[str, Tensor], step: int, clock: Clock
     learner.optimiser.zero_grad(set_to_none=True)
     B = len(views[learner.arrangement.views[0]])
     draws = draw_step(config, learner.arrangement, B, step=step, group=group, device=learner.device)
+    seen = {who: drop_channels(views, config, who, B, step=step, group=group) for who in ("teacher", "student")}
     with _autocast(learner):
         with clock.section("teacher"):
-            tokens = _teacher_tokens(learner, views, draws)
+            tokens = _teacher_tokens(learner, seen["teacher"], draws)
             targets = make_targets(learner.teacher, tokens, learner.centres, config.loss, values.teacher_temperature, group)
-        losses = _backwards(learner, views, draws, targets, values, clock)
+        losses = _backwards(learner, seen["student"], draws, targets, values, clock)
     scale = learner.scaler.get_scale()
     with clock.section("optimiser"):
         norms = _apply(learner, losses, values)
@@ -237,5 +245,6 @@ def _apply(learner: Learner, losses: Losses, values: Values) -> dict[str, Tensor
         return None
     learner.scaler.step(learner.optimiser)
     learner.scaler.update()
-    move_teacher(learner.teacher, learner.student, values.momentum)
+    shared = FRONT if learner.config.model.front == "shared" else ()
+    move_teacher(learner.teacher, learner.student, values.momentum, shared=shared)
     return norms

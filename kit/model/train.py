@@ -14,6 +14,7 @@ from kit.config.channels import by_channel, grouped
 from kit.errors import KitError, UsageError
 from kit.files import write_whole
 from kit.images.crops.loader import Crops
+from kit.images.crops.preparation import Preparation
 from kit.images.store.work import Work
 from kit.model import run_data
 from kit.model.checkpoint import SCHEMA, newest_checkpoint
@@ -78,7 +79,7 @@ def train(work: Work, run: str, config: RunConfig, *, resume: bool = False, max_
     with (
         _plain_errors(config, device, group),
         Crops(work, config.crops, channels=config.channels, batch=config.train.batch, seed=config.seed,
-              rank=group.rank, world=group.world, device=device, threads=threads, high_pass_C=config.high_pass_C) as crops,
+              rank=group.rank, world=group.world, device=device, threads=threads, prepare=Preparation.of_run(config)) as crops,
         _catch_sigterm() as stopping,
     ):  # fmt: skip
         _make_folder(folder, data, config, group)  # after Crops: what it refuses leaves no run behind

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from kit.config import ViewsConfig
+from kit.config.channels import FLUORESCENCE
 from kit.errors import UsageError
 from kit.images.crops.groups import GROUPS
 from kit.kernels.blur import blur
@@ -22,6 +23,8 @@ from kit.kernels.philox import LATTICE, PARAMETERS, stream_of, uniform
 from kit.kernels.random_words import random_words
 from kit.kernels.view import Jitter, Normalise, view
 from kit.kernels.warp import AFFINE, AS_IT_IS, ELASTIC, Warp
+from kit.model.channel_order import permute_channels
+from kit.model.composite import composite
 
 if TYPE_CHECKING:
     from kit.images.crops.loader import CropBatch
@@ -45,7 +48,9 @@ def make_views(
     views = {}
     for name in names:
         crops = batch.groups[name]
-        views[name] = make_view(crops.pixels_BCPP, crops.sums_BC, crops.sample_B, config, role=GROUPS[name].role, **facts)
+        view_BCPP = make_view(crops.pixels_BCPP, crops.sums_BC, crops.sample_B, config, role=GROUPS[name].role, **facts)
+        permuted = config.channel_order == "permuted"
+        views[name] = permute_channels(view_BCPP, crops.sample_B, seed=seed) if permuted else view_BCPP
     return views
 
 
@@ -76,6 +81,9 @@ def make_view(
 
     Sources: SSLProfiler 1, sections 3.3.2 and 6; DINOv2 (arXiv:2304.07193) for style dinov2.
     """
+    if config.composite == "wheel":
+        pixels_BCPP = composite(pixels_BCPP)
+        sums_BC, channel_groups = pixels_BCPP.sum((2, 3)), (FLUORESCENCE,) * 3
     draws = _Draws(sample_B, len(channel_groups), seed, ROLES.index(role))
     finish = functools.partial(_normalised, config=config, mean_C=mean_C, sd_C=sd_C, dtype=dtype)
     if config.style == "none":
@@ -101,6 +109,8 @@ def normalise_site(
     pixels_BCPP: Tensor, config: ViewsConfig, mean_C: Tensor, sd_C: Tensor, dtype: torch.dtype = torch.float32
 ) -> Tensor:
     """Return whole sites normalised as the views were and otherwise untouched, `dtype` [B, C, P, P], for embedding."""
+    if config.composite == "wheel":
+        pixels_BCPP = composite(pixels_BCPP)
     return _normalised(pixels_BCPP, config=config, mean_C=mean_C, sd_C=sd_C, dtype=dtype)
 
 

@@ -12,7 +12,7 @@ from kit.config import ViewsConfig
 from kit.config.channels import groups_of
 from kit.errors import KitError
 from kit.files import whole_file
-from kit.images.crops.high_pass import high_pass_site
+from kit.images.crops.preparation import Preparation
 from kit.images.names import order_channels
 from kit.images.store.work import Work
 from kit.kernels.view import elastic_warp
@@ -48,7 +48,7 @@ def draw_views_figure(work: Work, config: ViewsConfig, path: Path, *, seed: int 
     plate, well, site, names = _choose_site(work, channels)
     groups = groups_of(names, work.groups)
     site_CHW = work.read_site(plate, well, site, channels=list(names))
-    pixels_CPP = _middle(high_pass_site(site_CHW, [config.high_pass_of(group) for group in groups]))
+    pixels_CPP = _middle(Preparation.of(config, groups)(site_CHW))
     panels = make_panels(pixels_CPP, groups, config, seed=seed)
     _draw(panels, names, f"plate {plate}, well {well}, site {site}: {pixels_CPP.shape[1]} px, style {config.style}", Path(path))
 
@@ -60,7 +60,7 @@ def make_panels(pixels_CPP: np.ndarray, channel_groups: tuple[str, ...], config:
     mean_C, sd_C = torch.zeros(len(channel_groups)), torch.ones(len(channel_groups))
 
     def make(one: ViewsConfig, role: str) -> np.ndarray:
-        one = replace(one, normalise="dataset")
+        one = replace(one, normalise="dataset", composite="none")
         view = views.make_view(
             pixels, sums, sample, one, seed=seed, role=role, channel_groups=channel_groups, mean_C=mean_C, sd_C=sd_C
         )

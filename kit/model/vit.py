@@ -1,20 +1,20 @@
-"""The backbone after its patches (see `stem`): attention, feed-forward, block, encoder. Names and arithmetic are DINOv2's.
+"""The backbone: patches (see `stem`), positions, blocks, final norm. Names and arithmetic are DINOv2's.
 
 B views, C channels, P view side in pixels, N patches of a view, D embedding, R registers.
-Every draw of drop path comes in from outside (`Kept`), so that a forward pass is a function of its arguments.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from kit.config import ModelConfig
-from kit.model.attention import attend
+from kit.model.blocks import Block, Kept
+from kit.model.channel_mixer import ChannelMixer
+from kit.model.positions import resize_positions
 from kit.model.stem import make_patch_embed
 from kit.streams import Stream, torch_seed
 
@@ -24,85 +24,6 @@ class Tokens(NamedTuple):
 
     cls_BD: Tensor
     patch_BND: Tensor
-
-
-class Kept(NamedTuple):
-    """The rows of a batch that a residual branch runs on under drop path, and the factor that keeps its mean."""
-
-    rows: Tensor  # int64
-    scale: Tensor  # a scalar; as a Python float, torch.compile may keep an old value of it in the gradient
-
-
-class Attention(nn.Module):
-    def __init__(self, dim: int, heads: int):
-        super().__init__()
-        self.heads = heads
-        self.qkv = nn.Linear(dim, 3 * dim)
-        self.proj = nn.Linear(dim, dim)
-
-    def forward(self, x_BND: Tensor) -> Tensor:
-        B, N, D = x_BND.shape
-        query, key, value = self.qkv(x_BND).view(B, N, 3, self.heads, D // self.heads).permute(2, 0, 3, 1, 4)
-        mixed = attend(query, key, value)
-        return self.proj(mixed.transpose(1, 2).reshape(B, N, D))
-
-
-class Mlp(nn.Module):
-    def __init__(self, dim: int, hidden: int):
-        super().__init__()
-        self.fc1 = nn.Linear(dim, hidden)
-        self.fc2 = nn.Linear(hidden, dim)
-
-    def forward(self, x_BND: Tensor) -> Tensor:
-        return self.fc2(F.gelu(self.fc1(x_BND)))
-
-
-class SwiGLU(nn.Module):
-    """The hidden width is 2/3 of the MLP's, rounded up to a multiple of 8; the first half of w12 is the gate."""
-
-    def __init__(self, dim: int, hidden: int):
-        super().__init__()
-        hidden = (int(hidden * 2 / 3) + 7) // 8 * 8
-        self.w12 = nn.Linear(dim, 2 * hidden)
-        self.w3 = nn.Linear(hidden, dim)
-
-    def forward(self, x_BND: Tensor) -> Tensor:
-        gate, value = self.w12(x_BND).chunk(2, dim=-1)
-        return self.w3(F.silu(gate) * value)
-
-
-class LayerScale(nn.Module):
-    def __init__(self, dim: int, initial: float):
-        super().__init__()
-        self.gamma = nn.Parameter(torch.full((dim,), initial))
-
-    def forward(self, x_BND: Tensor) -> Tensor:
-        return x_BND * self.gamma
-
-
-class Block(nn.Module):
-    def __init__(self, config: ModelConfig):
-        super().__init__()
-        ffn = SwiGLU if config.ffn == "swiglu" else Mlp
-        self.norm1 = nn.LayerNorm(config.dim, eps=1e-6)
-        self.attn = Attention(config.dim, config.heads)
-        self.ls1 = LayerScale(config.dim, config.layerscale)
-        self.norm2 = nn.LayerNorm(config.dim, eps=1e-6)
-        self.mlp = ffn(config.dim, int(config.dim * config.ffn_ratio))
-        self.ls2 = LayerScale(config.dim, config.layerscale)
-
-    def forward(self, x_BND: Tensor, kept: tuple[Kept, Kept] | None = None) -> Tensor:
-        attention, ffn = kept or (None, None)
-        x_BND = _add_branch(x_BND, lambda x: self.ls1(self.attn(self.norm1(x))), attention)
-        return _add_branch(x_BND, lambda x: self.ls2(self.mlp(self.norm2(x))), ffn)
-
-
-def _add_branch(x_BND: Tensor, branch: Callable[[Tensor], Tensor], kept: Kept | None) -> Tensor:
-    if kept is None:
-        return x_BND + branch(x_BND)
-    if len(kept.rows) == 0:
-        return x_BND
-    return x_BND.index_add(0, kept.rows, branch(x_BND[kept.rows]).to(x_BND.dtype) * kept.scale)
 
 
 class Vit(nn.Module):
@@ -120,6 +41,7 @@ class Vit(nn.Module):
         if config.registers:
             self.register_tokens = nn.Parameter(torch.zeros(1, config.registers, config.dim))
         self.patch_embed = make_patch_embed(channels, config)
+        self.mixer = ChannelMixer(config) if config.stem == "mixer" else None
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
         self.norm = nn.LayerNorm(config.dim, eps=1e-6)
         self._initialise()
@@ -139,13 +61,16 @@ class Vit(nn.Module):
         """Return class and patch tokens of normalised views.
 
         Args:
-            x_BCPP: views, float, sides multiples of the patch.
+            x_BCPP: views, float, sides multiples of the patch; any number of channels where model.stem = mixer. With model.bag
+                a view of several channels gives the tokens of each, concatenated: for a trained network, without masks.
             mask_BN: bool, true where the mask token replaces a patch (row-major).
             kept: per block, the rows its two branches run on (drop path); None: all rows.
 
         Raises:
             ValueError: a wrong number of channels, or a side that is no multiple of the patch.
         """
+        if self.config.bag and x_BCPP.shape[1] > 1:
+            return self._one_by_one(x_BCPP)
         x_BND = self._embed(x_BCPP, mask_BN)
         for i, block in enumerate(self.blocks):
             rows = kept[i] if kept else None
@@ -156,16 +81,25 @@ class Vit(nn.Module):
         x_BND = self.norm(x_BND)
         return Tokens(x_BND[:, 0], x_BND[:, 1 + self.config.registers :])
 
+    def _one_by_one(self, x_BCPP: Tensor) -> Tokens:
+        """Return the tokens of every channel of a view by itself, concatenated: [B, C D] and [B, N, C D]."""
+        C = x_BCPP.shape[1]
+        cls_BD, patch_BND = self(x_BCPP.flatten(0, 1)[:, None])
+        return Tokens(cls_BD.unflatten(0, (-1, C)).flatten(1), patch_BND.unflatten(0, (-1, C)).transpose(1, 2).flatten(2))
+
     def _embed(self, x_BCPP: Tensor, mask_BN: Tensor | None) -> Tensor:
         B, channels, height, width = x_BCPP.shape
         patch = self.config.patch
-        if channels != self.channels:
+        if self.mixer is None and channels != self.channels:
             raise ValueError(f"the network takes {self.channels} channels, the view has {channels}")
         if height % patch or width % patch:
             raise ValueError(f"a view of {height} x {width} pixels does not divide into patches of {patch} pixels")
-        x_BND = self.patch_embed(x_BCPP)
+        x_BND = self.patch_embed(x_BCPP)  # [B, C, N, D] with a mixer: a mask hides a place in every channel
         if mask_BN is not None:
-            x_BND = torch.where(mask_BN[..., None], self.mask_token.to(x_BND.dtype)[None], x_BND)
+            hidden_BN1 = mask_BN[..., None] if self.mixer is None else mask_BN[:, None, :, None]
+            x_BND = torch.where(hidden_BN1, self.mask_token.to(x_BND.dtype)[None], x_BND)
+        if self.mixer is not None:
+            x_BND = self.mixer(x_BND, height // patch, width // patch)
         x_BND = torch.cat((self.cls_token.expand(B, -1, -1).to(x_BND.dtype), x_BND), dim=1)
         x_BND = x_BND + self._positions(height // patch, width // patch).to(x_BND.dtype)
         if self.config.registers:
@@ -176,18 +110,6 @@ class Vit(nn.Module):
     def _positions(self, rows: int, columns: int) -> Tensor:
         side = math.isqrt(self.pos_embed.shape[1] - 1)
         return self.pos_embed if rows == columns == side else resize_positions(self.pos_embed, rows, columns, self.config)
-
-
-def resize_positions(pos_embed: Tensor, rows: int, columns: int, config: ModelConfig) -> Tensor:
-    """Return a position embedding [1, 1 + N, D] at another grid: bicubic, coordinates scaled by grid + offset, as DINOv2."""
-    side = math.isqrt(pos_embed.shape[1] - 1)
-    positions = pos_embed if pos_embed.dtype == torch.float64 else pos_embed.float()
-    grid = positions[:, 1:].reshape(1, side, side, -1).permute(0, 3, 1, 2)
-    offset = config.position_offset
-    target = {"scale_factor": ((rows + offset) / side, (columns + offset) / side)} if offset else {"size": (rows, columns)}
-    grid = F.interpolate(grid, mode="bicubic", antialias=config.position_antialias, **target)
-    assert grid.shape[-2:] == (rows, columns)
-    return torch.cat((positions[:, :1], grid.flatten(2).transpose(1, 2)), dim=1)
 
 
 def seeded_vit(config: ModelConfig, channels: int, seed: int) -> Vit:

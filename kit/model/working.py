@@ -20,8 +20,8 @@ def working_bytes(networks: Sequence[Network], *, averaged: bool = False) -> flo
     """Return the bytes that training, embedding and submitting these networks writes, with a checkpoint just being saved."""
     size = 0.0
     for network in networks:
-        config, channels = network.config, len(network.config.channels)
+        config, channels = network.config, network.config.view_channels
         size += (config.train.keep + 1) * PER_PARAMETER * parameter_count(config.model, config.loss, channels)
-        size += 4 * network.sites * SITE_PARTS * config.model.dim
-        size += network.wells * (1 if averaged else PLACES) * PARTS * config.model.dim * (4 + VALUE_BYTES)
+        size += 4 * network.sites * SITE_PARTS * config.width
+        size += network.wells * (1 if averaged else PLACES) * PARTS * config.width * (4 + VALUE_BYTES)
     return size

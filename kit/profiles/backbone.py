@@ -16,7 +16,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from kit.config import RunConfig
-from kit.images.crops.high_pass import high_pass_site
+from kit.images.crops.preparation import Preparation
 from kit.model.precision import precision
 from kit.model.vectors import site_vectors
 from kit.model.vit import Vit
@@ -47,8 +47,14 @@ class Backbone:
 
     @property
     def parts(self) -> dict[str, list[int]]:
-        dim = self.config.model.dim
+        dim = self.config.width
         return {"cls": [0, dim], "patch": [dim, 2 * dim], "patch_sd": [2 * dim, 3 * dim]}
+
+    @property
+    def suffix(self) -> str:
+        """What follows the name of the run: the channels, where they are not those it was trained on, and the tiling."""
+        others = ("", *self.channels) if "trained_on" in self.facts else ()
+        return "-".join(others) + self.tiling.suffix
 
     def tiled(self, tiling: Tiling) -> "Backbone":
         """Return the same backbone, to be shown these views of a site."""
@@ -88,4 +94,4 @@ class Backbone:
 
     def read(self, key: tuple[str, str, int]) -> np.ndarray:
         """Return a site as the network is shown it, before it is resized: uint8 [C, H, W] of its channels."""
-        return high_pass_site(self.work.read_site(*key, channels=self.channels), self.config.high_pass_C)
+        return Preparation.of_run(self.config)(self.work.read_site(*key, channels=self.channels))

@@ -84,6 +84,8 @@ def embed(
             and standard deviation of each channel's 8-bit levels, written as RUN-intensity, and of the camera counts,
             written as RUN-intensity-raw; `texture`: see `texture.Texture`, written as RUN-texture. For these two the run need
             not exist if `channels` are given.
+        channels: of a run that does not exist yet; or, for a network that takes any channels (model.stem = mixer, model.bag),
+            other channels than the run's, or another order: written as RUN-<channels joined by hyphens>.
         tiles: what the network is shown of a site, see `tiling.parse_tiles`; other than `whole` is written as RUN-<tiles>.
 
     Raises:
@@ -109,7 +111,7 @@ def embed(
 
     tiling = parse_tiles(tiles)
     source = _open(work, run, weights, baseline, channels).tiled(tiling)
-    return _write_run(work, name + tiling.suffix, source, share)
+    return _write_run(work, name + source.suffix, source, share)
 
 
 def _open(work: "Work", run: str, weights: Path | None, baseline: str | None, channels: tuple[str, ...]) -> "Backbone":

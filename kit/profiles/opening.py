@@ -1,7 +1,8 @@
 """Open a backbone to embed with: a run's newest checkpoint, one checkpoint file, or published weights.
 
 Or a baseline: the run's architecture with its initial random weights. Each of them raises UsageError if `channels` are given
-that are not the run's, or if the store's pixels are scaled differently from those that the weights were trained on.
+that are not the run's and its network takes no others, or if the store's pixels are scaled differently from those that the
+weights were trained on.
 """
 
 import hashlib
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor
 
 from kit.config import CropsConfig, EmbedConfig, RunConfig, StoreConfig
+from kit.config.channels import by_channel, grouped
 from kit.errors import UsageError
 from kit.files import write_whole
 from kit.model.channel_stats import channel_stats
@@ -37,8 +39,7 @@ def open_run(work: "Work", run: str, channels: tuple[str, ...] = ()) -> Backbone
     """
     run_config(work, run)  # a missing run is reported as such
     network, config, *statistics = load_backbone(work.run_folder(run))
-    _check(work, run, config, channels)
-    return _backbone(work, run, network, config, *statistics)
+    return _backbone(work, run, network, *_for_channels(work, run, config, channels, *statistics))
 
 
 def open_checkpoint(work: "Work", run: str, file: Path, channels: tuple[str, ...] = ()) -> Backbone:
@@ -48,8 +49,7 @@ def open_checkpoint(work: "Work", run: str, file: Path, channels: tuple[str, ...
         KitError: it is no whole checkpoint.
     """
     network, config, *statistics = load_backbone(file)
-    _check(work, run, config, channels)
-    return _backbone(work, run, network, config, *statistics)
+    return _backbone(work, run, network, *_for_channels(work, run, config, channels, *statistics))
 
 
 def open_published(work: "Work", run: str, file: Path, channels: tuple[str, ...] = ()) -> Backbone:
@@ -62,8 +62,7 @@ def open_published(work: "Work", run: str, file: Path, channels: tuple[str, ...]
     """
     config = published_config(work, run, file, channels)
     network = official_backbone(file, len(config.channels))
-    _check(work, run, config, channels)
-    return _backbone(work, run, network, config, *_statistics(work, config))
+    return _backbone(work, run, network, *_for_channels(work, run, config, channels))
 
 
 def open_random(work: "Work", run: str, channels: tuple[str, ...] = ()) -> Backbone:
@@ -73,9 +72,8 @@ def open_random(work: "Work", run: str, channels: tuple[str, ...] = ()) -> Backb
         UsageError: there is no such run.
     """
     config = run_config(work, run)
-    network = seeded_vit(config.model, len(config.channels), config.seed).requires_grad_(False).eval()
-    _check(work, run, config, channels)
-    return _backbone(work, run, network, config, *_statistics(work, config), baseline="random")
+    network = seeded_vit(config.model, config.inputs, config.seed).requires_grad_(False).eval()
+    return _backbone(work, run, network, *_for_channels(work, run, config, channels), baseline="random")
 
 
 def published_config(work: "Work", run: str, weights: Path, channels: tuple[str, ...]) -> RunConfig:
@@ -102,10 +100,33 @@ def published_config(work: "Work", run: str, weights: Path, channels: tuple[str,
     return config
 
 
-def _check(work: "Work", run: str, config: RunConfig, channels: tuple[str, ...]) -> None:
-    if channels and channels != config.channels:
-        raise UsageError(f"--channels {','.join(channels)}: run {run} takes {','.join(config.channels)}")
+def _for_channels(
+    work: "Work", run: str, config: RunConfig, channels: tuple[str, ...], *of_run: Tensor
+) -> tuple[tuple[str, ...], RunConfig, Tensor, Tensor]:
+    """Return the channels that a network was trained on, its configuration for those it is to embed, and their mean and sd.
+
+    Args:
+        channels: to embed, where they are not the run's; for a network that takes any channels.
+        of_run: mean and sd of the run's data; without them all are the store's, as those of channels that the run had not.
+
+    Raises:
+        UsageError: the network takes the channels that it was trained on, in their order, and no others.
+    """
+    trained_on = config.channels
     check_store(config.store, work)
+    if channels and channels != trained_on:
+        if not config.any_channels:
+            raise UsageError(f"--channels {','.join(channels)}: run {run} takes {','.join(trained_on)}")
+        config = replace(config, channels=channels, groups=grouped(channels, by_channel(work.groups)))
+    if of_run and config.channels == trained_on:
+        mean_C, sd_C = of_run
+        return trained_on, config, mean_C, sd_C
+    statistics = _statistics(work, config)
+    for own_C, run_C in zip(statistics, of_run, strict=False):
+        for place, name in enumerate(config.channels):
+            if name in trained_on:
+                own_C[place] = run_C[trained_on.index(name)]
+    return trained_on, config, *statistics
 
 
 def check_store(made: StoreConfig, work: "Work") -> None:
@@ -130,8 +151,9 @@ def _statistics(work: "Work", config: RunConfig) -> tuple[Tensor, Tensor]:
 
 
 def _backbone(
-    work: "Work", run: str, network: Vit, config: RunConfig, mean_C: Tensor, sd_C: Tensor, *, baseline: str | None = None
-) -> Backbone:
+    work: "Work", run: str, network: Vit, trained_on: tuple[str, ...], config: RunConfig, mean_C: Tensor, sd_C: Tensor, *,
+    baseline: str | None = None,
+) -> Backbone:  # fmt: skip
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     facts = {
         "baseline": baseline,
@@ -143,6 +165,8 @@ def _backbone(
         "config": {table: config_to_dict(config)[table] for table in ("model", "views", "embed")},
         "precision": str(precision(config, device) or torch.float32).removeprefix("torch."),
     }
+    if trained_on != config.channels:
+        facts["trained_on"] = list(trained_on)
     return Backbone(work, network.to(device), config, mean_C.float().to(device), sd_C.float().to(device), facts)
 
 

@@ -10,6 +10,7 @@ from safetensors.torch import load
 
 from kit.config import ViewsConfig
 from kit.errors import StoppedCleanly, UsageError
+from kit.images.crops.preparation import Preparation
 from kit.images.store.work import open_work
 from kit.kernels.high_pass import high_pass_reference
 from kit.model import channel_stats as stats
@@ -38,10 +39,10 @@ def by_hand(work, side=9):
 
 def test_each_group_has_its_own():
     config = replace(tiny_config(), views=ViewsConfig(high_pass_brightfield=31, high_pass_fluorescence=5))
-    assert config.high_pass_C == (5, 5, 5)
+    assert Preparation.of_run(config).high_pass_C == (5, 5, 5)
     config = replace(config, channels=("DNA", "Trans"), groups={"brightfield": ("Trans",), "fluorescence": ("DNA",)})
-    assert config.high_pass_C == (5, 31)
-    assert tiny_config().high_pass_C == (0, 0, 0)
+    assert Preparation.of_run(config).high_pass_C == (5, 31)
+    assert Preparation.of_run(tiny_config()).high_pass_C == (0, 0, 0)
 
 
 @pytest.mark.parametrize("side", [1, 4, -3, 2049])

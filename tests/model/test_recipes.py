@@ -16,7 +16,8 @@ from kit.recipe import changed_keys, config_to_toml, differences, load_config, l
 
 FOLDER = Path(kit.recipe.__file__).parent / "recipes"
 PUBLISHED = ("dinov2-8ch", "dinov2-separate", "dinov2-518", "sslprofiler", "sslprofiler-local")
-OURS = ("demo", "energy")
+CHANNEL_FREE = ("cellrep", "cellrep-vits", "bag-of-channels")
+OURS = ("demo", "energy", "cellrep-small", "bag-of-channels-small")
 
 
 def recipe(name: str, **values):
@@ -24,7 +25,7 @@ def recipe(name: str, **values):
 
 
 def test_every_row_of_the_table_is_a_recipe():
-    assert set(recipe_names()) == {*PUBLISHED, *(f"{name}-base" for name in PUBLISHED), *OURS}
+    assert set(recipe_names()) == {*PUBLISHED, *(f"{name}-base" for name in PUBLISHED), *CHANNEL_FREE, *OURS}
 
 
 def test_what_the_papers_say_is_in_every_published_recipe():
@@ -78,6 +79,22 @@ def test_the_winner_masks_every_view_with_a_bar_and_weighs_ibot_as_dinov2_does()
 def test_positions_are_the_inputs_of_the_published_recipes():
     assert {recipe(name).crops.balance for name in PUBLISHED} == {"sites"}  # SSLProfiler 1, section 3.3.1
     assert {recipe(name).crops.balance for name in OURS} == {"wells"}
+
+
+def test_cellrep_is_what_its_paper_says():
+    config, plain = recipe("cellrep"), recipe("dinov2-separate")
+    assert (config.model.dim, config.model.depth, config.model.heads, config.train.epochs) == (1024, 24, 16, 64)
+    assert (config.model.stem, config.model.pool, config.model.front) == ("mixer", "location", "own")
+    loss = config.loss
+    assert (loss.scale, loss.ibot_weight, loss.mask_share, loss.koleo_weight) == ("sum", 0, 0, 0)
+    assert (loss.targets, loss.centre_momentum, loss.local_weight, loss.kl_weight) == ("centring", 0.9, 1, 0.1)
+    assert (config.views.clip_percentiles, config.views.clahe, config.views.channel_order) == ((0.5, 99.5), True, "permuted")
+    same = ("lr", "lr_end", "weight_decay", "betas", "clip", "ema", "warmup_epochs", "batch")
+    assert [getattr(config.train, key) for key in same] == [getattr(plain.train, key) for key in same]  # where it is silent
+    assert set(changed_keys(config, recipe("cellrep-vits"))) == {"recipe", "model.dim", "model.depth", "model.heads"}
+    assert recipe("bag-of-channels").any_channels
+    assert config.any_channels
+    assert not plain.any_channels
 
 
 def test_the_winner_is_the_default():

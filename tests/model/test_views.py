@@ -1,5 +1,8 @@
 """What is drawn for a view: its distribution, and that it depends on seed, sample and role alone."""
 
+import colorsys
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,8 +10,12 @@ from scipy import stats
 
 from kit.config import ViewsConfig
 from kit.errors import UsageError
+from kit.images.crops.groups import IDS_PER_SAMPLE
+from kit.images.crops.loader import CropBatch, CropGroup
 from kit.kernels.warp import AFFINE, AS_IT_IS, ELASTIC
 from kit.model import views
+from kit.model.channel_order import draw_order
+from kit.model.composite import composite, wheel
 
 FLUORESCENCE = ("fluorescence",) * 5
 MEAN, SD = torch.full((5,), 0.2), torch.full((5,), 0.1)
@@ -182,3 +189,43 @@ def test_sites_are_normalised_as_views_are(normalise):
 def test_dataset_without_spread_is_refused():
     with pytest.raises(UsageError, match="use crop"):
         views.normalise_site(crops()[0], ViewsConfig(), MEAN, torch.zeros(5))
+
+
+def test_the_order_of_channels_is_drawn_for_every_image():
+    """Uniform, by seed and sample alone, and the same for all crops of a sample; a view's own draws stay as they were."""
+    sample_B = torch.arange(6000) * IDS_PER_SAMPLE
+    order_BC = draw_order(sample_B, 5, seed=1)
+    assert torch.equal(order_BC.sort(1).values, torch.arange(5).expand(6000, 5))
+    counts_CC = torch.stack([torch.bincount(order_BC[:, place], minlength=5) for place in range(5)])
+    assert ((counts_CC - 1200).abs() < 5 * (6000 * 0.2 * 0.8) ** 0.5).all()
+    assert len(order_BC.unique(dim=0)) == 120
+    assert torch.equal(draw_order(sample_B[77:78] + 16, 5, seed=1)[0], order_BC[77])  # a local crop of sample 77
+    assert not torch.equal(draw_order(sample_B, 5, seed=2), order_BC)
+    batch = crops()
+    view = make(batch, config := ViewsConfig(style="dinov2"))
+    group = CropGroup(batch[0], batch[1], batch[2])
+    facts = {"seed": 1, "channel_groups": FLUORESCENCE, "mean_C": MEAN, "sd_C": SD}
+    permuted = replace(config, channel_order="permuted")
+    found = views.make_views(CropBatch({"v1": group}, [], 0, 0), ["v1"], permuted, **facts)["v1"]
+    order_BC = draw_order(batch[2], 5, seed=1)
+    assert torch.equal(found, torch.stack([one[order] for one, order in zip(view, order_BC, strict=True)]))
+    assert torch.equal(views.make_views(CropBatch({"v1": group}, [], 0, 0), ["v1"], config, **facts)["v1"], view)
+
+
+def test_a_composite_is_every_channel_in_its_colour_of_the_wheel():
+    assert wheel(3) == [(1, 0, 0), (0, 1, 0), (0, 0, 1)]
+    assert wheel(2) == [(1, 0, 0), (0, 1, 1)]
+    np.testing.assert_allclose(wheel(6)[1::2], [(1, 1, 0), (0, 1, 1), (1, 0, 1)], atol=1e-12)
+    pixels, _, sample = crops(B=2)
+    colours = np.array([colorsys.hsv_to_rgb(c / 5, 1, 1) for c in range(5)])
+    expected = np.minimum(np.rint(np.einsum("bchw,cr->brhw", pixels.numpy().astype(float), colours)), 255)
+    assert np.abs(composite(pixels).numpy() - expected).max() <= 1  # a half is rounded in float32
+    assert (expected == 255).any()
+    config = ViewsConfig(composite="wheel", normalise="crop", elastic_p=0.0)
+    rgb = composite(pixels)
+    plain = replace(config, composite="none")
+    found = make((pixels, pixels.long().sum((2, 3)), sample), config)
+    assert torch.equal(found, make((rgb, rgb.long().sum((2, 3)), sample), plain, channel_groups=FLUORESCENCE[:3]))
+    assert torch.equal(views.normalise_site(pixels, config, MEAN, SD), views.normalise_site(rgb, plain, MEAN[:3], SD[:3]))
+    with pytest.raises(UsageError, match=r"views\.composite = wheel: need none, or views\.normalise = crop"):
+        replace(config, normalise="dataset")

@@ -8,7 +8,9 @@ import torch
 from PIL import Image
 
 from kit.config import ModelConfig
-from kit.model.vit import Kept, Vit, resize_positions
+from kit.model.blocks import Kept
+from kit.model.positions import resize_positions
+from kit.model.vit import Vit
 from tests.model.tiny import as_double, as_numpy, assert_near, stir
 from tests.oracle import dinov2_numpy, dinov2_torch
 

@@ -37,14 +37,14 @@ def stir(module: torch.nn.Module, seed: int) -> None:
 
 
 def stirred_network(config: RunConfig, seed: int = 5) -> Network:
-    network = seeded_network(config.model, config.loss, len(config.channels), seed)
+    network = seeded_network(config.model, config.loss, config.inputs, seed)
     stir(network, seed)
     return network
 
 
 def tiny_learner(config: RunConfig, *, dtype=torch.float64, steps: int = 8, group=ONE, stirred: bool = True) -> Learner:
     """A learner at its first step."""
-    make = stirred_network if stirred else lambda c: seeded_network(c.model, c.loss, len(c.channels), c.seed)
+    make = stirred_network if stirred else lambda c: seeded_network(c.model, c.loss, c.inputs, c.seed)
     return make_learner(config, make(config).to(dtype), make(config).to(dtype), steps=steps, steps_per_epoch=4, group=group)
 
 

@@ -9,6 +9,7 @@ V1 = "v1"  # a crop of the sample's site
 W = "w"  # a second, independent crop of the same site
 V2 = "v2"  # a crop of another site of the same well
 LOCAL = "local"  # small crops of the sample's site, any number of them
+IDS_PER_SAMPLE = 1024  # crops of one sample get different ids as long as there are no more than this
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import logging
 import queue
 import threading
 from collections import deque
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import NamedTuple, Self
@@ -22,7 +22,8 @@ import torch
 from kit.config import CropsConfig
 from kit.errors import KitError, UsageError
 from kit.images.crops.boxes import draw_crops
-from kit.images.crops.groups import GROUPS, LOCAL, V1, V2, W
+from kit.images.crops.groups import GROUPS, IDS_PER_SAMPLE, LOCAL, V1, V2, W
+from kit.images.crops.preparation import AS_STORED, Preparation
 from kit.images.crops.reader import BadSite, SiteReader
 from kit.images.crops.ring import Ring
 from kit.images.crops.sampling import WHO, Draw, Sampling, sites_to_draw
@@ -33,7 +34,6 @@ RING = 3  # host buffers: one being filled, one full, one being tiled
 BUFFER_BYTES = 96 * 2**20  # of one host buffer; a batch goes through in parts of this size
 PREFETCH = 2  # finished batches waiting
 log = logging.getLogger(__name__)
-IDS_PER_SAMPLE = 1024  # crops of one sample get different ids as long as there are no more than this
 
 
 class Who(NamedTuple):
@@ -90,7 +90,7 @@ class Crops:
         rank, world: index of this process, and number of processes.
         device: where the crops go.
         threads: decoding threads.
-        high_pass_C: the side of each channel's high pass, pixels of a site; 0, or nothing at all: none.
+        prepare: what is done to a site before crops are cut.
 
     Raises:
         UsageError: fewer wells than the batch, a batch that the ranks cannot share equally.
@@ -99,7 +99,7 @@ class Crops:
 
     def __init__(self, work: Work, config: CropsConfig, *, channels: tuple[str, ...], batch: int, seed: int,
                  rank: int = 0, world: int = 1, device: str | torch.device = "cpu", threads: int = 2,
-                 high_pass_C: Sequence[int] = ()):  # fmt: skip
+                 prepare: Preparation = AS_STORED):  # fmt: skip
         if batch % world:
             raise UsageError(f"train.batch = {batch} cannot be split over {world} processes; make it a multiple of {world}")
         self._work, self._config, self._channels, self._seed = work, config, tuple(channels), seed
@@ -113,7 +113,7 @@ class Crops:
         self._in_use = threading.Lock()
         self._running: tuple[threading.Event, threading.Thread] | None = None
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="crops-read")
-        self._reader = SiteReader(work, self._channels, sorted({plate for plate, _, _ in self._who}), high_pass_C)
+        self._reader = SiteReader(work, self._channels, sorted({plate for plate, _, _ in self._who}), prepare)
         self._sites_each = 1 + config.second_site
         site_bytes = len(self._channels) * self._reader.size[0] * self._reader.size[1]
         self._rows = max(1, min(len(self._slots), BUFFER_BYTES // (self._sites_each * site_bytes)))

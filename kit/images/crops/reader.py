@@ -4,12 +4,12 @@ An image is one chunk of its well's shard, so other channels are never read. C c
 """
 
 import errno
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import numpy as np
 
 from kit.errors import KitError
-from kit.images.crops.high_pass import high_pass_site
+from kit.images.crops.preparation import AS_STORED, Preparation
 from kit.images.store.shards import Shard
 from kit.images.store.work import Work
 
@@ -24,14 +24,14 @@ class SiteReader:
     """Reads sites of an open work folder. Safe to share between threads; keeps no file open.
 
     Args:
-        high_pass_C: the side of each channel's high pass, see `high_pass_site`.
+        prepare: what is done to a site once it is read.
 
     Raises:
         KitError: the plates' sites differ in size.
     """
 
-    def __init__(self, work: Work, channels: tuple[str, ...], plates: Iterable[str], high_pass_C: Sequence[int] = ()):
-        self._work, self._channels, self._high_pass_C = work, channels, high_pass_C
+    def __init__(self, work: Work, channels: tuple[str, ...], plates: Iterable[str], prepare: Preparation = AS_STORED):
+        self._work, self._channels, self._prepare = work, channels, prepare
         sizes = {plate: (work.container(plate).height, work.container(plate).width) for plate in plates}
         first, size = next(iter(sizes.items()))
         other = next((plate for plate in sizes if sizes[plate] != size), None)
@@ -53,7 +53,7 @@ class SiteReader:
             shard = self._work.open_shard(plate, well)
             for channel, image_HW in zip(self._channels, out_CHW, strict=True):
                 self._fill(image_HW, shard, plate, well, site, channel)
-            high_pass_site(out_CHW, self._high_pass_C)
+            self._prepare(out_CHW)
         except FileNotFoundError as error:
             if not (self._work.path / "store.toml").is_file():
                 raise KitError(f"the store {self._work.path} is gone: it was removed or unmounted while in use") from error

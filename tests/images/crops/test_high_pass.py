@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from kit.config import CropsConfig
-from kit.images.crops.high_pass import high_pass_site
 from kit.images.crops.loader import Crops
+from kit.images.crops.preparation import AS_STORED, Preparation
 from kit.images.crops.reader import SiteReader
 from kit.kernels.high_pass import high_pass_reference
 from kit.kernels.tile import tile_reference
@@ -28,11 +28,11 @@ def by_hand(site_CHW, sides=SIDES):
 def test_each_channel_has_its_own_window():
     site_CHW = made_site("P1", "A01", 1)
     before = site_CHW.copy()
-    assert high_pass_site(site_CHW, SIDES) is site_CHW
+    assert Preparation(SIDES)(site_CHW) is site_CHW
     np.testing.assert_array_equal(site_CHW, by_hand(before))
-    np.testing.assert_array_equal(high_pass_site(before.copy(), ()), before)
+    np.testing.assert_array_equal(AS_STORED(before.copy()), before)
     with pytest.raises(ValueError, match="zip"):
-        high_pass_site(before, (5,))  # a side for each channel
+        Preparation((5,))(before)  # a side for each channel
 
 
 @pytest.mark.parametrize("sides", [SIDES, ()])
@@ -42,7 +42,7 @@ def test_a_crop_is_the_filtered_sites_own_place(work, sides, global_side, monkey
     plain = Crops._draw_crops
     monkeypatch.setattr(Crops, "_draw_crops", lambda self, *who: boxes.append((who, plain(self, *who))) or boxes[-1][1])
     config = CropsConfig(global_side=global_side, global_area=(0.2, 0.6))
-    with Crops(work, config, channels=CHANNELS, batch=4, seed=3, high_pass_C=sides) as crops:
+    with Crops(work, config, channels=CHANNELS, batch=4, seed=3, prepare=Preparation(sides)) as crops:
         batch = next(crops.epoch(0))
     for (name, copy, _, _), (box_B4, flip_B, turn_B) in boxes[:3]:
         assert copy == 0
@@ -57,5 +57,5 @@ def test_a_crop_is_the_filtered_sites_own_place(work, sides, global_side, monkey
 
 def test_the_reader_filters_what_it_reads(work):
     out = np.empty((2, 32, 32), np.uint8)
-    SiteReader(work, ("RNA", "Mito"), ["P1"], (31, 5)).read("P1", "A02", 2, out)
+    SiteReader(work, ("RNA", "Mito"), ["P1"], Preparation((31, 5))).read("P1", "A02", 2, out)
     np.testing.assert_array_equal(out, by_hand(made_site("P1", "A02", 2)[[2, 0]], (31, 5)))
