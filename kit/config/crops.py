@@ -34,6 +34,11 @@ class CropsConfig:
         "sample wells uniformly, then a site of each (ours); or first plates or cell_lines, then wells; sites: every site as "
         "often, so that wells of 16 sites come up more often than those of 9; SSLProfiler 1, section 3.3.1",
     )
+    batch_of: Annotated[str, one_of("all", "plates", "cell_lines")] = setting(
+        "all",
+        "what a batch is drawn from; all: every plate; plates, cell_lines: one of them at a time, in turn, so that telling "
+        "plates or lines apart does not lower the loss (ours)",
+    )
     epoch: Annotated[str, one_of("sites", "wells9")] = setting(
         "sites", "samples per epoch: sites, one per site; wells9, nine per well"
     )
@@ -45,3 +50,8 @@ class CropsConfig:
 
     def __post_init__(self) -> None:
         check_ranges(self, "crops")
+
+    @property
+    def dealt_by(self) -> tuple[str, str]:
+        """The setting that parts the wells into groups, and its value."""
+        return ("balance", self.balance) if self.batch_of == "all" else ("batch_of", self.batch_of)

@@ -41,7 +41,7 @@ class RunData:
     mean: list[float]  # [C] of the levels / 255, over all stored sites of the plates
     sd: list[float]
     store: dict  # how the plates were packed: store.toml
-    lines: dict[str, str]  # plate -> cell line, where crops.balance deals by it
+    lines: dict[str, str]  # plate -> cell line, where crops.balance or batch_of deals by it
     knn: list[list] | None  # plate, well, site and label of the sites the online k-NN looks at
     pixels: dict[str, dict[str, str]]  # plate -> well -> "site:fingerprint ..." of the sites that are drawn
 
@@ -74,7 +74,7 @@ def resolve(work: Work, config: RunConfig) -> RunData:
         log.warning("left out, %s without a channel of %s", count(few, "site"), ",".join(config.channels))
     mean_C, sd_C = channel_stats(work, config)
     validation = choose_wells(work, config) if config.train.knn_epochs else None
-    by_line = config.crops.balance == "cell_lines"
+    by_line = config.crops.dealt_by[1] == "cell_lines"
     return RunData(
         plates=work.plates,
         sites=len(drawn),
@@ -150,7 +150,7 @@ def what_changed(data: RunData, work: Work, config: RunConfig) -> str:
     line = min((plate for plate in both if data.lines[plate] != now.lines[plate]), default=None)
     if line:
         was, became = (lines[line] or "none" for lines in (data.lines, now.lines))
-        return f"crops.balance = cell_lines, and the cell line of plate {line} changed from {was} to {became}"
+        return f"crops.{config.crops.dealt_by[0]} = cell_lines, and the cell line of plate {line} changed from {was} to {became}"
     digits = DIGITS if data.store["bits"] != now.store["bits"] else 2 * DIGITS
     return _other_sites(data.fingerprints(), now.fingerprints(), digits)
 

@@ -34,6 +34,7 @@ from .versions import NEWEST, VERSIONS, python_path
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 MB = 1 << 20
+newest_only = pytest.mark.parametrize("version", [NEWEST], indirect=True)  # what kit makes of it, the same for both
 
 
 @pytest.fixture(params=VERSIONS)
@@ -134,6 +135,7 @@ def test_what_kaggle_refuses_in_its_own_words(version, kaggle, submission):
     assert not kaggle.submissions
 
 
+@newest_only
 def test_what_broke_before_it_was_a_submission_is_sent_again(version, kaggle, submission, tmp_path):
     kaggle.start, kaggle.put = [503, 200], [500, 200]
     assert send(submission, tmp_path, pauses=(0.0, 0.0)).record.is_dir()
@@ -152,6 +154,7 @@ def test_what_may_be_a_submission_is_looked_up(version, kaggle, submission, tmp_
     assert done.ref == ("7" if version == NEWEST else None)
 
 
+@newest_only
 def test_a_failure_that_exits_with_zero_and_one_that_cannot_be_scored(version, kaggle, submission, tmp_path):
     kaggle.message = "Could not submit to competition"
     assert "Could not submit to competition; it was interrupted" in fails(submission, tmp_path)
@@ -160,7 +163,7 @@ def test_a_failure_that_exits_with_zero_and_one_that_cannot_be_scored(version, k
         send(submission, tmp_path, wait=True)
 
 
-@pytest.mark.parametrize("version", [NEWEST], indirect=True)
+@newest_only
 def test_a_gigabyte_arrives(version, kaggle, tmp_path):
     path = tmp_path / "large.csv"
     with path.open("wb") as file:
@@ -173,6 +176,7 @@ def test_a_gigabyte_arrives(version, kaggle, tmp_path):
     path.unlink()
 
 
+@newest_only
 def test_a_cut_a_slow_and_a_hanging_upload(version, kaggle, tmp_path):
     path = tmp_path / "s.csv"
     path.write_bytes(bytes(range(256)) * (16 * MB // 256))
@@ -190,6 +194,7 @@ def test_a_cut_a_slow_and_a_hanging_upload(version, kaggle, tmp_path):
     assert len(kaggle.submissions) == 2
 
 
+@newest_only
 def test_no_server_at_all(version, kaggle, monkeypatch):
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     with pytest.raises(KitError, match=r"^Kaggle cannot be reached: ") as error:
@@ -260,6 +265,7 @@ def test_a_data_set_gets_a_next_version_or_is_refused_in_an_answer_of_status_200
     assert (sent["versionNotes"], [kaggle.blobs[token] for token in sent["files"]]) == ("second", [b"weights"])
 
 
+@newest_only
 def test_the_rules_of_data_sets_are_kaggles(version, kaggle, tmp_path):
     for slug, title in [(5, 6), (51, 6), (6, 5), (6, 51), (6, 50), (50, 6)]:
         table = {"id": f"someone/{'a' * slug}", "title": "a" * title, "licenses": [{"name": "other"}]}
@@ -305,6 +311,7 @@ def test_a_notebook_goes_up_and_its_runs_come_back(version, kaggle, tmp_path):
         pull_runs("kaggle-train", tmp_path / "work")
 
 
+@newest_only
 @pytest.mark.parametrize("letters", [4, 5])
 def test_the_rules_of_notebooks_are_kaggles(version, kaggle, tmp_path, letters):
     (tmp_path / "n.ipynb").write_text(json.dumps({"cells": []}))

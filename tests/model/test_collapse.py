@@ -1,4 +1,7 @@
-"""The alarm: three ways to collapse raise it within 200 steps, ten healthy runs never do. Seeds here were not used to set it."""
+"""The alarm: three ways to collapse raise it within 200 steps, healthy runs never do. Seeds here were not used to set it.
+
+`python -m kit.trials.collapse` runs more of them.
+"""
 
 import pytest
 import torch
@@ -43,7 +46,7 @@ def one_thread():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("case", HEALTHY)
 def test_a_healthy_run_raises_no_alarm(case, seed, one_thread):
     assert alarms_of(HEALTHY[case], seed, 500) == []

@@ -4,7 +4,8 @@ The policy: wells first, then sites. The wells of a group (all wells; with crops
 are shuffled and drawn pass by pass, so each is drawn equally often and no batch holds a well twice; the few left at the
 end of a pass, too few for a batch, go to the next. Each draw of a well takes its next site, in an order that is reshuffled
 every epoch. With crops.balance = sites the sites themselves are dealt so: each is drawn as often as any other, and a well that
-has more of them comes up more often. B samples of the global batch, W wells, S sites of a well.
+has more of them comes up more often. With crops.batch_of a batch is drawn from one group alone, and the groups take turns, in an
+order that is reshuffled every round. B samples of the global batch, W wells, S sites of a well.
 """
 
 import functools
@@ -44,9 +45,10 @@ class Sampling:
         self.sites_W = np.bincount(well_of_site)
         group_W = pd.factorize(self.sites["group"].to_numpy()[self.first_row_W], sort=True)[0]
         self._well_of_site = well_of_site if config.balance == "sites" else None
-        groups = [np.flatnonzero(group_W == group) for group in range(group_W.max() + 1)]
-        self.dealt = groups if self._well_of_site is None else [np.arange(len(self.sites))]  # of each group: its wells, or sites
-        self.share = -(-batch // len(self.dealt))  # the most samples of one group in a batch
+        group_U = group_W if self._well_of_site is None else group_W[self._well_of_site]
+        self.dealt = [np.flatnonzero(group_U == group) for group in range(group_W.max() + 1)]  # wells or sites
+        self.alone = config.batch_of != "all"
+        self.share = batch if self.alone else -(-batch // len(self.dealt))  # the most samples of one group in a batch
         self._check(config, len(wells))
         samples = len(self.sites) if config.epoch == "sites" else 9 * len(wells)
         self.steps = max(1, samples // batch)  # what is left over, less than a batch, is dropped
@@ -59,6 +61,11 @@ class Sampling:
                 f"train.batch = {self.batch}, but there are {there} {what}s with the requested channels and a batch holds "
                 f"a {what} at most once; set train.batch to {there} or less"
             )
+        if smallest < self.share and self.alone:
+            raise UsageError(
+                f"crops.batch_of = {config.batch_of} draws a batch from one of them, but the smallest has {smallest} {what}s for "
+                f"train.batch = {self.batch}; lower train.batch or set crops.batch_of = all"
+            )
         if smallest < self.share:
             raise UsageError(
                 f"crops.balance = {config.balance} takes {self.share} wells of each for train.batch = {self.batch}, but the "
@@ -67,10 +74,7 @@ class Sampling:
 
     def draw(self, epoch: int, step: int) -> Draw:
         """Return batch `step` of `epoch`."""
-        least, extra = divmod(self.batch, len(self.dealt))
-        count = np.full(len(self.dealt), least)
-        count[shuffled(len(self.dealt), self.seed, Stream.EXTRA_GROUPS, epoch, step)[:extra]] += 1
-        dealt = [self._deal(group, int(n), epoch, step) for group, n in enumerate(count)]
+        dealt = [self._deal(group, n, epoch, turn) for group, n, turn in self._counts(epoch, step)]
         mix_B = shuffled(self.batch, self.seed, Stream.SLOTS, epoch, step)
         unit_B = np.concatenate([units for units, _, _ in dealt])[mix_B]
         visit_B = np.concatenate([np.full(len(units), visit) for units, _, visit in dealt])[mix_B]
@@ -86,9 +90,20 @@ class Sampling:
         number = (epoch * self.steps + step) * self.batch
         return Draw(first_B, second_B, spare, number + np.arange(self.batch, dtype=np.int64))
 
-    def _deal(self, group: int, n: int, epoch: int, step: int) -> tuple[np.ndarray, np.ndarray, int]:
+    def _counts(self, epoch: int, step: int) -> list[tuple[int, int, int]]:
+        """Return each group of the batch, how many samples it gives, and how many batches of the epoch drew from it before."""
+        groups = len(self.dealt)
+        if self.alone:
+            turn, place = divmod(step, groups)
+            return [(int(shuffled(groups, self.seed, Stream.EXTRA_GROUPS, epoch, turn)[place]), self.batch, turn)]
+        least, extra = divmod(self.batch, groups)
+        count = np.full(groups, least)
+        count[shuffled(groups, self.seed, Stream.EXTRA_GROUPS, epoch, step)[:extra]] += 1
+        return [(group, int(n), step) for group, n in enumerate(count)]
+
+    def _deal(self, group: int, n: int, epoch: int, turn: int) -> tuple[np.ndarray, np.ndarray, int]:
         """Return n wells (or sites) of the group, those of it that this batch does not hold, and which pass this is."""
-        visit, place = divmod(step, len(self.dealt[group]) // self.share)
+        visit, place = divmod(turn, len(self.dealt[group]) // self.share)
         order = self._order(group, epoch, visit)
         start = place * self.share
         return order[start : start + n], np.concatenate([order[start + n :], order[:start]]), visit
@@ -125,38 +140,36 @@ class Sampling:
 
 
 def sites_to_draw(work: Work, config: CropsConfig, channels: tuple[str, ...]) -> pd.DataFrame:
-    """Return WHO and `group` (the unit of crops.balance) of every stored site that has all the channels.
+    """Return WHO and `group` (the unit of crops.balance or batch_of) of every stored site that has all the channels.
 
     Raises:
-        KitError: no site has the channels; no plate is complete; crops.balance = cell_lines without cell lines, or with two on
-            a plate.
+        KitError: no site has the channels; no plate is complete; groups by cell line without cell lines, or with two on a plate.
     """
     if not work.plates:
         raise KitError(f"{work.path} holds no complete plate: run kit ingest again")
     sites = work.sites_with(channels)[WHO].copy()
     if sites.empty:
         raise KitError(f"no site in {work.path} has all of the channels {','.join(channels)}")
-    if config.balance == "cell_lines":
-        sites["group"] = sites["Metadata_Plate"].map(_cell_lines(work)).fillna("").astype(str)
+    key, by = config.dealt_by
+    if by == "cell_lines":
+        sites["group"] = sites["Metadata_Plate"].map(_cell_lines(work, f"crops.{key} = cell_lines")).fillna("").astype(str)
     else:
-        sites["group"] = sites["Metadata_Plate"] if config.balance == "plates" else ""
+        sites["group"] = sites["Metadata_Plate"] if by == "plates" else ""
     return sites
 
 
-def _cell_lines(work: Work) -> dict[str, str]:
+def _cell_lines(work: Work, setting: str) -> dict[str, str]:
     """Return plate -> cell line, of the plates whose labels say it."""
     wells = work.wells
     if CELL_LINE not in wells:
         there = [column.removeprefix("Metadata_") for column in map(str, wells) if column.startswith("Metadata_")][2:]
         raise KitError(
-            f"crops.balance = cell_lines needs a column Cell_type among the labels of {work.path}, which have "
-            f"{some(there) or 'no column'}: give the column of cell lines that name in --labels, or set crops.balance = plates"
+            f"{setting} needs a column Cell_type among the labels of {work.path}, which have "
+            f"{some(there) or 'no column'}: give the column of cell lines that name in --labels, or take plates"
         )
     lines = wells.loc[wells[CELL_LINE].fillna("") != "", ["Metadata_Plate", CELL_LINE]].drop_duplicates()
     mixed = lines["Metadata_Plate"][lines["Metadata_Plate"].duplicated()]
     if len(mixed):
         here = " and ".join(lines[CELL_LINE][lines["Metadata_Plate"] == mixed.iloc[0]])
-        raise KitError(
-            f"crops.balance = cell_lines deals whole plates, and plate {mixed.iloc[0]} holds {here}: use wells or plates"
-        )
+        raise KitError(f"{setting} deals whole plates, and plate {mixed.iloc[0]} holds {here}: take plates")
     return dict(zip(lines["Metadata_Plate"], lines[CELL_LINE], strict=True))

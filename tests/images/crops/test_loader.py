@@ -201,5 +201,5 @@ def test_a_store_without_plates_or_cell_lines_says_so(work, tmp_path, monkeypatc
     with pytest.raises(KitError, match=r"needs a column Cell_type among the labels of .*, which have cells: give the column"):
         loader(work, CropsConfig(balance="cell_lines"))
     monkeypatch.setattr(work, "wells", wells.assign(Metadata_Cell_type=["", "U2OS", "HeLa"] + ["HeLa"] * (len(wells) - 3)))
-    with pytest.raises(KitError, match="deals whole plates, and plate P1 holds U2OS and HeLa: use wells or plates"):
+    with pytest.raises(KitError, match="deals whole plates, and plate P1 holds U2OS and HeLa: take plates"):
         loader(work, CropsConfig(balance="cell_lines"))

@@ -1,4 +1,4 @@
-"""crops.balance = sites: each position is an input, so that a well with more of them is not cut short."""
+"""crops.balance = sites: each position is an input, so that a well with more of them is not cut short. crops.batch_of."""
 
 import collections
 
@@ -67,3 +67,31 @@ def test_a_batch_may_hold_a_well_twice_but_no_more_than_all_sites():
     assert sampling({"P1": 4}, 20, "sites").steps == 1  # five wells
     with pytest.raises(UsageError, match=r"train\.batch = 21, but there are 20 sites .* a site at most once; set .* to 20"):
         sampling({"P1": 4}, 21, "sites")
+
+
+@pytest.mark.parametrize("balance", ["wells", "sites"])
+def test_a_batch_of_one_plate_takes_them_in_turn_and_each_of_its_wells_as_often(balance):
+    rows = [(plate, f"A{w:02d}", s + 1) for plate in ("P1", "P2", "P3") for w in range(6) for s in range(4)]
+    sites = pd.DataFrame(rows, columns=WHO)
+    found = Sampling(sites.assign(group=sites[WHO[0]]), CropsConfig(balance=balance, batch_of="plates"), batch=3, seed=3)
+    plate, well = sites[WHO[0]].to_numpy(), sites.groupby(WHO[:2]).ngroup().to_numpy()
+    assert found.steps == 24
+    turns, drawn_sites = [], []
+    for step in range(found.steps):
+        draw = found.draw(0, step)
+        (own,) = set(plate[draw.first_B])
+        assert (well[draw.second_B] == well[draw.first_B]).all()
+        assert all(set(plate[spare]) == {own} for spare in draw.spare)
+        assert balance == "sites" or len(set(well[draw.first_B])) == 3
+        turns.append(own)
+        drawn_sites.extend(draw.first_B)
+    assert all(sorted(turns[i : i + 3]) == ["P1", "P2", "P3"] for i in range(0, 24, 3))
+    assert len({tuple(turns[i : i + 3]) for i in range(0, 24, 3)}) > 1
+    assert np.bincount(drawn_sites).tolist() == [1] * 72
+
+
+def test_a_plate_with_too_few_wells_for_a_batch_of_its_own_is_named():
+    sites = pd.DataFrame([("P1", f"A{w}", 1) for w in range(8)] + [("P2", f"A{w}", 1) for w in range(4)], columns=WHO)
+    config = CropsConfig(batch_of="plates")
+    with pytest.raises(UsageError, match=r"batch_of = plates .* has 4 wells for train\.batch = 5; lower train\.batch"):
+        Sampling(sites.assign(group=sites[WHO[0]]), config, batch=5, seed=0)
