@@ -123,9 +123,10 @@ def _scores(work: Work, out: Path, metadata: Path, ids: Path) -> tuple[dict[str,
         steps: Steps = {**STEPS, "weights": weights}
         write_profiles(post_process(merged(*runs), **steps), files[name])
     files["submission.csv (sites concatenated)"] = out / "submission.csv"
-    table = {name: score(path, metadata, ids=ids, sections=(*SECTIONS, ByLabel())) for name, path in files.items()}
+    scores = score(list(files.values()), metadata, ids=ids, sections=(*SECTIONS, ByLabel()))
+    table = {name: scores["files"][str(path)] for name, path in files.items()}
     _draw(table, work, out / "compounds.png")
-    write_scores({"schema": 1, "files": {str(files[name]): scores for name, scores in table.items()}}, out / "score.json")
+    write_scores(scores, out / "score.json")
     return table, align_beside_noise(read_profiles(files["fluorescence"]), metadata, ids=ids)
 
 

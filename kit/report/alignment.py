@@ -2,19 +2,18 @@
 
 from typing import Any
 
-import numpy as np
-
 from kit.challenge.directions import Neighbourhood, mean_of
 from kit.challenge.further_text import percent
-from kit.companions.asked import positions
-from kit.companions.grams import align_gram
+from kit.challenge.null import noise_like
 from kit.neighbours import Gram
+from kit.profiles.align import align
+from kit.profiles.table import Profiles
 from kit.report.blocks import Block, Missing, Section, Table, Text
 from kit.report.context import Context
 from kit.report.recognised import Recognised
 
 SHARES = (1.0, 0.9, 0.7)  # of a well's own features; the rest is the mean of its position over plates
-MANY = 4000  # wells, from which on the middle share is left out: of 24 full plates each share takes 8 s of CPU for each row
+MANY = 4000  # wells, from which on the middle share is left out: of 24 full plates each row takes 5 s of CPU
 MOST = 3e11  # M x M x F: of more, the products of noise take minutes
 _WHAT = "alignment beside noise: what pulling wells to the mean of their position makes of features without any signal"
 
@@ -34,8 +33,7 @@ def _blocks(context: Context) -> list[Block]:
     if wells * wells * features > MOST:
         how = f"profiles of fewer columns, as kit profile --merge mean writes them ({wells} wells x {features} columns are many)"
         return [Missing(_WHAT, how)]
-    noise_MF = np.random.default_rng(0).standard_normal((wells, features), dtype=np.float32)
-    rows = align_rows(found, {"these profiles": found.gram, "pure noise": Gram.of(noise_MF)})
+    rows = align_rows(found, profiles)
     names = list(rows[0][1])
     table = Table(["accuracy, %", *names, "mean"], [[name, *own.values(), mean] for name, own, mean in rows])
     text = (
@@ -46,18 +44,24 @@ def _blocks(context: Context) -> list[Block]:
     return [Text(text), table]
 
 
-def align_rows(found: Recognised, grams: dict[str, Gram]) -> list[tuple[str, dict[str, str], str]]:
-    """Return (name, {direction: accuracy in %}, mean in %) of each Gram at each share; `found` says who the rows are."""
-    everyone, position_M, rows = np.arange(len(found.wells)), positions(found.wells), []
+def align_rows(found: Recognised, profiles: Profiles) -> list[tuple[str, dict[str, str], str]]:
+    """Return (name, {direction: accuracy in %}, mean in %) of the profiles and of noise in their place at each share.
+
+    found: the profiles as they are, recognised.
+    """
+    rows = []
     for share in SHARES if len(found.wells) < MANY else (SHARES[0], SHARES[-1]):
-        for name, gram in grams.items():
-            aligned = gram
-            if share < 1:
-                products_MM = gram.products(everyone, everyone)
-                aligned = Gram.of_products(align_gram(products_MM, everyone, position_M, share).matrix())
-            result: dict[str, Any] = Neighbourhood.of(found.wells, aligned, found.rules).directions()
+        for name, own in (("these profiles", profiles), ("pure noise", noise_like(profiles, 0))):
+            aligned = own if share == 1 else align(own, share)
+            result = found.directions if aligned is profiles else _directions(found, aligned)
             said = "without alignment" if share == 1 else f"align {share}"
             rows.append(
-                (f"{name}, {said}", {key: percent(own["accuracy"]) for key, own in result.items()}, percent(mean_of(result)))
+                (f"{name}, {said}", {key: percent(one["accuracy"]) for key, one in result.items()}, percent(mean_of(result)))
             )
     return rows
+
+
+def _directions(found: Recognised, profiles: Profiles) -> dict[str, dict[str, Any]]:
+    """Return what other features of the same wells score."""
+    gram = Gram.of(profiles.features_MF[found.wells.row_M])
+    return Neighbourhood.of(found.wells, gram, found.rules).directions()

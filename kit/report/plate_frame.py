@@ -61,7 +61,9 @@ def plate_frame(shape: tuple[int, int], absent: bytes, blank: bytes) -> PlateFra
     absent_RC, blank_RC = (np.frombuffer(mask, dtype=bool).reshape(shape) for mask in (absent, blank))
     drawing = Drawing(figsize=(WIDTH, WIDTH * (rows + 1.6) / (columns + 1.6)))
     axes = drawing.add_axes((0, 0, 1, 1))
-    wells = axes.imshow(np.ma.masked_all(shape), vmin=0, vmax=1, interpolation="none", aspect="equal", zorder=1)
+    wells = axes.imshow(
+        np.ma.masked_invalid(np.full(shape, np.nan)), vmin=0, vmax=1, interpolation="none", aspect="equal", zorder=1
+    )
     _draw(axes, absent_RC, blank_RC)
     svg = str(inline(drawing, f"plate-{zlib.crc32(absent + blank)}", alt="plate").html)
     wells.set_visible(False)

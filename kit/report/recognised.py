@@ -20,11 +20,16 @@ _RULES = ("k", "metric", "votes", "ties", "cross", "stratified")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Recognised:
-    """wells, gram: see `Wells` and `Gram`. shares: PLATE, WELL and share: how often, over directions, a well was right."""
+    """The wells of profiles and their neighbours.
+
+    wells, gram: see `Wells` and `Gram`. directions: what they score, see `Neighbourhood.directions`. shares: PLATE, WELL and
+    share: how often, over directions, a well was right.
+    """
 
     wells: Wells
     gram: Gram
     rules: Rules
+    directions: dict[str, dict[str, Any]]
     shares: pd.DataFrame
 
 
@@ -50,4 +55,4 @@ def recognise(profiles: Profiles, rules: Rules) -> Recognised:
     if not tables:
         raise KitError(next(iter(found.plans.values())).reason)
     shares = pd.concat(tables).groupby(level=[PLATE, WELL])["right"].mean().rename("share").reset_index()
-    return Recognised(wells=wells, gram=gram, rules=rules, shares=shares)
+    return Recognised(wells=wells, gram=gram, rules=rules, directions=found.directions(), shares=shares)

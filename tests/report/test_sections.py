@@ -40,7 +40,7 @@ def work(tmp_path_factory):
 
 
 def test_alignment_is_that_of_features_and_noise(tmp_path):
-    """Worked on inner products alone, yet the accuracies are those of aligned features, noise included."""
+    """The rows that are not worked out anew included."""
     profiles = made(compound=0.6, position=0.3)
     make_work(tmp_path / "work", plates=("P1", "P2"), wells=1, sites=1)
     write_profiles(profiles, tmp_path / "p.parquet")
