@@ -34,6 +34,7 @@ class Stream(enum.IntEnum):
     INTERVALS = 15  # the plates or compounds of a bootstrap
     ORDERS = 16  # the orders of wells that a null of average precision draws: positives, ranked wells, query
     DROP_CHANNELS = 17  # which channels one of the two networks sees: step
+    CELLS = 18  # the cell of its site that each sample's crops are drawn around: epoch, step
 
 
 # What a made plate draws. Their numbers are part of what the plates of a seed look like: add at the end, never move.

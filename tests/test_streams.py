@@ -66,7 +66,8 @@ def test_a_run_and_its_plates_draw_every_stream_for_one_purpose(tmp_path, monkey
     assert not {key: who for key, who in drawn.items() if len(who) > 1}
     used = {key[1] for key in drawn}
     of_scores = (Stream.WELL_SHUFFLE, Stream.INTERVALS, Stream.ORDERS)  # kit.companions; kit.measures
-    elsewhere = (Stream.IBOT_HEAD, Stream.NUCLEI, Stream.DROP_CHANNELS, *of_scores)  # a head of its own; kit views; cellrep
+    of_views = (Stream.DROP_CHANNELS, Stream.CELLS)  # cellrep; crops around cells
+    elsewhere = (Stream.IBOT_HEAD, Stream.NUCLEI, *of_views, *of_scores)  # a head of its own; kit views
     assert {streams._RUN | stream for stream in Stream} - used <= {streams._RUN | stream for stream in elsewhere}
 
 

@@ -184,19 +184,39 @@ def _fitted(
     help="Average the vectors of several views of a site: turns (its quarter turns and mirror images), a number N (tiles of N "
     "pixels that cover it), or N,turns. Written as RUN-turns, RUN-Npx, RUN-Npx-turns.",
 )  # fmt: skip
+@click.option(
+    "--cells/--no-cells",
+    default=None,
+    help="Show the cells of each site one by one (kit cells finds them) and average their vectors; written as RUN-cells. "
+    "A run trained around cells does so anyway; --no-cells shows it whole sites, as RUN-sites.",
+)
+@click.option(
+    "--cell-px", type=int, help="Side of what is shown around a cell, pixels of the site; default: as trained. RUN-cellsN."
+)
+@click.option("--keep-cells", is_flag=True, help="Also write the vector of every cell, to WORK/runs/RUN/cells/<plate>.parquet.")
 def embed(
-    work: Path, runs: tuple[str, ...], weights: Path | None, channels: str | None, baseline: str | None, tiles: str
+    work: Path,
+    runs: tuple[str, ...],
+    weights: Path | None,
+    channels: str | None,
+    baseline: str | None,
+    tiles: str,
+    cells: bool | None,
+    cell_px: int | None,
+    keep_cells: bool,
 ) -> None:
     """Turn each site into features with a trained backbone.
 
     Under torchrun, each process embeds its share of the plates on its own GPU.
     """
+    from kit.profiles.by_cell import CellChoice
     from kit.profiles.embed import embed as run
 
     opened = kit.open(work)
     names = _channels(channels, opened) or ()
+    choice = CellChoice(cells, cell_px, keep_cells)
     for name in runs:
-        _say(run(opened, name, weights=weights, baseline=baseline, channels=names, tiles=tiles).text())
+        _say(run(opened, name, weights=weights, baseline=baseline, channels=names, tiles=tiles, cells=choice).text())
 
 
 VERBS = (recipes, train, plan, embed)

@@ -9,8 +9,16 @@ from kit.ranges import AREAS, ASPECTS, PIXELS, ZERO_OR_MORE, check_ranges, one_o
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CropsConfig:
-    """Which crops of which sites a step draws: table [crops]. Areas are fractions of a site."""
+    """Which crops of which sites a step draws: table [crops]. Areas are fractions of a site, or of the square around a cell."""
 
+    around: Annotated[str, one_of("site", "cell")] = setting(
+        "site",
+        "what crops are drawn in: the whole site, or a square around one of its cells, which kit cells finds; areas are then "
+        "fractions of this square",
+    )
+    cell_px: Annotated[int, PIXELS] = setting(
+        160, "side of the square around a cell, pixels of the site, shifted inside at its edges; 160: Cell-DINO's Cell Painting"
+    )
     global_side: Annotated[int, PIXELS] = setting(518, "side of a global crop, pixels; 518: SSLProfiler 1, table 1")
     global_area: Annotated[tuple[float, float], AREAS] = setting(
         (0.32, 1.0), "fraction of a site's area that a global crop covers, min and max; DINOv2"

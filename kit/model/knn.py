@@ -4,6 +4,8 @@ M wells, D embedding. It reads labels, so it only measures: it never trains and 
 which checkpoint to keep.
 """
 
+import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 
@@ -13,6 +15,8 @@ import torch
 from torch import Tensor
 
 from kit.config import RunConfig
+from kit.images.cells.table import CellsOfSites, read_cells
+from kit.images.crops.frames import middle_px, shown_corners
 from kit.images.crops.preparation import Preparation
 from kit.images.store.work import Work
 from kit.model.vectors import site_vectors
@@ -23,6 +27,7 @@ from kit.streams import Stream, generator
 WELL = ["Metadata_Plate", "Metadata_Well"]
 LABEL = "label"  # the values of the labels' perturbation column
 SITES = 4  # of a well, at most
+CELLS = 8  # of a site, at most
 NEIGHBOURS = 5
 _LEAST_NORM = 1e-12  # a shorter row has no direction but that of rounding
 
@@ -88,16 +93,37 @@ def embed_wells(
     to_vectors = partial(
         site_vectors, network, mean_C=mean_C, sd_C=sd_C, side=config.embed.side, views=config.views, autocast=autocast
     )
-    size, vectors, prepare = config.embed.batch, [], Preparation.of_run(config)
-    rows: list[tuple[str, str, int]] = list(validation.sites[[*WELL, "Metadata_Site"]].itertuples(index=False, name=None))
-    for start in range(0, len(rows), size):
-        sites = [work.read_site(*who, config.channels) for who in rows[start : start + size]]
-        site_BCHW = np.stack([prepare(site_CHW) for site_CHW in sites])
-        vectors.append(to_vectors(torch.from_numpy(site_BCHW))[:, : 2 * config.width].double().cpu().numpy())
+    size, vectors, rows = config.embed.batch, [], []
+    images = _images(work, validation, config)
+    while batch := list(itertools.islice(images, size)):
+        image_BCHW = np.stack([image_CHW for image_CHW, _ in batch])
+        vectors.append(to_vectors(torch.from_numpy(image_BCHW))[:, : 2 * config.width].double().cpu().numpy())
+        rows += [row for _, row in batch]
+    of_sites = np.zeros((len(validation.sites), 2 * config.width))
+    np.add.at(of_sites, rows, np.concatenate(vectors))
+    of_sites /= np.bincount(rows)[:, None]
     frame = validation.sites.groupby(WELL, sort=False).ngroup().to_numpy()
     sums = np.zeros((frame.max() + 1, 2 * config.width))
-    np.add.at(sums, frame, np.concatenate(vectors))
+    np.add.at(sums, frame, of_sites)
     return sums / np.bincount(frame)[:, None]
+
+
+def _images(work: Work, validation: Validation, config: RunConfig) -> Iterator[tuple[np.ndarray, int]]:
+    """Yield what a network is shown of each site, uint8 [C, H, W], and the site's row: the whole of it, or a few of its cells."""
+    cells = None
+    if config.crops.around == "cell":
+        plates = sorted(set(validation.sites["Metadata_Plate"]))
+        cells = CellsOfSites.of(validation.sites, read_cells(work, plates))
+    who: list[tuple[str, str, int]] = list(validation.sites[[*WELL, "Metadata_Site"]].itertuples(index=False, name=None))
+    prepare = Preparation.of_run(config)
+    for row, key in enumerate(who):
+        site_CHW = prepare(work.read_site(*key, config.channels))
+        if cells is None:
+            yield site_CHW, row
+            continue
+        px = middle_px(config.crops)
+        for top, left in shown_corners(cells.places(row), px, site_CHW.shape[1:], CELLS).tolist():
+            yield site_CHW[:, top : top + px, left : left + px], row
 
 
 def neighbour_accuracy(features_MD: np.ndarray, plate_M: np.ndarray, label_M: np.ndarray, k: int = NEIGHBOURS) -> float:

@@ -11,6 +11,7 @@ from kit.config.channels import BRIGHTFIELD, groups_of
 from kit.config.views import LEAST_SHOT
 from kit.errors import KitError
 from kit.images.crops.boxes import draw_crops
+from kit.images.crops.frames import frames_of
 from kit.images.crops.groups import GROUPS, V1
 from kit.images.crops.preparation import Preparation
 from kit.images.crops.reader import SiteReader
@@ -125,9 +126,12 @@ def _floor(value: float) -> float:
 
 def _crops(work: Work, channel: str, group: str, config: RunConfig, sites: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Cut a global crop out of each of a sample of sites; return levels, uint8 [N, 1, P, P], and their sums, int64 [N, 1]."""
-    who = list(sample_sites(work.sites_with((channel,)), sites, seed).itertuples(index=False, name=None))
+    sample = sample_sites(work.sites_with((channel,)), sites, seed)
+    who = list(sample.itertuples(index=False, name=None))
     reader = SiteReader(work, (channel,), sorted({plate for plate, _, _ in who}), Preparation.of(config.views, (group,)))
-    box_N4, flip_N, turn_N = map(torch.from_numpy, draw_crops(config.crops, V1, 0, len(who), reader.size, seed, 0, 0))
+    frames = frames_of(work, config.crops, sample, reader.size, batch=len(who), seed=seed)
+    box_N4, flip_N, turn_N = map(torch.from_numpy, draw_crops(config.crops, V1, 0, len(who), frames.size, seed, 0, 0))
+    box_N4[:, :2] += torch.from_numpy(frames.corners([(row, row) for row in range(len(who))], range(len(who)), 0, 0)[:, 0])
     site_11HW, side = np.empty((1, 1, *reader.size), np.uint8), config.crops.global_side
     pixels_N1PP, sums_N1 = torch.empty(len(who), 1, side, side, dtype=torch.uint8), torch.empty(len(who), 1, dtype=torch.int64)
     for i, (plate, well, site) in enumerate(who):

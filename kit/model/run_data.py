@@ -17,6 +17,7 @@ import pandas as pd
 from kit.config import RunConfig
 from kit.errors import KitError
 from kit.files import write_whole
+from kit.images.cells.table import CellsOfSites, read_cells
 from kit.images.crops.sampling import WHO, sites_to_draw
 from kit.images.store.work import Work
 from kit.model.channel_stats import channel_stats
@@ -44,6 +45,7 @@ class RunData:
     lines: dict[str, str]  # plate -> cell line, where crops.balance or batch_of deals by it
     knn: list[list] | None  # plate, well, site and label of the sites the online k-NN looks at
     pixels: dict[str, dict[str, str]]  # plate -> well -> "site:fingerprint ..." of the sites that are drawn
+    cells: str = ""  # a digest of the places of their cells, where crops.around = cell
 
     def fingerprints(self) -> dict[Site, str]:
         """Return site -> 8 hexadecimal digits for its levels and 8 for its pixels as they are stored, which `bits` changes."""
@@ -84,6 +86,7 @@ def resolve(work: Work, config: RunConfig) -> RunData:
         lines=dict(zip(drawn["Metadata_Plate"], drawn["group"], strict=True)) if by_line else {},
         knn=validation.rows() if validation else None,
         pixels=_fingerprint(work.sites.loc[drawn.index], config.channels),
+        cells=_cells(work, drawn) if config.crops.around == "cell" else "",
     )
 
 
@@ -100,6 +103,11 @@ def _fingerprint(sites: pd.DataFrame, channels: tuple[str, ...]) -> dict[str, di
     for plate, well, site, first, last in zip(*(sites[column] for column in WHO), levels, stored, strict=True):
         found.setdefault(plate, {}).setdefault(well, []).append(f"{site}:{first}{last}")
     return {plate: {well: " ".join(texts) for well, texts in wells.items()} for plate, wells in found.items()}
+
+
+def _cells(work: Work, sites: pd.DataFrame) -> str:
+    cells = CellsOfSites.of(sites, read_cells(work, sorted(set(sites["Metadata_Plate"]))))
+    return f"{zlib.crc32(cells.place_K2.tobytes(), zlib.crc32(cells.count_N.tobytes())):0{DIGITS}x}"
 
 
 def own(run: str, work: Work, config: RunConfig, record: dict | None) -> RunData:
@@ -151,6 +159,8 @@ def what_changed(data: RunData, work: Work, config: RunConfig) -> str:
     if line:
         was, became = (lines[line] or "none" for lines in (data.lines, now.lines))
         return f"crops.{config.crops.dealt_by[0]} = cell_lines, and the cell line of plate {line} changed from {was} to {became}"
+    if data.cells != now.cells:
+        return f"crops.around = cell, and the cells of {work.path} are not those that it began with"
     digits = DIGITS if data.store["bits"] != now.store["bits"] else 2 * DIGITS
     return _other_sites(data.fingerprints(), now.fingerprints(), digits)
 

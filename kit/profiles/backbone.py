@@ -66,18 +66,22 @@ class Backbone:
         Every batch has the same shape (the last is filled up with its first site), so that a vector does not depend on
         how many sites the plate has.
         """
+        vectors = []
+        for site_BCHW, count in self._batches(plate, sites):
+            vectors.append(self.vectors(site_BCHW)[:count])
+            bar.update(count)
+        return np.concatenate(vectors)
+
+    def vectors(self, image_BCHW: Tensor) -> np.ndarray:
+        """Return `site_vectors` of a batch of images, uint8 [B, C, H, W]: the mean over the views of each, float32 [B, 3 D]."""
         config = self.config
         to_vectors = partial(
             site_vectors, self.network, mean_C=self.mean_C, sd_C=self.sd_C,
             side=config.embed.side, views=config.views, autocast=precision(config, self.mean_C.device),
         )  # fmt: skip
-        vectors = []
-        for site_BCHW, count in self._batches(plate, sites):
-            of_views = [to_vectors(view_BCHW) for view_BCHW in self.tiling.views(site_BCHW)]
-            mean_BD = of_views[0] if len(of_views) == 1 else torch.stack(of_views).mean(dim=0)
-            vectors.append(mean_BD[:count].cpu().numpy())
-            bar.update(count)
-        return np.concatenate(vectors)
+        of_views = [to_vectors(view_BCHW) for view_BCHW in self.tiling.views(image_BCHW)]
+        mean_BD = of_views[0] if len(of_views) == 1 else torch.stack(of_views).mean(dim=0)
+        return mean_BD.cpu().numpy()
 
     def _batches(self, plate: str, sites: pd.DataFrame) -> Iterator[tuple[Tensor, int]]:
         """Yield batches of sites, uint8 [B, C, H, W], and how many of each are not filling; read one batch ahead."""

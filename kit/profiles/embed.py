@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from kit.errors import KitError, UsageError
 from kit.files import existing_file, write_whole
+from kit.profiles.by_cell import AS_TRAINED, ByCell, CellChoice
 from kit.profiles.intensity import Intensity
 from kit.profiles.runs import existing_run, run_config
 from kit.profiles.share import Share, join_share
@@ -72,6 +73,7 @@ def embed(
     baseline: str | None = None,
     channels: tuple[str, ...] = (),
     tiles: str = "whole",
+    cells: CellChoice = AS_TRAINED,
 ) -> Embedded:
     """Write the features of every site that has all channels of the run; a plate made by the same weights is kept.
 
@@ -87,16 +89,20 @@ def embed(
         channels: of a run that does not exist yet; or, for a network that takes any channels (model.stem = mixer, model.bag),
             other channels than the run's, or another order: written as RUN-<channels joined by hyphens>.
         tiles: what the network is shown of a site, see `tiling.parse_tiles`; other than `whole` is written as RUN-<tiles>.
+        cells: whether cells are shown instead, one by one, see `by_cell.CellChoice`; where a run was trained around cells they
+            are, and for any other this is written as RUN-cells.
 
     Raises:
         UsageError: no such run or weights file, channels that are not the run's, weights and baseline together, or
-            tiles for a baseline that is no network, or larger than the sites.
-        KitError: no checkpoint, or no site with all channels.
+            tiles or cells for a baseline that is no network, or larger than the sites.
+        KitError: no checkpoint, no site with all channels, or a plate whose cells are not known.
     """
     if weights is not None and baseline is not None:
         raise UsageError("--weights and --baseline exclude each other")
     if tiles != "whole" and baseline in ("intensity", "texture"):
         raise UsageError(f"--tiles {tiles} is for a network: --baseline {baseline} measures the whole site")
+    if cells.asked and baseline in ("intensity", "texture"):
+        raise UsageError(f"--cells is for a network: --baseline {baseline} measures the whole site")
     share = join_share()
     if baseline in ("intensity", "texture"):
         channels = _channels_of(work, run, channels)
@@ -111,7 +117,11 @@ def embed(
 
     tiling = parse_tiles(tiles)
     source = _open(work, run, weights, baseline, channels).tiled(tiling)
-    return _write_run(work, name + source.suffix, source, share)
+    if not cells.shown(source.config.crops):
+        return _write_run(work, name + source.suffix + cells.suffix(source.config.crops), source, share)
+    by_cell = ByCell.of(source, cells)
+    done = _write_run(work, name + source.suffix + cells.suffix(source.config.crops), by_cell, share, by_cell)
+    return replace(done, note=by_cell.note())
 
 
 def _open(work: "Work", run: str, weights: Path | None, baseline: str | None, channels: tuple[str, ...]) -> "Backbone":
@@ -138,8 +148,11 @@ def _channels_of(work: "Work", run: str, channels: tuple[str, ...]) -> tuple[str
     return of_run
 
 
-def _write_run(work: "Work", name: str, source: Source, share: Share) -> Embedded:
-    """Write the features of this process's plates, and when all plates are there, features.json."""
+def _write_run(work: "Work", name: str, source: Source, share: Share, by_cell: "ByCell | None" = None) -> Embedded:
+    """Write the features of this process's plates, and when all plates are there, features.json.
+
+    by_cell: the source again where it shows cells: their number is a column of the features.
+    """
     facts, parts = source.facts, source.parts
     folder = work.run_folder(name) / "features"
     made_by = hashlib.sha256(json.dumps({**facts, "parts": parts}, sort_keys=True).encode()).hexdigest()
@@ -149,6 +162,10 @@ def _write_run(work: "Work", name: str, source: Source, share: Share) -> Embedde
     share.meet()
     plates = [(folder / f"{plate}.parquet", rows) for plate, rows in sites.groupby(PLATE, sort=True)]
     lacking = [(path, rows) for path, rows in plates if not (path.is_file() and read_facts(path)["sites"] == len(rows))]
+    if by_cell:
+        by_cell.begin(work.run_folder(name), made_by)
+        waiting = {path for path, _ in lacking}
+        lacking = [(path, rows) for path, rows in plates if path in waiting or not by_cell.has_kept(path.stem)]
     share.meet()  # every process has seen the same files lacking before one of them writes
     names = tuple(f"f{index:04d}" for index in range(max(stop for _, stop in parts.values())))
     mine = share.of(lacking)
@@ -156,6 +173,7 @@ def _write_run(work: "Work", name: str, source: Source, share: Share) -> Embedde
     with progress(total=sum(len(rows) for _, rows in mine), label=label, unit="site", shown=share.first) as bar:
         for path, rows in mine:
             who = rows[[PLATE, WELL, SITE]].reset_index(drop=True)
+            who = by_cell.with_counts(path.stem, who) if by_cell else who
             about = {"schema": 1, "rows": "sites", "made_by": made_by, "sites": len(rows)}
             write_table(who, source.embed_sites(path.stem, rows, bar), names, path, about)
     share.meet()

@@ -24,7 +24,7 @@ from kit.words import count
 
 PLATE, WELL, SITE = "Metadata_Plate", "Metadata_Well", "Metadata_Site"
 _CELLPROFILER = ("Cells_", "Cytoplasm_", "Nuclei_")
-_FILE_KEY = b"kit"  # in the parquet schema: JSON with the steps and what follows from them
+FILE_KEY = b"kit"  # in the parquet schema: JSON with the steps and what follows from them
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -125,7 +125,7 @@ def write_table(who: pd.DataFrame, features_MF: np.ndarray, names: tuple[str, ..
     table = pa.Table.from_pandas(who, preserve_index=False)
     columns = [*table.columns, *(pa.array(column) for column in np.ascontiguousarray(features_MF.T, dtype=np.float32))]
     fields = [*table.schema, *(pa.field(name, pa.float32()) for name in names)]
-    schema = pa.schema(fields, metadata={_FILE_KEY: json.dumps(facts).encode()})
+    schema = pa.schema(fields, metadata={FILE_KEY: json.dumps(facts).encode()})
     with whole_file(path) as part:
         pq.write_table(pa.table(columns, schema=schema), part, compression="zstd", use_dictionary=list(who.columns))
 
@@ -137,7 +137,7 @@ def read_facts(path: Path) -> dict:
     if is_h5ad(path):
         return read_h5ad_facts(path)
     metadata = open_parquet(path).schema_arrow.metadata or {}
-    return json.loads(metadata.get(_FILE_KEY, b"{}"))
+    return json.loads(metadata.get(FILE_KEY, b"{}"))
 
 
 def read_profiles(path: Path) -> Profiles:
@@ -154,7 +154,7 @@ def read_profiles(path: Path) -> Profiles:
     features_FM = np.empty((len(names), table.num_rows), dtype=np.float32)
     for row, name in zip(features_FM, names, strict=True):
         row[:] = table.column(name).to_numpy()
-    facts = json.loads((table.schema.metadata or {}).get(_FILE_KEY, b"{}"))
+    facts = json.loads((table.schema.metadata or {}).get(FILE_KEY, b"{}"))
     return Profiles(
         features_MF=np.ascontiguousarray(features_FM.T),
         who=who.replace_schema_metadata(None).to_pandas(),

@@ -14,6 +14,7 @@ from safetensors.torch import load
 
 import kit.model.loop
 from kit.errors import KitError, StoppedCleanly
+from kit.images.cells.table import WHO, write_cells
 from kit.images.ingest.labels import relabel
 from kit.images.labels import read_labels
 from kit.images.store.settings import write_settings
@@ -301,3 +302,18 @@ def test_processes_that_found_different_plates_do_not_start(store):
     with pytest.raises(KitError, match=r"data\.json differs from what process 1 found: do not ingest while a run starts"):
         _make_folder(folder, replace(data, plates=work.plates[:1]), None, second)
     assert work.channels == CHANNELS
+
+
+def test_a_run_around_cells_owns_their_places(tmp_path):
+    """Its squares stay where they were: with other cells it does not go on."""
+    work = make_work(tmp_path)
+    for plate in work.plates:
+        sites = work.sites.loc[work.sites["Metadata_Plate"] == plate, WHO]
+        write_cells(work, plate, sites.assign(y=12.0, x=20.0), {"made": 1})
+    crops = {"around": "cell", "cell_px": 20}
+    stop(tmp_path, "cells", crops=crops)
+    write_cells(open_work(tmp_path), "P2", sites.assign(y=12.0, x=21.0), {"made": 2})
+    with pytest.raises(
+        KitError, match=r"cannot continue: crops.around = cell, and the cells of .* are not those that it began with"
+    ):
+        run(tmp_path, "cells", crops=crops)

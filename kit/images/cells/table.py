@@ -49,6 +49,12 @@ def has_cells(work: "Work", plate: str, about: dict[str, Any] | None = None) -> 
     return record.get("pixels") == _pixels(work, plate) and about in (None, record.get("about"))
 
 
+def cells_about(work: "Work", plate: str) -> dict[str, Any]:
+    """Return where a plate's cells come from, as `write_cells` was told; {} where there are none."""
+    path = _there(work, plate)
+    return {} if path is None else read_record(path)["about"]
+
+
 def read_cells(work: "Work", plates: list[str]) -> pd.DataFrame:
     """Return WHO, y and x of the cells of these plates.
 
@@ -59,7 +65,8 @@ def read_cells(work: "Work", plates: list[str]) -> pd.DataFrame:
     if lacking:
         stale = _there(work, lacking[0]) is not None
         why = "are of other pixels than those stored now, or damaged" if stale else "are not known"
-        raise KitError(f"the cells of plate {some(lacking)} {why}: find them with kit cells {work.path}")
+        noun = "plate" if len(lacking) == 1 else "plates"
+        raise KitError(f"the cells of {noun} {some(lacking)} {why}: find them with kit cells {work.path}")
     tables = [read_table(path)[[*WHO, "y", "x"]] for plate in plates if (path := _there(work, plate))]
     return pd.concat(tables, ignore_index=True)
 

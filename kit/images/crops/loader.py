@@ -10,9 +10,8 @@ import itertools
 import logging
 import queue
 import threading
-from collections import deque
 from collections.abc import Generator, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import NamedTuple, Self
 
@@ -21,7 +20,9 @@ import torch
 
 from kit.config import CropsConfig
 from kit.errors import KitError, UsageError
+from kit.images.crops.ahead import keep_ahead, put
 from kit.images.crops.boxes import draw_crops
+from kit.images.crops.frames import frames_of
 from kit.images.crops.groups import GROUPS, IDS_PER_SAMPLE, LOCAL, V1, V2, W
 from kit.images.crops.preparation import AS_STORED, Preparation
 from kit.images.crops.reader import BadSite, SiteReader
@@ -94,7 +95,7 @@ class Crops:
 
     Raises:
         UsageError: fewer wells than the batch, a batch that the ranks cannot share equally.
-        KitError: no site has the channels.
+        KitError: no site has the channels; crops.around = cell, and a plate's cells are not known.
     """
 
     def __init__(self, work: Work, config: CropsConfig, *, channels: tuple[str, ...], batch: int, seed: int,
@@ -115,6 +116,7 @@ class Crops:
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="crops-read")
         self._reader = SiteReader(work, self._channels, sorted({plate for plate, _, _ in self._who}), prepare)
         self._sites_each = 1 + config.second_site
+        self._frames = frames_of(work, config, self._sampling.sites, self._reader.size, batch=batch, seed=seed)
         site_bytes = len(self._channels) * self._reader.size[0] * self._reader.size[1]
         self._rows = max(1, min(len(self._slots), BUFFER_BYTES // (self._sites_each * site_bytes)))
         shape = (self._rows, self._sites_each, len(self._channels), *self._reader.size)
@@ -170,15 +172,15 @@ class Crops:
 
     def _drive(self, epoch: int, start: int, ready: queue.Queue, stop: threading.Event) -> None:
         """Put every batch, then None, or the error that ended the epoch, into `ready`."""
-        with contextlib.closing(_ahead(self._parts(epoch, start), RING)) as parts:
+        with contextlib.closing(keep_ahead(self._parts(epoch, start), RING)) as parts:
             last = None
             try:
                 for batch in self._batches(parts, epoch):
-                    if not _put(ready, batch, stop):
+                    if not put(ready, batch, stop):
                         return
             except Exception as error:  # noqa: BLE001 handed to the thread that asked, which raises it
                 last = error
-        _put(ready, last, stop)
+        put(ready, last, stop)
 
     def _batches(self, parts: Iterator[_Part], epoch: int) -> Iterator[tuple]:
         """Yield every batch with the event after which its tensors are filled."""
@@ -188,11 +190,13 @@ class Crops:
                 id_B = torch.from_numpy(part.draw.id_B[self._slots])
                 with self._ring.on_stream():
                     groups = {name: self._empty_group(name, copies, id_B) for name, copies in self._copies.items()}
-            who += [Who(*self._who[first], self._who[second][2]) for first, second in (read.result() for read in part.reads)]
+            taken = [read.result() for read in part.reads]
+            who += [Who(*self._who[first], self._who[second][2]) for first, second in taken]
+            corner_R22 = self._frames.corners(taken, self._slots[part.rows.start : part.rows.stop], epoch, part.step)
             with self._ring.on_stream():
                 sites_SCHW = self._ring.upload(part.buffer, len(part.rows))
                 for name, group in groups.items():
-                    self._tile_part(part, sites_SCHW, name, group, epoch)
+                    self._tile_part(part, sites_SCHW, corner_R22, name, group, epoch)
             if part.rows.stop == len(self._slots):
                 yield CropBatch(groups, who, epoch, part.step + 1), self._ring.mark()
 
@@ -247,7 +251,9 @@ class Crops:
             sample_B=(id_B[:, None] * IDS_PER_SAMPLE + GROUPS[name].stream + torch.arange(copies)).flatten(),
         )
 
-    def _tile_part(self, part: _Part, sites_SCHW: torch.Tensor, name: str, group: CropGroup, epoch: int) -> None:
+    def _tile_part(
+        self, part: _Part, sites_SCHW: torch.Tensor, corner_R22: np.ndarray, name: str, group: CropGroup, epoch: int
+    ) -> None:
         """Cut this group's crops of the part's samples into their places."""
         copies, views = self._copies[name], self._sites_each
         draws = [self._draw_crops(name, copy, epoch, part.step) for copy in range(copies)]
@@ -255,6 +261,7 @@ class Crops:
             torch.from_numpy(np.stack(arrays, axis=1)[part.rows].reshape(len(part.rows) * copies, *arrays[0].shape[1:]))
             for arrays in zip(*draws, strict=True)
         )
+        box_B4[:, :2] += torch.from_numpy(corner_R22[:, int(GROUPS[name].second_site)].repeat(copies, axis=0))
         site_B = torch.arange(len(part.rows)).repeat_interleave(copies) * views + (views - 1) * GROUPS[name].second_site
         place = slice(part.rows.start * copies, part.rows.stop * copies)
         _, group.sums_BC[place] = tile(
@@ -263,35 +270,5 @@ class Crops:
         )  # fmt: skip
 
     def _draw_crops(self, name: str, copy: int, epoch: int, step: int) -> tuple[np.ndarray, ...]:
-        arrays = draw_crops(self._config, name, copy, self._sampling.batch, self._reader.size, self._seed, epoch, step)
+        arrays = draw_crops(self._config, name, copy, self._sampling.batch, self._frames.size, self._seed, epoch, step)
         return tuple(array[self._slots] for array in arrays)
-
-
-def _ahead(parts: Iterator[_Part], count: int) -> Generator[_Part, None, None]:
-    """Keep `count` parts being read, the one given out included; at the end no read is left running."""
-    waiting: deque[_Part] = deque()
-    try:
-        for part in parts:
-            waiting.append(part)
-            if len(waiting) == count:
-                yield waiting[0]
-                waiting.popleft()
-        while waiting:
-            yield waiting[0]
-            waiting.popleft()
-    finally:
-        reads = [read for part in waiting for read in part.reads]
-        for read in reads:
-            read.cancel()
-        wait(reads)
-
-
-def _put(ready: queue.Queue, item: object, stop: threading.Event) -> bool:
-    """Put an item, unless the consumer has gone."""
-    while not stop.is_set():
-        try:
-            ready.put(item, timeout=0.1)
-            return True
-        except queue.Full:
-            continue
-    return False
