@@ -88,4 +88,42 @@ def cell_dino(
         click.echo(json_path)
 
 
+@benchmark.command(cls=Once)
+@click.argument("files", type=PATH, nargs=-1, required=True)
+@click.option(
+    "--metadata", type=PATH, help="Folder of the official tables; without it the files' own Metadata_ columns are used."
+)
+@click.option("--label", metavar="COLUMN", help="The treatments; default: broad_sample, or what the file records.")
+@click.option("--control", metavar="VALUE", help="The label of the controls, which are left out.")
+@click.option("--moa", metavar="COLUMN", help="What is named, one class a row; default: moa or mechanism.")
+@click.option(
+    "--unit", type=click.Choice(["wells", "rows"]), default="wells", show_default=True, help="Means of wells, or rows as given."
+)
+@click.option(
+    "--hold-out", type=click.Choice(["treatments", "plates", "wells"]), default="treatments", show_default=True,
+    help="What no classifier sees on both sides.",
+)  # fmt: skip
+@click.option("--most", default=40, show_default=True, type=click.IntRange(2), help="The most frequent classes.")
+@click.option("--runs", default=5, show_default=True, type=click.IntRange(1), help="Seeds of the folds.")
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="The first of them.")
+@click.option("--json", "json_path", type=OUT_FILE, help="Write the numbers here.")
+def cellrep(
+    files: tuple[Path, ...], json_path: Path | None, label: str | None, control: str | None, moa: str | None, **options: object
+) -> None:
+    """Run CellRep's evaluation: the most frequent mechanisms named by logistic regression, top-1 and weighted precision.
+
+    FILES are one feature set (parquet, CSV, or a folder) with Metadata_Plate and Metadata_Well.
+    """
+    from kit.files import write_whole
+    from kit.probes.cellrep import cellrep as run
+    from kit.probes.cellrep import cellrep_text
+    from kit.probes.rows import Asked
+
+    result = run(files, asked=Asked(label=label, control=control, moa=moa), **options)  # type: ignore[arg-type]  # by click
+    click.echo(cellrep_text(result))
+    if json_path:
+        write_whole(json_path, json.dumps(result, indent=1) + "\n")
+        click.echo(json_path)
+
+
 VERBS = (benchmark,)

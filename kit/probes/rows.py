@@ -89,8 +89,8 @@ def mean_by(features_RF: np.ndarray, who: pd.DataFrame, keys: list[str]) -> tupl
     return mean_GF, who.iloc[order[starts]].reset_index(drop=True)
 
 
-def read_rows(files: Sequence[Path], metadata: Path | None, asked: Asked) -> Rows:
-    """Return the rows of the controls, and of every treatment at its highest dose.
+def read_rows(files: Sequence[Path], metadata: Path | None, asked: Asked, *, doses: bool = True) -> Rows:
+    """Return the rows of the controls, and of every treatment at its highest dose; at every dose without `doses`.
 
     Raises:
         UsageError: no such file or column. KitError: features that cannot be used, no labelled row, a dose that is no number.
@@ -101,7 +101,7 @@ def read_rows(files: Sequence[Path], metadata: Path | None, asked: Asked) -> Row
     who = features.who[[name for name in (PLATE, WELL, SITE) if name in features.who]].reset_index(drop=True)
     who, label = _labelled(who, features, tables, columns, asked)
     moa = _column(columns, "--moa", asked.moa, MECHANISMS)
-    dose = _column(columns, "--dose", asked.dose, DOSES)
+    dose = _column(columns, "--dose", asked.dose, DOSES) if doses else ""
     who[MECHANISM] = columns.text(moa).to_numpy() if moa else ""
     highest_R = highest_doses(columns.text(dose), who, short(dose)) if dose else np.ones(len(who), dtype=bool)
     named = {LABEL: label, MECHANISM: short(moa), DOSE: short(dose)}

@@ -25,6 +25,7 @@ from kit.model.vit import Vit, seeded_vit
 from kit.profiles.backbone import Backbone
 from kit.profiles.runs import run_config
 from kit.recipe import config_to_dict, config_to_toml
+from kit.words import nearest
 
 if TYPE_CHECKING:
     from kit.images.store.work import Work
@@ -117,6 +118,9 @@ def _for_channels(
     if channels and channels != trained_on:
         if not config.any_channels:
             raise UsageError(f"--channels {','.join(channels)}: run {run} takes {','.join(trained_on)}")
+        if absent := [name for name in channels if name not in work.channels]:
+            there = f"{nearest(absent[0], work.channels)}; it has {', '.join(work.channels)}"
+            raise UsageError(f"{work.path} has no channel {absent[0]}{there}")
         config = replace(config, channels=channels, groups=grouped(channels, by_channel(work.groups)))
     if of_run and config.channels == trained_on:
         mean_C, sd_C = of_run
