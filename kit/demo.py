@@ -52,7 +52,7 @@ def run_demo(out: Path, *, seed: int, say: Callable[[str], None]) -> str:
     _make(plates, seed, say)
     metadata, ids = plates / "metadata", plates / "metadata_test.csv"
     say("ingest: 16-bit TIFFs to the packed 8-bit store")
-    ingest(IngestPlan(plates / "images", out / "work", metadata=metadata, load_data=plates / "load_data"))
+    ingest(IngestPlan(plates / "images", out / "work", metadata=metadata, load_data=plates / "load_data", scale="image-robust"))
     work = kit.open(out / "work")
     for run, settings in MODELS.items():
         _train(work, run, settings, seed, say)
