@@ -11,6 +11,7 @@ from torch import Tensor
 
 from kit.config import RunConfig
 from kit.model.distributed import Group
+from kit.model.transfer import upload
 from kit.streams import Stream, generator
 
 
@@ -29,7 +30,7 @@ def drop_channels(
     left = int(random.integers(1, channels, endpoint=True))
     kept_Bk = np.sort(np.argsort(random.random((total, channels)), axis=1)[:, :left], axis=1)
     kept_Bk = kept_Bk[group.rank * samples : (group.rank + 1) * samples]
-    return {name: _take(view_RCPP, torch.from_numpy(kept_Bk).to(view_RCPP.device)) for name, view_RCPP in views.items()}
+    return {name: _take(view_RCPP, upload(kept_Bk, view_RCPP.device)) for name, view_RCPP in views.items()}
 
 
 def _take(view_RCPP: Tensor, kept_Bk: Tensor) -> Tensor:

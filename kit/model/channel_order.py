@@ -6,11 +6,12 @@ from torch import Tensor
 from kit.images.crops.groups import IDS_PER_SAMPLE
 from kit.kernels.philox import CHANNEL_ORDER, stream_of
 from kit.kernels.random_words import random_words
+from kit.model.transfer import upload
 
 
 def permute_channels(view_BCPP: Tensor, sample_B: Tensor, *, seed: int) -> Tensor:
     """Return the views, the channels of each in the order of its image: the same for all crops of one sample."""
-    order_BC = draw_order(sample_B, view_BCPP.shape[1], seed=seed).to(view_BCPP.device)
+    order_BC = upload(draw_order(sample_B, view_BCPP.shape[1], seed=seed), view_BCPP.device)
     return view_BCPP[torch.arange(len(view_BCPP), device=view_BCPP.device)[:, None], order_BC]
 
 

@@ -75,8 +75,11 @@ def put_tensors(learner: Learner, tensors: dict[str, Tensor]) -> None:
         for name, parameter in zip(group["names"], group["params"], strict=True):
             keys = [key for key in ("step", "exp_avg", "exp_avg_sq") if f"optimiser.{key}.{name}" in tensors]
             state = {key: tensors[f"optimiser.{key}.{name}"] for key in keys}
-            if state:  # the step stays on the CPU, where AdamW keeps it
-                learner.optimiser.state[parameter] = {k: v if k == "step" else v.to(parameter) for k, v in state.items()}
+            if state:  # in the layout of the parameter, as AdamW makes them; its count of steps beside them, in float32
+                learner.optimiser.state[parameter] = {
+                    key: value.to(device) if key == "step" else torch.empty_like(parameter.detach()).copy_(value)
+                    for key, value in state.items()
+                }
 
 
 def save_checkpoint(folder: Path, learner: Learner, place: Place, extra: dict) -> Path:

@@ -5,6 +5,8 @@ import colorsys
 import torch
 from torch import Tensor
 
+from kit.model.transfer import upload
+
 
 def wheel(channels: int) -> list[tuple[float, float, float]]:
     """Return the colour of each channel, RGB from 0 to 1: hues evenly spaced around the wheel, the first red, full and pure."""
@@ -17,6 +19,6 @@ def composite(pixels_BCHW: Tensor) -> Tensor:
     Source: CellRep, section 4.2: "CellProfiler's standard compositing process, assigning colors to channels evenly spaced around
     the color wheel"; that weights are 1 is ours.
     """
-    colour_C3 = torch.tensor(wheel(pixels_BCHW.shape[1]), device=pixels_BCHW.device)
+    colour_C3 = upload(torch.tensor(wheel(pixels_BCHW.shape[1])), pixels_BCHW.device)
     mixed_B3HW = torch.einsum("bchw,cr->brhw", pixels_BCHW.float(), colour_C3)
     return mixed_B3HW.round_().clamp_(max=255).to(torch.uint8).contiguous()

@@ -18,6 +18,7 @@ from kit.model.distributed import ONE, Group
 from kit.model.heads import Head, seeded_head
 from kit.model.losses import kl_to_uniform, koleo, mean_logits, prototype_loss
 from kit.model.sinkhorn import sinkhorn
+from kit.model.transfer import upload
 from kit.model.vit import Vit, seeded_vit
 from kit.streams import Stream
 
@@ -64,10 +65,10 @@ class Centres:
     cls_K: Tensor
     patch_K: Tensor
 
-    def move(self, cls_mean_K: Tensor, patch_mean_K: Tensor, momentum: float) -> None:
-        """Mix in the mean logits of a step: they count from the next step on, as in DINOv2."""
-        self.cls_K = self.cls_K * momentum + cls_mean_K * (1 - momentum)
-        self.patch_K = self.patch_K * momentum + patch_mean_K * (1 - momentum)
+    def move(self, cls_mean_K: Tensor, patch_mean_K: Tensor, momentum: float, stay: Tensor) -> None:
+        """Mix in the mean logits of a step, unless `stay` is true: they count from the next step on, as in DINOv2."""
+        self.cls_K = torch.where(stay, self.cls_K, self.cls_K * momentum + cls_mean_K * (1 - momentum))
+        self.patch_K = torch.where(stay, self.patch_K, self.patch_K * momentum + patch_mean_K * (1 - momentum))
 
 
 class Targets(NamedTuple):
@@ -206,7 +207,7 @@ def _cls_rows(tokens: StepTokens, arrangement: Arrangement, B: int, samples: int
     terms += [(len(passes) + term.student.crop, arrangement.teacher_place(term), term.weight) for term in arrangement.local]
     student_R = torch.cat([sample_B + student * B for student, _, _ in terms])
     teacher_R = torch.cat([sample_B + teacher * B for _, teacher, _ in terms])
-    weights = torch.tensor([weight / samples for _, _, weight in terms], dtype=tokens.cls_PBD.dtype, device=device)
+    weights = upload(torch.tensor([weight / samples for _, _, weight in terms], dtype=tokens.cls_PBD.dtype), device)
     return torch.cat(rows), student_R, teacher_R, weights.repeat_interleave(B)
 
 

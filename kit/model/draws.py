@@ -16,6 +16,7 @@ from kit.model.arrangement import Arrangement
 from kit.model.blocks import Kept
 from kit.model.distributed import Group
 from kit.model.masks import draw_masks
+from kit.model.transfer import upload
 from kit.streams import Stream, generator
 
 
@@ -38,11 +39,11 @@ class Draws:
             return None
         mask_PBN = np.zeros((self.n_passes, *self.mask_IBN[0, part].shape), bool)
         mask_PBN[list(self.passes)] = self.mask_IBN[:, part]
-        return torch.from_numpy(mask_PBN.reshape(-1, mask_PBN.shape[-1])).to(self.device)
+        return upload(mask_PBN.reshape(-1, mask_PBN.shape[-1]), self.device)
 
     def places(self, i: int, part: slice) -> Tensor:
         """Return the flat places, in [b * N], of the patches that masked pass i hides in a micro-batch."""
-        return torch.from_numpy(np.flatnonzero(self.mask_IBN[i, part])).to(self.device)
+        return upload(np.flatnonzero(self.mask_IBN[i, part]), self.device)
 
     def weights(self, arrangement: Arrangement, parts: Sequence[slice], world: int) -> Tensor:
         """Return the iBOT weight of every masked patch of the rank, in the order of `places` over parts, then passes.
@@ -53,20 +54,18 @@ class Draws:
         term_I = np.array([term.weight for term in arrangement.ibot])
         weight_IB = term_I[:, None] / np.maximum(count_IB, 1) / (self.samples * world)
         pieces = [np.repeat(weight_IB[i, part], count_IB[i, part]) for part in parts for i in range(len(count_IB))]
-        return torch.from_numpy(np.concatenate(pieces)).to(self.device)
+        return upload(np.concatenate(pieces), self.device)
 
     def kept(self, part: slice, *, local: bool) -> list[tuple[Kept, Kept]] | None:
         """Return the rows each branch runs on in a micro-batch; None without drop path."""
         runs_of_blocks = self.drop_local if local else self.drop_global
         if runs_of_blocks is None:
             return None
-        scale = torch.tensor(self.drop_scale["local" if local else "global"], dtype=torch.float64, device=self.device)
-
-        def rows(runs: np.ndarray) -> Kept:
-            mine = runs[part] if local else runs[:, part]
-            return Kept(torch.from_numpy(np.flatnonzero(mine)).to(self.device), scale)
-
-        return [(rows(first), rows(second)) for first, second in runs_of_blocks]
+        scale = upload(torch.tensor(self.drop_scale["local" if local else "global"], dtype=torch.float64), self.device)
+        rows = [np.flatnonzero(runs[part] if local else runs[:, part]) for pair in runs_of_blocks for runs in pair]
+        branches = upload(np.concatenate(rows), self.device).split([len(one) for one in rows])  # one copy for all
+        kept = [Kept(one, scale) for one in branches]
+        return list(zip(kept[::2], kept[1::2], strict=True))
 
 
 def draw_step(

@@ -13,7 +13,7 @@ from torch import Tensor
 from kit.config import RunConfig
 from kit.errors import KitError, StoppedCleanly
 from kit.files import write_whole
-from kit.images.crops.loader import CropBatch, Crops
+from kit.images.crops.loader import CropBatch, Crops, Who
 from kit.images.store.work import Work
 from kit.model.bag import one_channel_samples
 from kit.model.checkpoint import Place, best_step, drop_old, put_tensors, save_checkpoint
@@ -29,6 +29,7 @@ from kit.model.run_data import RunData, to_dict
 from kit.model.schedules import total_steps
 from kit.model.stalled import Stalled
 from kit.model.step import Learner, StepReport, learn, make_learner
+from kit.model.transfer import Lagged, upload
 from kit.model.views import make_views
 from kit.model.views_figure import draw_views_figure
 from kit.progress import progress
@@ -52,6 +53,16 @@ class TrainSummary:
         return f"{self.run}: {count(self.steps, 'step')} in {self.minutes:.1f} min{loss}; {self.folder}"
 
 
+@dataclass(frozen=True)
+class _Unread:
+    """What a step has left on the device for the host to read once the next step is on its way."""
+
+    step: int
+    flags: Lagged  # skipped, rescaled
+    parts: dict[str, Tensor]
+    who: list[Who]
+
+
 class Session:
     """Trains, logs, watches and saves. `work` holds the plates of `data` alone, and `crops` are of these."""
 
@@ -64,7 +75,9 @@ class Session:
         self.place = Place(0, 0, 0, 0.0)
         self.alarm = Alarm(self.learner.schedules.warmup)
         self.stalled = Stalled(self.learner.schedules.warmup, config.loss.prototypes)
-        self.bad = 0
+        self.bad = 0  # steps in a row that were not finite, as far as they were read
+        self.unread: _Unread | None = None
+        self.wishes: Lagged | None = None  # of the last step's processes: see `_agree`
         self.validation = data.validation() if group.rank == 0 else None
         self.started, self.saved = time.monotonic(), time.monotonic()
         self.earlier = 0.0  # minutes
@@ -116,14 +129,13 @@ class Session:
                 report = learn(self.learner, views, self.place.step, self.clock)
                 self.place = Place(self.place.step + 1, batch.epoch, batch.position, self.minutes())
                 bar.update()
-                failed = report.skipped and not report.rescaled
-                if failed:
-                    self._count_bad(report, batch)
-                elif self.place.step % self.config.train.log_steps == 0 or self.place.step == self.steps:
+                self._read()  # the step before this one: the device has this one to do
+                self.unread = _Unread(self.place.step, Lagged(report.flags), report.parts, batch.who)
+                due = self.place.step % self.config.train.log_steps == 0 or self.place.step == self.steps
+                if due and self._read():
                     line = self._log(report)
                     bar.set_postfix(loss=f"{line['loss']:.3f}", sites=f"{line['sites_per_s']:.1f}/s",
                                     wait=f"{line['data_share']:.0%}", gb=f"{line['memory_gb']:.1f}")  # fmt: skip
-                self.bad = self.bad + 1 if failed else 0
                 self._save_or_stop(stopping, max_hours)
         finally:
             bar.close()
@@ -156,16 +168,29 @@ class Session:
                 source.close()
             epoch, position = epoch + 1, 0
 
-    def _count_bad(self, report: StepReport, batch: CropBatch) -> None:
+    def _read(self) -> bool:
+        """Read how the step before went, if that has not been done; return whether its values are finite."""
+        if self.unread is None:
+            return True
+        unread, self.unread = self.unread, None
+        with self.clock.section("device"):
+            skipped, rescaled = unread.flags.read()
+        failed = skipped and not rescaled
+        if failed:
+            self._count_bad(unread)
+        self.bad = self.bad + 1 if failed else 0
+        return not failed
+
+    def _count_bad(self, unread: _Unread) -> None:
         """Count a step skipped for a non-finite value; too many in a row stop the run."""
-        who = ", ".join(f"{row[0]} {row[1]} site {row[2]}" for row in batch.who[:8])
-        what = ", ".join(f"{name} {float(value):g}" for name, value in report.parts.items())
-        log.warning("step %d is not finite and was skipped (%s)", self.place.step, what)
+        who = ", ".join(f"{row[0]} {row[1]} site {row[2]}" for row in unread.who[:8])
+        what = ", ".join(f"{name} {float(value):g}" for name, value in unread.parts.items())
+        log.warning("step %d is not finite and was skipped (%s)", unread.step, what)
         if self.metrics:
-            self.metrics.write(self.place.step, {"event": "skipped", "who": [list(row) for row in batch.who]})
+            self.metrics.write(unread.step, {"event": "skipped", "who": [list(row) for row in unread.who]})
         if self.bad + 1 >= self.config.train.bad_steps:
             raise KitError(
-                f"{self.bad + 1} steps in a row were not finite, the last at step {self.place.step} ({what}) with {who}; "
+                f"{self.bad + 1} steps in a row were not finite, the last at step {unread.step} ({what}) with {who}; "
                 "lower train.lr, or set train.precision = fp32"
             )
 
@@ -177,7 +202,7 @@ class Session:
         steps = self.place.step % self.config.train.log_steps or self.config.train.log_steps
         line = {
             **{name: float(value) for name, value in report.parts.items()},
-            "grad_norm": {name: float(value) for name, value in report.norms.items()},
+            "grad_norm": {} if report.skipped else {name: float(value) for name, value in report.norms.items()},
             "signs": signs._asdict(),
             **report.values._asdict(),
             "minutes": self.minutes(),
@@ -199,10 +224,14 @@ class Session:
                 self.metrics.write(self.place.step, {"event": "stalled", "what": warning})
         return line
 
+    def _validates(self) -> bool:
+        """Whether the k-NN is due after this step; the same in every process."""
+        every = round(self.config.train.knn_epochs * self.crops.steps_per_epoch)
+        return self.data.knn is not None and (self.place.step % max(every, 1) == 0 or self.place.step == self.steps)
+
     def _validate(self) -> bool:
         """Every train.knn_epochs: k-NN over the validation wells and a figure of views; return whether it is the best so far."""
-        every = round(self.config.train.knn_epochs * self.crops.steps_per_epoch)
-        if self.validation is None or self.metrics is None or (self.place.step % max(every, 1) and self.place.step < self.steps):
+        if self.validation is None or self.metrics is None or not self._validates():
             return False
         with self.clock.section("validation"):
             backbone, statistics = self.learner.teacher.backbone, (self.mean_C, self.sd_C)
@@ -218,6 +247,20 @@ class Session:
             write_whole(best, json.dumps({"step": self.place.step, "score": score}) + "\n")
         return score > before
 
+    def _agree(self, wishes: list[bool], *, now: bool) -> list[bool]:
+        """Return what any process wishes: of several the wishes of the step before, so that none waits for its device.
+
+        Where the checkpoint has to be of this step, they wait: at the end, after a validation, with one after every step.
+        """
+        if self.group.world == 1:
+            return wishes
+        before, self.wishes = self.wishes, Lagged(self.group.max(upload(torch.tensor(wishes).float(), self.learner.device)))
+        read = self.wishes if now or self._validates() or self.config.train.save_minutes == 0 else before
+        told = [bool(wish) for wish in read.read()] if read else [False] * len(wishes)
+        if any(told):
+            self.wishes = None  # they are heeded now, in every process
+        return told
+
     def _save_or_stop(self, stopping: list[str], max_hours: float | None) -> None:
         """Save when it is time, at the end, after the best validation, and before stopping."""
         best = self._validate() if self.first else False
@@ -225,10 +268,10 @@ class Session:
         late = max_hours is not None and time.monotonic() - self.started >= max_hours * 3600
         due = best or time.monotonic() - self.saved >= self.config.train.save_minutes * 60
         failed = bool(self.alarm.said) and self.config.train.on_collapse == "stop"
-        flags = torch.tensor([bool(stopping), late, due, failed], dtype=torch.float32, device=self.learner.device)
-        told, late, due, failed = (bool(flag) for flag in self.group.max(flags).tolist())
+        told, late, due, failed = self._agree([bool(stopping), late, due, failed], now=done)
         if not (done or told or late or due or failed):
             return
+        self._read()  # no checkpoint before it is known that the last step was finite
         if self.first:
             statistics = {"mean": self.mean_C.tolist(), "sd": self.sd_C.tolist()}
             watched = {"alarm": self.alarm.state(), "stalled": self.stalled.state(), "bad": self.bad}

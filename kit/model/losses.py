@@ -27,7 +27,7 @@ def _full(x: Tensor) -> Tensor:
 
 def mean_logits(rows_RH: Tensor, prototypes_KH: Tensor, group: Group = ONE) -> Tensor:
     """Return the mean logits [K] of all ranks' rows: the logits are linear, so the rows are averaged first."""
-    count = group.sum(torch.tensor(float(len(rows_RH)), device=rows_RH.device))
+    count = group.sum(rows_RH.new_full((), len(rows_RH), dtype=torch.float32))
     with torch.autocast(rows_RH.device.type, enabled=False):
         return _full(prototypes_KH) @ (group.sum(_full(rows_RH).sum(0)) / count.clamp(min=1))
 

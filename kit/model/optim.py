@@ -43,9 +43,18 @@ def _layer(name: str, depth: int) -> int:
 
 def make_optimiser(modules: Mapping[str, nn.Module], config: TrainConfig) -> torch.optim.AdamW:
     """Return AdamW over the modules; rates and decays are set before each step by `set_values`."""
-    groups = parameter_groups(modules, config)
-    fused = all(parameter.device.type == "cpu" for group in groups for parameter in group["params"])  # one pass, not ten
-    return torch.optim.AdamW(groups, lr=0.0, betas=config.betas, weight_decay=0.0, fused=fused or None)
+    # fused: one pass, not ten, and it can be told on the device to change nothing (`step_unless`)
+    return torch.optim.AdamW(parameter_groups(modules, config), lr=0.0, betas=config.betas, weight_decay=0.0, fused=True)
+
+
+def step_unless(optimiser: torch.optim.AdamW, stay: Tensor) -> None:
+    """Take a step unless `stay`, a tensor on the device, is true: decided there, so that the host need not wait for it.
+
+    As torch.amp.GradScaler tells a fused optimiser of an overflow.
+    """
+    optimiser.found_inf = stay.float()  # type: ignore[attr-defined]
+    optimiser.step()
+    del optimiser.found_inf  # type: ignore[attr-defined]
 
 
 def set_values(optimiser: torch.optim.Optimizer, values: Values) -> None:
@@ -61,8 +70,8 @@ def clip(modules: Mapping[str, nn.Module], most: float) -> dict[str, Tensor]:
 
 
 @torch.no_grad()
-def move_teacher(teacher: nn.Module, student: nn.Module, momentum: float, *, shared: Sequence[str] = ()) -> None:
-    """teacher = momentum * teacher + (1 - momentum) * student, parameter by parameter.
+def move_teacher(teacher: nn.Module, student: nn.Module, momentum: float, stay: Tensor, *, shared: Sequence[str] = ()) -> None:
+    """teacher = momentum * teacher + (1 - momentum) * student for all parameters, unless `stay` is true on the device.
 
     Args:
         shared: how the names of parameters start that the teacher has in common with the student: they are copied.
@@ -72,4 +81,5 @@ def move_teacher(teacher: nn.Module, student: nn.Module, momentum: float, *, sha
     new: list[Tensor] = list(student.parameters())
     if any(names):
         torch._foreach_copy_(list(compress(old, names)), list(compress(new, names)))
-    torch._foreach_lerp_(old, new, 1 - momentum)
+    share = torch.where(stay, 0.0, 1 - momentum)
+    torch._foreach_lerp_(old, new, [share.to(one.dtype) for one in old])

@@ -32,7 +32,7 @@ def sinkhorn(
     """
     wide = torch.promote_types(rows_RH.dtype, torch.float32)
     bias_K = rows_RH.new_zeros(len(prototypes_KH), dtype=wide)
-    if group.sum(torch.tensor(len(rows_RH), device=rows_RH.device)) == 0:
+    if group.world == 1 and len(rows_RH) == 0:
         return Sinkhorn(bias_K, None)
 
     def logits(rows: Tensor) -> Tensor:
@@ -53,7 +53,11 @@ def sinkhorn(
     for part in kept or ():
         part *= factor_K
         part /= part.sum(1, keepdim=True)
-    return Sinkhorn(bias_K + factor_K.log(), whole_RK)
+    bias_K += factor_K.log()
+    if group.world == 1:
+        return Sinkhorn(bias_K, whole_RK)
+    everybody = group.sum(bias_K.new_full((), len(rows_RH)))
+    return Sinkhorn(torch.where(everybody > 0, bias_K, 0), whole_RK)  # not asked on the host, which would wait for the GPU
 
 
 def _first_bias(logits: Iterable[Tensor], zero_K: Tensor, group: Group) -> Tensor:

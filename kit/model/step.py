@@ -22,7 +22,7 @@ from kit.model.clock import Clock
 from kit.model.dino import Centres, Losses, Network, StepTokens, Targets, compute_losses, make_targets
 from kit.model.distributed import ONE, Group
 from kit.model.draws import Draws, draw_step
-from kit.model.optim import clip, make_optimiser, move_teacher, set_values
+from kit.model.optim import clip, make_optimiser, move_teacher, set_values, step_unless
 from kit.model.schedules import Schedules, Values
 
 FRONT = ("backbone.patch_embed.", "backbone.mixer.")  # what comes before student and teacher in CellRep's figure 1
@@ -35,7 +35,7 @@ class Learner:
     config: RunConfig
     student: Network
     teacher: Network
-    optimiser: torch.optim.Optimizer
+    optimiser: torch.optim.AdamW
     scaler: torch.amp.GradScaler
     centres: Centres
     schedules: Schedules
@@ -89,19 +89,32 @@ def make_learner(
 
 @dataclass(frozen=True)
 class StepReport:
-    """What a step did."""
+    """What a step did. Every tensor is on the device, which may still be at it."""
 
     parts: dict[str, Tensor]  # losses by name, global
-    norms: dict[str, Tensor]  # gradient norm per module before clipping; empty if skipped
+    norms: dict[str, Tensor]  # gradient norm per module before clipping
     values: Values
-    skipped: bool  # the loss or a gradient was not finite: nothing was changed
-    rescaled: bool  # skipped because fp16 overflowed and the scaler lowers its scale: ordinary, above all at the start
+    # bool [2]. skipped: the loss or a gradient was not finite, and nothing was changed. rescaled: skipped because fp16
+    # overflowed and the scaler lowers its scale: ordinary, above all at the start.
+    flags: Tensor
     targets: Targets
     teacher_cls_PBD: Tensor
+
+    @property
+    def skipped(self) -> bool:
+        """The first flag. Asking waits for the device."""
+        return bool(self.flags[0])
+
+    @property
+    def rescaled(self) -> bool:
+        """The second flag. Asking waits for the device."""
+        return bool(self.flags[1])
 
 
 def learn(learner: Learner, views: Mapping[str, Tensor], step: int, clock: Clock | None = None) -> StepReport:
     """Take one step on a batch and return what it did; a non-finite loss or gradient changes nothing.
+
+    The host reads nothing back from the device, so it can prepare the next step while this one runs.
 
     Args:
         views: `v1`, `w`, `v2` as the arrangement needs, float [B, C, P, P], normalised; `local` [B * L, C, p, p], sample-major.
@@ -120,13 +133,13 @@ def learn(learner: Learner, views: Mapping[str, Tensor], step: int, clock: Clock
             tokens = _teacher_tokens(learner, seen["teacher"], draws)
             targets = make_targets(learner.teacher, tokens, learner.centres, config.loss, values.teacher_temperature, group)
         losses = _backwards(learner, seen["student"], draws, targets, values, clock)
-    scale = learner.scaler.get_scale()
+    scale = learner.scaler.scale(torch.ones_like(losses.total))  # 1 without a scaler
     with clock.section("optimiser"):
-        norms = _apply(learner, losses, values)
-    if norms is not None and targets.cls_mean_K is not None and targets.patch_mean_K is not None:
-        learner.centres.move(targets.cls_mean_K, targets.patch_mean_K, config.loss.centre_momentum)
-    rescaled = norms is None and scale > 1 and bool(torch.isfinite(losses.parts["loss"]))
-    return StepReport(losses.parts, norms or {}, values, norms is None, rescaled, targets, tokens.cls_PBD)
+        norms, skipped = _apply(learner, losses, values)
+    if targets.cls_mean_K is not None and targets.patch_mean_K is not None:
+        learner.centres.move(targets.cls_mean_K, targets.patch_mean_K, config.loss.centre_momentum, skipped)
+    flags = torch.stack((skipped, skipped & (scale > 1) & torch.isfinite(losses.parts["loss"])))
+    return StepReport(losses.parts, norms, values, flags, targets, tokens.cls_PBD)
 
 
 def _autocast(learner: Learner) -> contextlib.AbstractContextManager:
@@ -231,20 +244,15 @@ def _gradient(leaf: Tensor) -> Tensor:
     return leaf.grad
 
 
-def _apply(learner: Learner, losses: Losses, values: Values) -> dict[str, Tensor] | None:
-    """Clip, step and move the teacher; None if something was not finite and nothing was changed."""
-    parameters = list(learner.student.parameters())
-    learner.group.sum_gradients(parameters)
+def _apply(learner: Learner, losses: Losses, values: Values) -> tuple[dict[str, Tensor], Tensor]:
+    """Clip, step and move the teacher; return the norms and whether, on the device, nothing was changed."""
+    learner.group.sum_gradients(list(learner.student.parameters()))
     learner.scaler.unscale_(learner.optimiser)
     norms = clip(learner.student.parts(), learner.config.train.clip)
     finite = torch.isfinite(torch.stack([losses.total.detach(), *norms.values()])).all()
-    if learner.group.max((~finite).float()).item():
-        if learner.scaler.is_enabled():
-            learner.scaler.update()
-        learner.optimiser.zero_grad(set_to_none=True)
-        return None
-    learner.scaler.step(learner.optimiser)
+    skipped = learner.group.max((~finite).float()) > 0
+    step_unless(learner.optimiser, skipped)
     learner.scaler.update()
     shared = FRONT if learner.config.model.front == "shared" else ()
-    move_teacher(learner.teacher, learner.student, values.momentum, shared=shared)
-    return norms
+    move_teacher(learner.teacher, learner.student, values.momentum, skipped, shared=shared)
+    return norms, skipped

@@ -25,6 +25,7 @@ from kit.kernels.view import Jitter, Normalise, view
 from kit.kernels.warp import AFFINE, AS_IT_IS, ELASTIC, Warp
 from kit.model.channel_order import permute_channels
 from kit.model.composite import composite
+from kit.model.transfer import upload
 
 if TYPE_CHECKING:
     from kit.images.crops.loader import CropBatch
@@ -72,7 +73,7 @@ def make_view(
     Args:
         pixels_BCPP: grey levels of the crops, uint8.
         sums_BC: sum of each channel of the crop, int64: the contrast changes about the channel's mean.
-        sample_B: ids of the samples, int64.
+        sample_B: ids of the samples, int64, on the CPU or the device of the crops.
         config: style, strengths and probabilities.
         seed: of the run.
         role: first, second or local; each draws its own numbers, and DINOv2's style treats them differently.
@@ -84,7 +85,7 @@ def make_view(
     if config.composite == "wheel":
         pixels_BCPP = composite(pixels_BCPP)
         sums_BC, channel_groups = pixels_BCPP.sum((2, 3)), (FLUORESCENCE,) * 3
-    draws = _Draws(sample_B, len(channel_groups), seed, ROLES.index(role))
+    draws = _Draws(upload(sample_B, pixels_BCPP.device), len(channel_groups), seed, ROLES.index(role))
     finish = functools.partial(_normalised, config=config, mean_C=mean_C, sd_C=sd_C, dtype=dtype)
     if config.style == "none":
         return finish(pixels_BCPP)
@@ -201,7 +202,8 @@ def _sd(pixels_BCPP: Tensor, sums_BC: Tensor) -> Tensor:
 
 def _noise_gain(noise: Noise, factor_C: Sequence[float], mean_BC: Tensor, sd_BC: Tensor) -> Tensor:
     """What brings the noise of a crop as it is to factor times the crop's sd, float32 [B, C]; 0 where no noise is drawn."""
-    shot_C, read_C, wanted_C = (mean_BC.new_tensor(values) for values in (noise.shot, noise.read, factor_C))
+    strengths = torch.tensor((noise.shot, noise.read, factor_C), dtype=mean_BC.dtype)
+    shot_C, read_C, wanted_C = upload(strengths, mean_BC.device)
     own_BC = (shot_C * mean_BC + read_C.square()).sqrt()
     gain_BC = torch.where(own_BC > 0, wanted_C * sd_BC / own_BC, 0)  # 0: a black crop without read noise, or a factor of 0
     return (gain_BC * noise.on_B[:, None]).float()
@@ -228,7 +230,7 @@ def _normalised(
         return view(pixels_BCPP, **parts, normalise=normalise, dtype=dtype)
     # In units of the channel's sd, one floor is right for all: (v - mean) / (sd + floor sd_C).
     made_BCPP = view(pixels_BCPP, **parts)
-    scale_BC = made_BCPP.new_tensor([1 / s for s in sd]).repeat(len(made_BCPP), 1)
+    scale_BC = upload(torch.tensor([1 / s for s in sd], dtype=made_BCPP.dtype), made_BCPP.device).repeat(len(made_BCPP), 1)
     in_sd = Jitter(scale_BC, torch.zeros_like(scale_BC))
     return view(made_BCPP, jitter=in_sd, normalise=Normalise(floor=config.normalise_floor), dtype=dtype)
 

@@ -169,7 +169,7 @@ def test_centring_moves_the_centre_for_the_next_step_only():
     assert_near(mean_logits(teacher, prototypes), logits.mean(0), 1e-12)
     centres = Centres(torch.zeros(K, dtype=torch.float64), torch.zeros(K, dtype=torch.float64))
     for _ in range(2):
-        centres.move(mean_logits(teacher, prototypes), torch.zeros(K, dtype=torch.float64), 0.9)
+        centres.move(mean_logits(teacher, prototypes), torch.zeros(K, dtype=torch.float64), 0.9, torch.tensor(False))
     centre = 0.19 * logits.mean(0)  # 0.1 + 0.9 * 0.1
     assert_near(centres.cls_K, centre, 1e-12)
     targets = torch.softmax(teacher @ prototypes.T / TEACHER - centres.cls_K / TEACHER, dim=1)
