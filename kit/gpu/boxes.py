@@ -20,6 +20,7 @@ class Part:
     needs_gpu: bool = True  # else it is worth its time without one, too
     packages: tuple[str, ...] = ()  # by their import names: without one of them it is skipped
     options: tuple[str, ...] = ()
+    ahead: tuple[str, ...] = ()  # what prepares it without a GPU, while the parts before it run
     rehearsal: tuple[str, ...] = ("--rehearse",)  # instead, without a GPU, where the lines of the code are to be walked
 
 
@@ -32,6 +33,7 @@ class Run:
 
 
 _STORE = ("imagecodecs", "google_crc32c", "tomli_w", "pydantic", "pandas", "pyarrow", "tqdm")
+_LEARNING = (*_STORE, "safetensors", "filelock", "tenacity", "skimage")
 _TRAINING = ("pydantic", "safetensors", "tomli_w")
 PARTS = {
     part.name: part
@@ -41,12 +43,12 @@ PARTS = {
         Part("views", "kit.kernels.bench", 75, options=("--device", "cuda"), rehearsal=("--device", "cpu", "--only", "jitter")),
         Part("recipes", "kit.gpu.recipes", 60, packages=_TRAINING),
         Part("steps", "kit.bench.steps", 150, packages=_TRAINING, rehearsal=("--device", "cpu", "--tiny", "--batch", "2")),
-        Part("learn", "kit.gpu.learn", 240, packages=(*_STORE, "safetensors", "filelock", "tenacity", "matplotlib", "skimage")),
+        Part("learn", "kit.gpu.learn", 240, packages=_LEARNING, ahead=("--prepare",)),
         Part("sanitizer", "kit.gpu.sanitizer", 75),
     )
 }
 RUNS = {
-    "first": Run(240, {"build": 55, "tests": 75, "views": 50, "recipes": 45}),
+    "first": Run(240, {"build": 45, "tests": 75, "views": 45, "recipes": 60}),
     "second": Run(360, {"build": 30, "steps": 90, "learn": 220}),
 }
 

@@ -45,11 +45,13 @@ class Options:
         parser = argparse.ArgumentParser(prog=f"python -m {module}", description=purpose)
         parser.add_argument("--seconds", type=float, default=60, help="end by itself in this time (60)")
         parser.add_argument("--json", type=Path, metavar="FILE", help="also write what is found here, after each finding")
+        parser.add_argument("--prepare", action="store_true", help="only what needs no GPU, ahead of the part itself")
         parser.add_argument("--rehearse", action="store_true", help="on the CPU and small: walks the lines, measures nothing")
         given = parser.parse_args(words)
         self.stop = time.monotonic() + given.seconds
         self.notes = Notes(given.json)
         self.json: Path | None = given.json
+        self.prepare: bool = given.prepare
         self.rehearse: bool = given.rehearse
 
     @property

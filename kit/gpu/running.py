@@ -26,26 +26,35 @@ class Ended:
         return "cut" if self.code is None else "failed" if self.code else "done"
 
 
+def start(command: Sequence[object], log: Path, *, folder: Path, switches: Mapping[str, str]) -> subprocess.Popen:
+    """Start a command in `folder`, with `switches` in its environment, its streams to `log`; it leads a process group.
+
+    Raises:
+        OSError: it cannot be started.
+    """
+    words, environment = [str(word) for word in command], {**os.environ, **switches}
+    with log.open("ab") as file:
+        return subprocess.Popen(words, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=file,
+                                stderr=subprocess.STDOUT, start_new_session=True)  # fmt: skip
+
+
 def run_boxed(command: Sequence[object], seconds: float, log: Path, *, folder: Path, switches: Mapping[str, str]) -> Ended:
-    """Run a command in `folder`, with `switches` in its environment, for at most `seconds`, both streams to the end of `log`.
+    """Run a command for at most `seconds`; arguments as `start`.
 
     Nothing of it is alive afterwards, unless it has left its process group.
     """
-    start = time.monotonic()
-    words = [str(word) for word in command]
-    with log.open("ab") as file:
-        try:
-            child = subprocess.Popen(words, cwd=folder, env={**os.environ, **switches}, stdin=subprocess.DEVNULL, stdout=file,
-                                     stderr=subprocess.STDOUT, start_new_session=True)  # fmt: skip
-        except OSError as error:
-            return Ended(time.monotonic() - start, 127, str(error))
-        code = None
-        try:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                code = child.wait(timeout=max(seconds - GRACE, 0.1))
-        finally:
-            end_group(child)
-    return Ended(time.monotonic() - start, code)
+    begin = time.monotonic()
+    try:
+        child = start(command, log, folder=folder, switches=switches)
+    except OSError as error:
+        return Ended(time.monotonic() - begin, 127, str(error))
+    code = None
+    try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            code = child.wait(timeout=max(seconds - GRACE, 0.1))
+    finally:
+        end_group(child)
+    return Ended(time.monotonic() - begin, code)
 
 
 def end_group(child: subprocess.Popen) -> None:

@@ -1,6 +1,8 @@
 """A run of several parts: the environment first, then part after part, and what is known on disk after each."""
 
+import contextlib
 import json
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -11,9 +13,10 @@ from kit.gpu.boxes import LEAST, RESERVE, RUNS, Part, box_of
 from kit.gpu.digest import summary
 from kit.gpu.environment import Environment, missing, prepare
 from kit.gpu.machine import card_facts, tool_facts, torch_facts
-from kit.gpu.running import Ended, run_boxed
+from kit.gpu.running import Ended, end_group, run_boxed, start
 
 MARGIN = 6.0  # seconds before the end of its box at which a part should have ended by itself
+AHEAD = 0.4  # of a part's box, the longest wait for what prepares it
 LOG_BYTES = 8_000_000  # of one part's output that are kept
 
 
@@ -28,6 +31,7 @@ class Session:
         self._name, self._start, self._rehearse = run or "parts", start, rehearse
         self._seconds = RUNS[run].seconds if run else sum(part.seconds for part in parts) + 60.0
         self._weights = dict(RUNS[run].weights) if run else {part.name: part.seconds for part in parts}
+        self._ahead: dict[str, subprocess.Popen] = {}
         self._scratch = root / "build" / "gpu"
         self.found: dict = {"run": self._name, "date": time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(start)),
                             "seconds_allowed": self._seconds, "rehearsal": rehearse, "machine": {}, "parts": {}}  # fmt: skip
@@ -63,10 +67,42 @@ class Session:
             return
         self.found["machine"] |= {**torch_facts(environment.python), "brought": list(environment.brought)}
         self._save()
-        for place, part in enumerate(self._parts):
-            waiting = [other.name for other in self._parts[place + 1 :]]
-            self._one(part, waiting, environment)
-            self._save()
+        try:
+            for place, part in enumerate(self._parts):
+                waiting = self._parts[place + 1 :]
+                if part.name != "build":
+                    self._start_ahead(waiting, environment)
+                self._one(part, [other.name for other in waiting], environment)
+                self._save()
+        finally:
+            for child in self._ahead.values():
+                end_group(child)
+
+    def _start_ahead(self, waiting: list[Part], environment: Environment) -> None:
+        """Start what prepares parts that wait: on the CPU alone and with the least priority, while others use the GPU."""
+        for part in waiting:
+            if not part.ahead or part.name in self._ahead or self._hindrance(part, environment):
+                continue
+            words = ["nice", "-n", "15", environment.python, "-m", part.module, *part.ahead, *self._options(part)]
+            switches = {"CUDA_VISIBLE_DEVICES": "", "KIT_QUIET": "1", "OMP_NUM_THREADS": "1"}
+            output = self._scratch / f"{part.name}-ahead.txt"
+            output.unlink(missing_ok=True)
+            self._ahead[part.name] = start(words, output, folder=self._root, switches=switches)
+
+    def _end_ahead(self, part: Part, box: float) -> None:
+        """Wait for what prepares a part, for at most a share of its box; what it has not done the part does itself."""
+        child = self._ahead.pop(part.name, None)
+        if child is None:
+            return
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(timeout=AHEAD * box)
+        end_group(child)
+        self._write_log(
+            f"{part.name}, ahead of it", (self._scratch / f"{part.name}-ahead.txt").read_text(errors="replace")[-LOG_BYTES:]
+        )
+
+    def _options(self, part: Part) -> tuple[str, ...]:
+        return part.rehearsal if self._rehearse and not self.found["machine"]["gpu"] else part.options
 
     def _one(self, part: Part, waiting: list[str], environment: Environment) -> None:
         why = self._hindrance(part, environment)
@@ -80,7 +116,9 @@ class Session:
             self.found["parts"][part.name] = {"state": "left out", "why": f"{max(box, 0):.0f} s were left"}
             return
         self._say(f"{part.name}: at most {box:.0f} s")
-        ended, found = self._run(part, box, environment)
+        begin = time.monotonic()
+        self._end_ahead(part, box)
+        ended, found = self._run(part, box - (time.monotonic() - begin), environment)
         self.found["parts"][part.name] = {"state": ended.word, "seconds": round(ended.seconds, 1), "box": round(box, 1),
                                           "code": ended.code, "why": ended.said, **found}  # fmt: skip
         self._say(f"{part.name}: {ended.word} after {ended.seconds:.0f} s")
@@ -99,14 +137,22 @@ class Session:
         answer, output = self._scratch / f"{part.name}.json", self._scratch / f"{part.name}.txt"
         for file in (answer, output):
             file.unlink(missing_ok=True)
-        options = part.rehearsal if self._rehearse and not self.found["machine"]["gpu"] else part.options
-        words = [environment.python, "-m", part.module, "--seconds", f"{max(box - MARGIN, 1):.0f}", "--json", answer, *options]
+        words = [
+            environment.python,
+            "-m",
+            part.module,
+            "--seconds",
+            f"{max(box - MARGIN, 1):.0f}",
+            "--json",
+            answer,
+            *self._options(part),
+        ]
         try:
             ended = run_boxed(words, box, output, folder=self._root, switches={"PYTHONUNBUFFERED": "1", "KIT_QUIET": "1"})
         finally:
             text = output.read_text(errors="replace")[-LOG_BYTES:] if output.is_file() else ""
             self._write_log(part.name, text)
-        return ended, {"found": _read(answer), "last_lines": [line[:200] for line in text.splitlines() if line.strip()][-12:]}
+        return ended, {"found": _read(answer), "last_lines": [line[:200] for line in text.splitlines() if line.strip()][-16:]}
 
     def stopped(self) -> None:
         """Take note that the script was told to end."""

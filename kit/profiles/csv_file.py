@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import polars as pl
 
 from kit.files import whole_file
 from kit.profiles.manifest import manifest_path, write_manifest
@@ -14,6 +13,8 @@ from kit.profiles.manifest import manifest_path, write_manifest
 
 def write_csv(who: pd.DataFrame, features_MF: np.ndarray, names: tuple[str, ...], path: Path, facts: dict[str, Any]) -> None:
     """Write `Metadata_` columns and float32 features as one CSV (packed if `path` ends in .gz), and `facts` in its manifest."""
+    import polars as pl  # here: a machine that trains and embeds may lack it
+
     table = pl.from_pandas(who).hstack(pl.from_numpy(features_MF, schema=list(names), orient="row"))
     with whole_file(path) as part:
         with part.open("wb") as file:

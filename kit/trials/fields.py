@@ -17,18 +17,18 @@ import pandas as pd
 
 import kit
 from kit.errors import KitError, UsageError
-from kit.files import existing_file, write_whole
+from kit.files import write_whole
 from kit.images.ingest.plan import IngestPlan
 from kit.images.ingest.run import ingest
 from kit.images.store.work import Work
 from kit.recipe import load_recipe
 from kit.trials.command import run
 from kit.trials.features import TEXTURE, TRAINED, feature_sets
+from kit.trials.fields_table import read_fields, write_load_data
 from kit.trials.table import markdown, spread
 from kit.trials.weeks import ASKED, correct, guess, paired_p
 
 JOINED = "trained + texture"
-NEEDED = ("file", "plate", "well", "site", "compound", "concentration", "moa", "week")
 # A nucleus of 11 px is 16 px of a view: magnified 1.5 times, at full resolution. A view holds tens of cells, not two.
 SETTINGS = (
     "crops.global_area=[0.185,0.366]",  # 110 to 155 px of a site of 256 px
@@ -38,34 +38,6 @@ SETTINGS = (
     "train.max_steps=1200",
     "train.epochs=80",
 )
-
-
-def read_fields(folder: Path) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """Return images.csv, all text, and the names of the planes.
-
-    Raises:
-        UsageError: no images.csv. KitError: a column is missing or a cell of a needed one is empty.
-    """
-    path = folder / "images.csv"
-    existing_file(path, "give the folder with this table and the images")
-    table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    missing = [name for name in NEEDED if name not in table]
-    if missing:
-        raise KitError(f"{path} has no column {missing[0]}; it needs {', '.join(NEEDED)}")
-    empty = [(name, int(row)) for name in NEEDED for row in np.flatnonzero(table[name] == "")[:1]]
-    if empty:
-        raise KitError(f"{path}, row {empty[0][1] + 2}: {empty[0][0]} is empty")
-    planes = tuple(name.removeprefix("min_") for name in map(str, table) if name.startswith("min_"))
-    return table.assign(treatment=table["compound"] + " " + table["concentration"], mechanism=table["moa"]), planes
-
-
-def write_load_data(folder: Path, fields: pd.DataFrame, planes: tuple[str, ...], path: Path) -> None:
-    """Write the load_data table by which kit reads the planes of the images."""
-    table = pd.DataFrame(
-        {f"Metadata_{name.title()}": fields[name] for name in ("plate", "well", "site")}
-        | {f"FileName_{name}": [str((folder / file).resolve()) for file in fields["file"]] for name in planes}
-    )
-    write_whole(path, table.to_csv(index=False))
 
 
 def trial(

@@ -105,6 +105,23 @@ def test_a_fault_in_one_part_loses_nothing_of_the_others(run):
     assert len(list(Path(session._results).iterdir())) == 3
 
 
+def test_a_part_is_prepared_on_the_cpu_while_others_run_and_not_before_the_build(run):
+    """b waits in vain for what prepares it if this starts only with b; a build finds nothing of it."""
+    there = "from pathlib import Path\nready = Path('ready')\n"
+    none = there + "sys.exit(int(ready.exists()))"
+    wait = (
+        there
+        + "import os\nif '--prepare' in sys.argv: ready.write_text(os.environ['CUDA_VISIBLE_DEVICES']); print('prepared'); sys.exit()"
+    )
+    slow = (
+        there + "start = time.monotonic()\nwhile not ready.exists() and time.monotonic() - start < 20: time.sleep(0.05)\n" + GOOD
+    )
+    _, results, said, log = run({"build": none, "a": slow, "b": f"{wait}\n{slow}"}, b={"ahead": ("--prepare", "--json", "x")})
+    assert [part["state"] for part in results["parts"].values()] == ["done"] * 3, said
+    assert "===== b, ahead of it\nprepared" in log
+    assert max(part["seconds"] for part in results["parts"].values()) < 20
+
+
 def test_a_part_that_needs_a_gpu_is_skipped_with_the_reason(run, tmp_path):
     assert run({"a": GOOD})[0].code == 0
     made = [Part("gpu", "part_a", 30)]
