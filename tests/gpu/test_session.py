@@ -109,13 +109,9 @@ def test_a_part_is_prepared_on_the_cpu_while_others_run_and_not_before_the_build
     """b waits in vain for what prepares it if this starts only with b; a build finds nothing of it."""
     there = "from pathlib import Path\nready = Path('ready')\n"
     none = there + "sys.exit(int(ready.exists()))"
-    wait = (
-        there
-        + "import os\nif '--prepare' in sys.argv: ready.write_text(os.environ['CUDA_VISIBLE_DEVICES']); print('prepared'); sys.exit()"
-    )
-    slow = (
-        there + "start = time.monotonic()\nwhile not ready.exists() and time.monotonic() - start < 20: time.sleep(0.05)\n" + GOOD
-    )
+    wait = there + "import os\nif '--prepare' in sys.argv:\n    assert os.environ['CUDA_VISIBLE_DEVICES'] == ''\n"
+    wait += "    ready.touch(); print('prepared'); sys.exit()"
+    slow = f"{there}end = time.monotonic() + 20\nwhile not ready.exists() and time.monotonic() < end: time.sleep(0.05)\n{GOOD}"
     _, results, said, log = run({"build": none, "a": slow, "b": f"{wait}\n{slow}"}, b={"ahead": ("--prepare", "--json", "x")})
     assert [part["state"] for part in results["parts"].values()] == ["done"] * 3, said
     assert "===== b, ahead of it\nprepared" in log
