@@ -35,11 +35,18 @@ def phantom(out: Path, seed: int, settings: tuple[str, ...], jobs: int | None, p
 @click.argument("source", required=False)
 @click.option("--metadata", type=PATH, help="Folder with the official metadata tables.")
 @click.option(
+    "--cells",
+    type=PATH,
+    metavar="FILE.csv",
+    help="SOURCE is one array of single cells (.npz, .npy), and this its table, a row a cell.",
+)
+@click.option("--array", default="", metavar="NAME", help="The array to take from a .npz that holds several.")
+@click.option(
     "--labels",
     type=PATH,
     help="Your own table of wells (.csv, .tsv): plate, well and any columns.",
 )
-@click.option("--perturbation", metavar="COLUMN", help="The column of --labels with the treatments.")
+@click.option("--perturbation", metavar="COLUMN", help="The column of --labels, or --cells, with the treatments or classes.")
 @click.option(
     "--control",
     metavar="VALUE",
@@ -75,7 +82,7 @@ def ingest(
     source: str | None, work: Path, plates: str | None, channel_names: str | None, groups: str | None, bits: str,
     dry_run: bool, **options: Any,
 ) -> None:  # fmt: skip
-    """Pack plates of microscope TIFFs into a work folder.
+    """Pack plates of microscope TIFFs, or an array of single cells, into a work folder.
 
     Without SOURCE, --labels or --metadata label the plates that are packed, and --groups groups their channels; no image is
     read.

@@ -84,6 +84,17 @@ def metadata_name(column: str) -> str:
     return column if column.startswith("Metadata_") else f"Metadata_{column}"
 
 
+def place_columns(header: Sequence[str]) -> tuple[str | None, str | None]:
+    """Return the columns of plates and of wells in a header, by their names as above; None where there is none."""
+    plain = [_plain(name) for name in header]
+    plate, well = (next((plain.index(name) for name in names if name in plain), None) for names in (_PLATE, _WELL))
+    return (None if plate is None else header[plate]), (None if well is None else header[well])
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower().removeprefix("metadata_"))
+
+
 def read_label_file(path: Path) -> LabelFile:
     """Read a table of labels: .csv, .tsv or .txt, also .gz; commas, tabs or semicolons separate its columns.
 
@@ -135,7 +146,7 @@ def _read_rows(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
 
 def _find_columns(header: list[str], path: Path) -> tuple[int, tuple[int, ...], dict[int, str]]:
     """Return where plate and well (or row and column) stand, and column -> name of the labels."""
-    plain = [re.sub(r"[^a-z0-9]", "", name.lower().removeprefix("metadata_")) for name in header]
+    plain = [_plain(name) for name in header]
 
     def first(names: Sequence[str]) -> int | None:
         return next((plain.index(name) for name in names if name in plain), None)

@@ -85,13 +85,14 @@ class DryRun:
     failed: list[str] = field(default_factory=list)
     strangers: list[str] = field(default_factory=list)  # plates that have labels and are not there
     there: dict[str, str] = field(default_factory=dict)  # channel -> a plate of the store that has it
+    notes: tuple[str, ...] = ()  # on the source
 
     def text(self) -> str:
         """Return the plan for people."""
         open_plates = [plate for plate in self.plates if not plate.complete]
         total_in, total_out = (sum(getattr(plate, key) for plate in open_plates) for key in ("bytes_in", "bytes_out"))
         seconds = sum(plate.seconds for plate in open_plates) / self.jobs
-        lines = [plate.text() for plate in self.plates]
+        lines = [*self.notes, *(plate.text() for plate in self.plates)]
         lines += [f"{barcode}: already packed" for barcode in self.passed_over] + self.failed
         lines += [f"plates in --labels that are not here: {some(self.strangers)}"] if self.strangers else []
         labs = [plate.work for plate in open_plates if not plate.work.naming.official]
@@ -118,7 +119,7 @@ def dry_run(plan: IngestPlan) -> DryRun | IngestReport:
     check_agreement(plan.work, plan.settings)
     complete = scan_plates(plan.folder, inputs.barcodes, inputs.labels, inputs.groups, write=False)
     strange, there = strangers(inputs.labels, inputs.source.plates), inputs.groups.plates
-    dry = DryRun(plan.jobs, failed=list(complete.failed), strangers=strange, there=there)
+    dry = DryRun(plan.jobs, failed=list(complete.failed), strangers=strange, there=there, notes=inputs.notes)
     for barcode in inputs.barcodes:
         if barcode not in complete.already and barcode not in complete.waiting:
             continue

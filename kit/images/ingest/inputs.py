@@ -10,7 +10,8 @@ from kit.images.ingest.groups import Grouping, grouping, no_channel
 from kit.images.ingest.naming import Names, Naming, check_packed, name_channels
 from kit.images.ingest.picked import check_picked
 from kit.images.ingest.plan import IngestPlan
-from kit.images.labels import Labels, read_labels
+from kit.images.labels import OFFICIAL, Labels, read_labels
+from kit.images.source.cell_source import CellReader, CellSource, open_cells
 from kit.images.source.folders import Folder, Reader
 from kit.images.source.locate import Locator
 from kit.images.source.plates import ALL, Plate
@@ -32,6 +33,7 @@ class Inputs:
     reader: Reader
     names: Names | None  # --channel-names
     groups: Grouping
+    notes: tuple[str, ...] = ()  # on the source
 
     def plate(self, barcode: str) -> tuple[Plate, Naming]:
         """Return a plate's files with the channels under the names of the store, and what these are.
@@ -40,7 +42,8 @@ class Inputs:
             KitError: it has no images, or its channels cannot be named.
         """
         official, numbered = self.labels.official, isinstance(self.source, FolderSource)
-        return name_channels(self.source.plate(barcode), self.names, official, numbered=numbered)
+        says = self.source.says if isinstance(self.source, CellSource) else None
+        return name_channels(self.source.plate(barcode), self.names, official, numbered=numbered, says=says)
 
 
 def open_inputs(plan: IngestPlan) -> Inputs:
@@ -51,18 +54,33 @@ def open_inputs(plan: IngestPlan) -> Inputs:
         KitError: a table cannot be used, or requested plates have no labels in it.
     """
     assert plan.source is not None
-    labels = plan_labels(plan)
-    reader = Reader(ahead=max(2, _REQUESTS_AHEAD // plan.jobs))
-    source = open_source(plan.source, reader, plan.pick)
+    source: Source
+    if plan.cells is not None:
+        source, labels, reader = _cells(plan)
+    else:
+        labels, reader = plan_labels(plan), Reader(ahead=max(2, _REQUESTS_AHEAD // plan.jobs))
+        source = open_source(plan.source, reader, plan.pick)
     barcodes = choose_plates(source.plates, tuple(plan.plates))
     check_labels(barcodes, labels, named=bool(plan.plates))
     folders: list[str | Path | None] = [plan.load_data, source.folder.path, plan.metadata]
     places = [Folder(str(folder)) for folder in folders if folder is not None]
-    locator = Locator(source, reader, places, labels.official, plan.layout)
+    locator = Locator(source, reader, [] if plan.cells is not None else places, labels.official, plan.layout)
     groups = grouping(plan.folder, plan.groups, barcodes)
-    inputs = Inputs(source, barcodes, labels, locator, reader, plan.channel_names, groups)
+    notes = source.notes if isinstance(source, CellSource) else ()
+    inputs = Inputs(source, barcodes, labels, locator, reader, plan.channel_names, groups, notes)
     check_channels(inputs, plan)
     return inputs
+
+
+def _cells(plan: IngestPlan) -> tuple[CellSource, Labels, Reader]:
+    """Open an array of single cells: the columns of its table are its labels."""
+    assert plan.source is not None
+    assert plan.cells is not None
+    source = open_cells(Path(plan.source), plan.cells, plan.array)
+    if plan.perturbation:
+        source.named(plan.perturbation.strip(), "--perturbation")
+    named = source.labels.column(plan.perturbation.strip()) if plan.perturbation else OFFICIAL["perturbation"]
+    return source, Labels(None, source.labels, named, (plan.control or "").strip()), CellReader(cells=source.cells)
 
 
 def plan_labels(plan: IngestPlan) -> Labels:

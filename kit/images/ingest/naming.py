@@ -90,12 +90,15 @@ def check_names(names: Names) -> None:
         owners[name] = own
 
 
-def name_channels(plate: Plate, asked: Names | None, metadata: Metadata | None, *, numbered: bool) -> tuple[Plate, Naming]:
+def name_channels(
+    plate: Plate, asked: Names | None, metadata: Metadata | None, *, numbered: bool, says: str | None = None
+) -> tuple[Plate, Naming]:
     """Return the plate with its channels under the names that the store gives them, and what these are.
 
     Args:
         asked: --channel-names.
         numbered: the plate's file names number its channels, so that chN says nothing but N; False: a table names them.
+        says: where its own names come from, in words; None: from the file names, or the load_data table.
 
     Raises:
         KitError: CPJUMP1's names were asked for and no channel is ch1 to ch8; two channels get one name; or a table's name
@@ -106,7 +109,9 @@ def name_channels(plate: Plate, asked: Names | None, metadata: Metadata | None, 
     names = {channel: _OFFICIAL.get(channel, channel) if by_number else channel for channel in own}
     if asked == CPJUMP1 and not set(own) & set(_OFFICIAL):
         raise KitError(f"{OPTION} {CPJUMP1} names ch1 to ch8; its channels are {', '.join(own)}")
-    source = f"CPJUMP1's names: {why}" if by_number else "as in the file names" if numbered else "as in the load_data table"
+    source = (
+        f"CPJUMP1's names: {why}" if by_number else says or ("as in the file names" if numbered else "as in the load_data table")
+    )
     if isinstance(asked, Mapping):
         given = {channel: asked[channel] for channel in own if channel in asked}
         names |= given

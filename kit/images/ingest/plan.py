@@ -11,8 +11,9 @@ from kit.errors import UsageError
 from kit.files import existing_file, existing_folder
 from kit.images.ingest.groups import check_groups
 from kit.images.ingest.naming import Names, check_names
+from kit.images.source.cell_source import ENDINGS
 from kit.images.source.folders import is_url
-from kit.images.source.plates import Pick
+from kit.images.source.plates import ALL, Pick
 from kit.images.store.codecs import DEFAULT, find_codec
 from kit.images.store.settings import read_settings
 
@@ -42,6 +43,8 @@ class IngestPlan:
     time: int | None = None  # of a time series, the time point to take
 
     metadata: Path | None = None  # folder of the official tables
+    cells: Path | None = None  # the table of single cells, whose array is the source
+    array: str = ""  # its name in a .npz that holds several
     labels: Path | None = None  # a lab's own table of labels: see kit.images.labels_file
     perturbation: str | None = None  # the column of it whose values are the treatments
     control: str | None = None  # the value of that column that is the control
@@ -68,8 +71,9 @@ class IngestPlan:
     def __post_init__(self) -> None:
         self._check_values()
         self._check_labels()
+        self._check_cells()
         self._check_paths()
-        for name in ("work", "metadata", "labels", "layout", "illum"):
+        for name in ("work", "metadata", "cells", "labels", "layout", "illum"):
             if (path := getattr(self, name)) is not None:
                 object.__setattr__(self, name, Path(path))
         if not self.scale:
@@ -113,7 +117,7 @@ class IngestPlan:
         for name in ("perturbation", "control"):
             if (value := getattr(self, name)) is None:
                 continue
-            if self.labels is None:
+            if self.labels is None and self.cells is None:
                 raise UsageError(f"--{name} {value}: also give --labels FILE, the table that has it")
             if not value.strip():
                 need = "a well without a label is unknown, never a control"
@@ -129,6 +133,20 @@ class IngestPlan:
             if option.name not in _OF_LABELS and getattr(self, option.name) != option.default:
                 name = option.name.replace("_", "-")
                 raise UsageError(f"--{name} needs SOURCE; without it, packed plates are labelled or grouped and no image is read")
+
+    def _check_cells(self) -> None:
+        if self.array and self.cells is None:
+            raise UsageError(f"--array {self.array} goes with --cells")
+        if self.cells is None:
+            return
+        if self.source is None or not str(self.source).lower().endswith(ENDINGS):
+            raise UsageError(f"--cells {self.cells}: give its array of images as SOURCE, a .npz or .npy on this machine")
+        for name in ("metadata", "labels", "load_data", "layout", "illum", "dask"):
+            if getattr(self, name) is not None:
+                what = "their labels are the columns of --cells" if name in ("metadata", "labels") else "it is for plates"
+                raise UsageError(f"--{name.replace('_', '-')} has no meaning for single cells: {what}")
+        if self.pick != ALL:
+            raise UsageError("--plane and --time are for folders of plates: an array of cells has neither")
 
     def _check_paths(self) -> None:
         if Path(self.work).exists() and not Path(self.work).is_dir():

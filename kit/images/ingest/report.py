@@ -183,11 +183,12 @@ class IngestReport:
     verified: int = 0  # images that --verify read again
     damaged: list[str] = field(default_factory=list)  # of these
     seconds: float = 0.0
+    notes: tuple[str, ...] = ()  # on the source
     dry: bool = False  # what it would be: nothing was written
 
     def text(self) -> str:
         """Return the report for people."""
-        lines = [plate.text() for plate in self.plates]
+        lines = [*self.notes, *(plate.text() for plate in self.plates)]
         if self.already:
             lines.append(f"already packed: {', '.join(self.already)}")
         if self.relabelled:

@@ -45,6 +45,7 @@ def ingest(plan: IngestPlan) -> IngestReport:
             lacking=lacking_channels({p.barcode: p.channels for p in packed.plates if p.channels_said}, inputs.groups.plates),
             failed=complete.failed + packed.failed,
             seconds=packed.seconds,
+            notes=inputs.notes,
         )
         return verified(report, inputs.barcodes, plan.jobs) if plan.verify else report
 

@@ -8,6 +8,7 @@ import pandas as pd
 
 from kit.errors import KitError, UsageError
 from kit.files import existing_file, existing_folder
+from kit.images.source.cell_source import ENDINGS, CellSource
 from kit.images.source.find import find_plates, no_names_known
 from kit.images.source.folders import Folder, ImageFile, Reader, is_url
 from kit.images.source.load_data import images_of, read_load_data
@@ -94,7 +95,7 @@ class TableSource:
         return self.rows[self.rows["plate"] == barcode]
 
 
-Source = FolderSource | TableSource
+Source = FolderSource | TableSource | CellSource
 
 
 def open_source(source: str | Path, reader: Reader, pick: Pick = ALL) -> Source:
@@ -117,6 +118,8 @@ def open_source(source: str | Path, reader: Reader, pick: Pick = ALL) -> Source:
         if pick != ALL:
             raise UsageError("--plane and --time are for folders: a load_data table names each file itself")
         return TableSource(file, rows)
+    if text.lower().endswith(ENDINGS):
+        raise UsageError(f"{text} is an array of single cells: also give their table with --cells FILE.csv")
     if not is_url(text):
         existing_folder(Path(text), "need a folder of plates or a load_data.csv(.gz)")
     folder = Folder(text)
