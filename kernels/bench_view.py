@@ -4,6 +4,7 @@ The eager rival draws its noise with torch.poisson and randn, and its field by t
 field, blurred and upsampled bicubically.
 """
 
+import importlib.metadata
 import importlib.util
 import math
 import os
@@ -23,6 +24,7 @@ from kit.kernels.view import Jitter, Normalise, channel_jitter, elastic_warp, mi
 from kit.kernels.warp import ELASTIC, Warp
 
 ALPHA, SIGMA = 1200.0, 40.0  # pixels; the paper's
+KORNIA_SEPARABLE = (0, 9)  # from this version on kornia blurs its elastic field along one axis, then the other
 SHOT, DARK, READ = 0.1, 0.05, 0.01
 
 
@@ -93,19 +95,6 @@ def eager_view(pixels: Tensor, angle_B: Tensor, scale_BC: Tensor, shift_BC: Tens
     return (eager_noise(x) if noise else x) * 5 - 1
 
 
-def full_kernel_warp(image: Tensor, angle_B: Tensor) -> Tensor:
-    """The field by one two-dimensional convolution with all 321 x 321 taps, as torchvision's ElasticTransform makes it."""
-    B, _, side, _ = image.shape
-    size = int(8 * SIGMA + 1)
-    taps = torch.exp(-((torch.arange(size, device=image.device) - size // 2) ** 2) / (2 * SIGMA**2))
-    taps = taps / taps.sum()
-    kernel = torch.outer(taps, taps)[None, None]
-    noise = F.pad(torch.randn(B * 2, 1, side, side, device=image.device), [size // 2] * 4, mode="reflect")
-    field = torch.cat([F.conv2d(one[None], kernel) for one in noise]).view(B, 2, side, side) * ALPHA
-    grid = F.affine_grid(_matrices(angle_B), list(image.shape), align_corners=True) + field.permute(0, 2, 3, 1) * (2 / (side - 1))
-    return F.grid_sample(image, grid, mode="bilinear", padding_mode="reflection", align_corners=True)
-
-
 def opencv_view(pixels: np.ndarray, angles: np.ndarray, scale_BC: np.ndarray, shift_BC: np.ndarray) -> np.ndarray:
     """One image at a time with OpenCV: GaussianBlur for the field, remap, numpy's Poisson and normal numbers."""
     import cv2
@@ -134,15 +123,24 @@ def _optional(name: str, module: str, make: Callable[[], Callable[[], object]]) 
     return Contestant(name, make())
 
 
-def _kornia(job: Job) -> Callable[[], Callable[[], object]]:
-    def make() -> Callable[[], object]:
-        from kornia.augmentation import RandomElasticTransform
+def _kornia(job: Job, *, compiled: bool) -> Contestant:
+    name = "kornia, separable field" + ", compiled" * compiled
+    if importlib.util.find_spec("kornia") is None:
+        return Contestant(name, skip="kornia is not installed")
+    version = importlib.metadata.version("kornia")
+    if tuple(int(part) for part in version.split(".")[:2]) < KORNIA_SEPARABLE:
+        return Contestant(name, skip=f"kornia {version} blurs its field by one two-dimensional convolution; 0.9 is separable")
+    from kornia.augmentation import AugmentationSequential, RandomElasticTransform, RandomRotation
 
-        op = RandomElasticTransform(kernel_size=(321, 321), sigma=(SIGMA, SIGMA), alpha=(1.0, 1.0), p=1.0)
-        image = job.pixels[:1].float() / 255
-        return lambda: op(image)
-
-    return make
+    taps = int(8 * SIGMA + 1)
+    pipeline = AugmentationSequential(
+        RandomRotation(180.0, p=1.0),
+        RandomElasticTransform((taps, taps), (SIGMA, SIGMA), (1.0, 1.0), padding_mode="reflection", p=1.0),
+    )
+    if compiled and (reason := _not_compiled(job)):
+        return Contestant(name, skip=reason)
+    run = torch.compile(pipeline) if compiled else pipeline
+    return Contestant(name, lambda: run(job.pixels.float() / 255))
 
 
 def _albumentations(job: Job) -> Callable[[], Callable[[], object]]:
@@ -159,9 +157,14 @@ def _albumentations(job: Job) -> Callable[[], Callable[[], object]]:
     return make
 
 
+def _not_compiled(job: Job) -> str:
+    cpu = job.device == "cpu" and os.environ.get("KIT_BENCH_COMPILE") != "1"
+    return "KIT_BENCH_COMPILE=1 compiles it for the CPU too (a minute)" if cpu else ""
+
+
 def _compiled(job: Job, noise: bool) -> Contestant:
-    if job.device == "cpu" and os.environ.get("KIT_BENCH_COMPILE") != "1":
-        return Contestant("eager torch, compiled", skip="KIT_BENCH_COMPILE=1 compiles it for the CPU too (a minute)")
+    if reason := _not_compiled(job):
+        return Contestant("eager torch, compiled", skip=reason)
     compiled = torch.compile(eager_view)
     return Contestant("eager torch, compiled", lambda: compiled(job.pixels, job.angle_B, *_terms(job), noise))
 
@@ -171,14 +174,10 @@ def _terms(job: Job) -> tuple[Tensor, Tensor]:
 
 
 def tasks(device: str) -> list[Task]:
-    """Return the tables of this file for `cpu` or `cuda`."""
-    job = Job(4, 5, 518, device)
-    n = job.pixels.numel()
-    found = [_whole_view(job, n, noise=True), _whole_view(job, n, noise=False), *_single_ops(job, n)]
-    if device == "cuda":
-        big = Job(64, 5, 224, device)
-        found.append(_whole_view(big, big.pixels.numel(), noise=True))
-    return found
+    """Return the tables of this file for `cpu` or `cuda`, the most important first; a GPU takes a whole batch of the recipe."""
+    whole = [Job(4, 5, 518, device)] if device == "cpu" else [Job(128, 5, 518, device), Job(64, 5, 224, device)]
+    found = [_whole_view(job, job.pixels.numel(), noise=noise) for job in whole for noise in (True, False)]
+    return found + _single_ops(whole[0], whole[0].pixels.numel())
 
 
 def _whole_view(job: Job, n: int, noise: bool) -> Task:
@@ -219,9 +218,9 @@ def _single_ops(job: Job, n: int) -> list[Task]:
         Contestant("kit", lambda: elastic_warp(job.pixels, job.warp())),
         Contestant("kit's reference", lambda: elastic_warp_reference(job.pixels, job.warp())),
         Contestant("eager torch, low-resolution field", lambda: eager_warp(job.pixels.float() / 255, job.angle_B)),
-        Contestant("full kernel, as torchvision", lambda: full_kernel_warp(image[:1], job.angle_B[:1]), share=0.25, once=True),
-        _optional("kornia, full kernel", "kornia", _kornia(job)),
-        _optional("albumentations, two gathers, uint8", "albumentations", _albumentations(job)),
+        _kornia(job, compiled=False),
+        _kornia(job, compiled=True),
+        *([_optional("albumentations, two gathers, uint8", "albumentations", _albumentations(job))] if device == "cpu" else []),
     )
     blurs = (
         Contestant("kit", lambda: blur(image, sigma_B, solarise_B)),

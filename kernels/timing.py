@@ -15,8 +15,6 @@ class Contestant:
     name: str
     run: Callable[[], object] | None = None
     skip: str = ""
-    share: float = 1.0  # of the task that `run` does, where the whole would take too long: its time is divided by this
-    once: bool = False  # too slow to repeat
 
 
 @dataclass(frozen=True)
@@ -46,20 +44,20 @@ class Row:
 
 
 def measure(contestant: Contestant, device: str, seconds: float = 1.5) -> Row:
-    """Return the best time of one contestant, after a run to warm up."""
+    """Return the best time of one contestant, after a run to warm up; one that fails is named, and costs the others nothing."""
     if contestant.run is None:
         return Row(contestant.name, None, f"not measured: {contestant.skip}")
-    note = "" if contestant.share == 1 else f"measured on 1/{round(1 / contestant.share)} of the batch"
-    if not contestant.once:
+    try:
         contestant.run()
+    except RuntimeError as error:  # torch's own: out of memory, a compiler that is missing
+        return Row(contestant.name, None, f"failed: {str(error).strip().splitlines()[0]}")
     best, busy, stop = float("inf"), float("inf"), time.perf_counter() + seconds
     while True:
         begin = time.process_time()
         best = min(best, _once(contestant.run, device))
         busy = min(busy, (time.process_time() - begin) * 1e3)
-        if contestant.once or time.perf_counter() > stop:
-            on_cpu = busy / contestant.share if device == "cpu" else None
-            return Row(contestant.name, best / contestant.share, note, on_cpu)
+        if time.perf_counter() > stop:
+            return Row(contestant.name, best, cpu_ms=busy if device == "cpu" else None)
 
 
 def _once(run: Callable[[], object], device: str) -> float:

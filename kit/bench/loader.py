@@ -1,16 +1,21 @@
 """Benchmark the loader against torch's DataLoader: crops a second from the store, and the tile op alone.
 
-Run it as `python -m kit.bench.loader`. One plate of TIFFs is made and ingested in a temporary folder; every contestant then
+    python -m kit.bench.loader [--threads 2] [--seconds N] [--json FILE]
+
+One plate of TIFFs is made and ingested in a temporary folder; every contestant then
 delivers three crops per sample (two of one site, one of another site of its well), five channels of 1080 px to 518 px, uint8.
+On a GPU also: the tile op there, and the share of its time that a GPU waits for kit's loader while it takes training steps.
 """
 
+import argparse
+import math
 import multiprocessing
 import os
 import statistics
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +24,10 @@ import torch
 import torch.nn.functional as F
 from torch.utils.data import DataLoader, Dataset
 
-from kit.config import CHANNELS, CropsConfig
+from kit.bench.feeding import wait_share
+from kit.bench.step_case import STAINS
+from kit.bench.timebox import Timebox
+from kit.config import CropsConfig
 from kit.images.crops.boxes import draw_crops
 from kit.images.crops.groups import V1, V2, W
 from kit.images.crops.loader import CropBatch, Crops
@@ -31,8 +39,6 @@ from kit.kernels.tile import tile
 
 PLATE, SIDE, WELLS, SITES = "BENCH", 1080, 8, 2
 CONFIG = CropsConfig(global_side=518)
-STAINS = CHANNELS[:5]
-THREADS = 2
 ROUNDS, BATCHES = 3, 9
 
 Who = tuple[str, str, int]  # plate, well, site
@@ -99,14 +105,14 @@ def read_tiffs(folder: Path) -> Callable[[Who], np.ndarray]:
     return read
 
 
-def kit_batches(work: Work) -> Generator[CropBatch, None, None]:
-    with Crops(work, CONFIG, channels=STAINS, batch=WELLS, seed=0, threads=THREADS) as crops:
+def kit_batches(work: Work, threads: int) -> Generator[CropBatch, None, None]:
+    with Crops(work, CONFIG, channels=STAINS, batch=WELLS, seed=0, threads=threads) as crops:
         for epoch in range(10_000):
             yield from crops.epoch(epoch)
 
 
-def torch_batches(samples: Samples) -> Generator[list[torch.Tensor], None, None]:
-    loader = DataLoader(samples, batch_size=WELLS, num_workers=THREADS, persistent_workers=True, prefetch_factor=2)
+def torch_batches(samples: Samples, threads: int) -> Generator[list[torch.Tensor], None, None]:
+    loader = DataLoader(samples, batch_size=WELLS, num_workers=threads, persistent_workers=True, prefetch_factor=2)
     while True:
         yield from loader
 
@@ -131,19 +137,25 @@ def cpu_seconds() -> float:
     return total
 
 
-def race_loaders(folder: Path) -> list[str]:
-    """Race the loaders in turns and return the lines of the table."""
+def make_store(folder: Path) -> Work:
+    """Write the plate's TIFFs, ingest them, and return the work folder."""
     write_plate(folder / "plates")
     ingest(IngestPlan(folder / "plates", folder / "work", channel_names="cpjump1"))
-    work = open_work(folder / "work")
+    return open_work(folder / "work")
+
+
+def race_loaders(folder: Path, work: Work, threads: int) -> tuple[dict, str]:
+    """Race the loaders in turns and return crops a second and CPU ms a crop of each, and the lines of the table."""
 
     def read_store(who: Who) -> np.ndarray:
         return work.read_site(*who, STAINS)
 
     contenders: dict[str, Callable[[], Generator[object, None, None]]] = {
-        "kit": lambda: kit_batches(work),
-        "(a) DataLoader, tifffile, torch": lambda: torch_batches(Samples(work, read_tiffs(folder / "plates"), BATCHES + 3)),
-        "(b) DataLoader, store by numpy, torch": lambda: torch_batches(Samples(work, read_store, BATCHES + 3)),
+        "kit": lambda: kit_batches(work, threads),
+        "(a) DataLoader, tifffile, torch": lambda: torch_batches(
+            Samples(work, read_tiffs(folder / "plates"), BATCHES + 3), threads
+        ),
+        "(b) DataLoader, store by numpy, torch": lambda: torch_batches(Samples(work, read_store, BATCHES + 3), threads),
     }
     rates: dict[str, list[tuple[float, float]]] = {name: [] for name in contenders}
     for _ in range(ROUNDS):
@@ -153,16 +165,18 @@ def race_loaders(folder: Path) -> list[str]:
             batches.close()
     best = {name: tuple(map(statistics.median, zip(*values, strict=True))) for name, values in rates.items()}
     stored = sum(path.stat().st_size for path in (folder / "work" / "plates").rglob("0")) / (WELLS * SITES * len(STAINS))
-    lines = [f"loader: crops/s of 518 px x 5, {THREADS} threads or workers, {stored / 1e3:.0f} kB a stored image"]
+    lines = [f"loader: crops/s of 518 px x 5, {threads} threads or workers, {stored / 1e3:.0f} kB a stored image"]
     fastest, least = best["kit"]
-    return lines + [
+    lines += [
         f"  {name:40}{rate:8.0f}, {cpu:5.1f} CPU ms a crop   kit is {fastest / rate:.2f} x, by CPU time {cpu / least:.2f} x"
         for name, (rate, cpu) in best.items()
     ]
+    found = {name: {"crops_per_s": rate, "cpu_ms": cpu} for name, (rate, cpu) in best.items()}
+    return {"name": "loader", "threads": threads, "contestants": found}, "\n".join(lines)
 
 
-def race_tile(side: int, area: tuple[float, float]) -> list[str]:
-    """Race the tile op against torch on 64 crops and return the lines of the table."""
+def race_tile(side: int, area: tuple[float, float]) -> tuple[dict, str]:
+    """Race the tile op against torch on 64 crops and return the times, ms, and the lines of the table."""
     sites = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (16, 5, SIDE, SIDE), dtype=np.uint8))
     config = CropsConfig(global_side=side, global_area=area)
     box, flip, turn = (torch.from_numpy(a) for a in draw_crops(config, V1, 0, 64, (SIDE, SIDE), 0, 0, 0))
@@ -195,11 +209,12 @@ def race_tile(side: int, area: tuple[float, float]) -> list[str]:
     took = {name: statistics.median(values[1:]) * 1e3 for name, values in times.items()}
     fastest = min(value for name, value in took.items() if name.startswith("torch"))
     lines = [f"tile: ms for 64 crops of {side} px x 5 from {SIDE} px sites, {torch.get_num_threads()} threads"]
-    return lines + [f"  {name:40}{value:8.1f}  {fastest / value:.2f} x torch's best" for name, value in took.items()]
+    lines += [f"  {name:40}{value:8.1f}  {fastest / value:.2f} x torch's best" for name, value in took.items()]
+    return {"name": f"tile, {side} px", "ms": took}, "\n".join(lines)
 
 
-def race_gpu(side: int, area: tuple[float, float]) -> list[str]:
-    """Return the tile op's bytes a second on the GPU as a share of a measured copy within its memory."""
+def race_gpu(side: int, area: tuple[float, float]) -> tuple[dict, str]:
+    """Return the tile op's bytes a second on the GPU, and that of a copy within its memory, measured beside it."""
     sites = torch.randint(0, 256, (16, 5, SIDE, SIDE), dtype=torch.uint8, device="cuda")
     config = CropsConfig(global_side=side, global_area=area)
     box, flip, turn = (torch.from_numpy(a) for a in draw_crops(config, V1, 0, 64, (SIDE, SIDE), 0, 0, 0))
@@ -208,8 +223,8 @@ def race_gpu(side: int, area: tuple[float, float]) -> list[str]:
     copied = 2 * source.numel() / _gpu_seconds(lambda: target.copy_(source))
     moved = 5 * (box[:, 2] * box[:, 3]).sum().item() + out.numel()
     rate = moved / _gpu_seconds(lambda: tile(sites, site, box, flip, turn, side=side, out_BCPP=out))
-    name = torch.cuda.get_device_name()
-    return [f"tile on {name}: 64 crops of {side} px x 5, {rate / 1e9:.0f} GB/s, {100 * rate / copied:.0f} % of a device copy"]
+    text = f"tile on the GPU: 64 crops of {side} px x 5, {rate / 1e9:.0f} GB/s, {100 * rate / copied:.0f} % of a device copy"
+    return {"name": f"tile on the GPU, {side} px", "gb_s": rate / 1e9, "copy_gb_s": copied / 1e9}, text
 
 
 def _gpu_seconds(run: Callable[[], object]) -> float:
@@ -225,13 +240,30 @@ def _gpu_seconds(run: Callable[[], object]) -> float:
     return statistics.median(times[5:])
 
 
-def main() -> None:
-    torch.set_num_threads(THREADS)
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m kit.bench.loader", description=__doc__.partition("\n")[0])
+    parser.add_argument("--threads", type=int, default=2, help="of the loaders, and of torch (2)")
+    parser.add_argument("--seconds", type=float, default=math.inf, help="start nothing that would not end in this time")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the results here, after each")
+    given = parser.parse_args(argv)
+    torch.set_num_threads(given.threads)
+    box = Timebox(given.seconds, given.json, {"torch": torch.__version__, "threads": given.threads})
+    sides = {518: (0.32, 1.0), 98: (0.05, 0.32)}
     with tempfile.TemporaryDirectory() as folder:
-        lines = [*race_tile(518, (0.32, 1.0)), *race_tile(98, (0.05, 0.32)), *race_loaders(Path(folder))]
-    if torch.cuda.is_available():
-        lines += [*race_gpu(518, (0.32, 1.0)), *race_gpu(98, (0.05, 0.32))]
-    sys.stdout.write("\n".join(lines) + "\n")
+        work = make_store(Path(folder))
+        if torch.cuda.is_available():
+            for side in (224, 518):
+                box.run(
+                    f"steps from the store, {side} px",
+                    partial(wait_share, work, side, torch.device("cuda"), threads=given.threads),
+                    kind="steps",
+                )
+            for side, area in sides.items():
+                box.run(f"tile on the GPU, {side} px", partial(race_gpu, side, area), kind="tile on the GPU")
+        box.run("loader", partial(race_loaders, Path(folder), work, given.threads), kind="loader")
+        for side, area in sides.items():
+            box.run(f"tile, {side} px", partial(race_tile, side, area), kind="tile")
+    box.finish()
 
 
 if __name__ == "__main__":

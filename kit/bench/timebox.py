@@ -19,7 +19,14 @@ class Timebox:
     def __init__(self, seconds: float, path: Path | None, facts: dict):
         self._stop, self._path = time.monotonic() + seconds, path
         self._longest: dict[str, float] = {}  # seconds, by kind
-        self._found = {"schema": 1, "seconds": seconds, **facts, "rows": [], "left_out": [], "finished": False}
+        self._found = {
+            "schema": 1,
+            "seconds": seconds if seconds < float("inf") else None,
+            **facts,
+            "rows": [],
+            "left_out": [],
+            "finished": False,
+        }
         self._save()
 
     @property

@@ -2,13 +2,15 @@
 
 import json
 import math
+import sys
 import time
+from types import SimpleNamespace
 
 import pytest
 import torch
 
-from kit.kernels import bench, bench_step
-from kit.kernels.timing import Contestant, Row, Task
+from kit.kernels import bench, bench_step, bench_view
+from kit.kernels.timing import Contestant, Row, Task, measure
 
 
 def test_share_of_the_whole():
@@ -34,6 +36,28 @@ def test_the_step_goes_back_to_every_weight():
     student, teacher = (step.__closure__[step.__code__.co_freevars.index(name)].cell_contents for name in ("student", "teacher"))
     assert all(weight.grad is not None and weight.grad.any() for weight in student.blocks.parameters() if weight.ndim > 1)
     assert all(weight.grad is None for weight in teacher.parameters())
+
+
+def test_a_contestant_that_fails_is_named():
+    def fail():
+        raise torch.OutOfMemoryError("out of memory\nmore")
+
+    assert measure(Contestant("rival", fail), "cpu", 0.0) == Row("rival", None, "failed: out of memory")
+    assert measure(Contestant("kit", lambda: None), "cpu", 0.0).ms >= 0
+
+
+@pytest.mark.parametrize(("version", "reason"), [("0.8.3", "kornia 0.8.3 blurs"), ("0.10.0", "KIT_BENCH_COMPILE=1")])
+def test_kornia_races_with_its_separable_field_alone(version, reason, monkeypatch):
+    parts = dict.fromkeys(("AugmentationSequential", "RandomElasticTransform", "RandomRotation"), lambda *_, **__: None)
+    pipeline = SimpleNamespace(**parts)
+    monkeypatch.setitem(sys.modules, "kornia", SimpleNamespace(augmentation=pipeline))
+    monkeypatch.setitem(sys.modules, "kornia.augmentation", pipeline)
+    monkeypatch.setattr(bench_view.importlib.util, "find_spec", lambda name: name)
+    monkeypatch.setattr(bench_view.importlib.metadata, "version", lambda name: version)
+    monkeypatch.delenv("KIT_BENCH_COMPILE", raising=False)
+    contestant = bench_view._kornia(SimpleNamespace(device="cpu"), compiled=True)
+    assert contestant.run is None
+    assert contestant.skip.startswith(reason)
 
 
 def test_slow_downs_are_printed():
