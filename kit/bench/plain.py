@@ -11,10 +11,11 @@ from torch import Tensor
 from kit.images.crops.groups import LOCAL
 from kit.model.arrangement import Pass, Term
 from kit.model.clock import Clock
+from kit.model.dino import Network
 from kit.model.draws import Draws, draw_step
 from kit.model.heads import Head
+from kit.model.learner import Learner
 from kit.model.optim import parameter_groups, set_values
-from kit.model.step import Learner
 from kit.model.vit import Tokens
 
 
@@ -23,6 +24,9 @@ class Plain:
 
     def __init__(self, learner: Learner):
         self.learner = learner
+        assert isinstance(learner.student, Network)
+        assert isinstance(learner.teacher, Network)
+        self.student, self.teacher = learner.student, learner.teacher
         config = learner.config.train
         self.optimiser = torch.optim.AdamW(parameter_groups(learner.student.parts(), config), lr=0.0, betas=config.betas)
 
@@ -53,7 +57,7 @@ class Plain:
 
     def _targets(self, views: dict[str, Tensor], draws: Draws, temperature: float) -> tuple[list[Tensor], Tensor]:
         """Return the targets [B, K] of each view the teacher sees, and of the masked patches [R, K]."""
-        table, teacher = self.learner.arrangement, self.learner.teacher
+        table, teacher = self.learner.arrangement, self.teacher
         tokens = teacher.backbone(torch.cat([views[view] for view in table.teacher]))
         cls = sinkhorn(logits(teacher.dino_head, tokens.cls_BD), temperature).chunk(len(table.teacher))
         masked = self._masked(tokens, draws, [table.teacher_place(term) for term in table.ibot], len(table.teacher))
@@ -68,7 +72,7 @@ class Plain:
         self, tokens: Tokens, local: Tensor | None, cls_targets: list[Tensor], patch_targets: Tensor, draws: Draws
     ) -> Tensor:
         learner, config = self.learner, self.learner.config.loss
-        table, student = learner.arrangement, learner.student
+        table, student = learner.arrangement, self.student
         B, crops = draws.samples, learner.config.crops.local_crops
         compared = [one for one in table.student if any(term.student == one for term in table.dino)]
         passes = dict(zip(table.student, tokens.cls_BD.split(B), strict=True))

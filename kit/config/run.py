@@ -72,8 +72,12 @@ class RunConfig:
             wrong.append("model.bag = true needs views.composite = none: a bag sees channels one by one")
         if self.loss.drop_channels != "none" and self.model.stem != "mixer":
             wrong.append(f"loss.drop_channels = {self.loss.drop_channels} needs model.stem = mixer (or set it to none)")
-        if self.loss.local_aggregation and not self.crops.second_site:
+        if self.loss.objective == "mae" and self.model.stem == "mixer":
+            wrong.append("loss.objective = mae needs model.stem = patch or energy: a mixer sees the hidden patches")
+        if self.loss.local_aggregation and not self.crops.second_site and self.loss.objective != "mae":
             wrong.append("loss.local_aggregation = true needs crops.second_site = true (or set it to false)")
+        if self.loss.objective != "dino" and self.crops.local_crops:
+            wrong.append(f"loss.objective = {self.loss.objective} has no local crops: set crops.local_crops = 0")
         for table, key in (("crops", "global_side"), ("crops", "local_side"), ("model", "position_side"), ("embed", "side")):
             side, used = getattr(getattr(self, table), key), key != "local_side" or self.crops.local_crops
             if used and side % self.model.patch:

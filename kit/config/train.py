@@ -30,7 +30,7 @@ class TrainConfig:
     patch_embed_lr: Annotated[float, ZERO_OR_MORE] = setting(0.2, "factor on the learning rate of the patch embedding; DINOv2")
     freeze_last_layer_epochs: Annotated[float, ZERO_OR_MORE] = setting(1.0, "epochs with frozen prototypes; DINOv2")
     ema: Annotated[tuple[float, float], MOMENTA] = setting(
-        (0.994, 1.0), "momentum of the teacher, start and end of a cosine schedule; DINOv2"
+        (0.994, 1.0), "momentum of the teacher, start and end of a cosine schedule; DINOv2; no effect without a teacher"
     )
     precision: Annotated[str, one_of("auto", "fp32", "bf16", "fp16")] = setting(
         "auto", "auto: bf16 on a GPU that has it, fp16 on other GPUs, fp32 on a CPU"

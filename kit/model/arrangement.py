@@ -64,7 +64,12 @@ class Arrangement:
 
 
 def arrange(config: LossConfig, local_crops: int) -> Arrangement:
-    """Return the table of the configured loss."""
+    """Return the table of the configured loss; without a teacher nothing is compared with one, and the passes alone count."""
+    if config.objective == "mae":
+        return Arrangement(student=(Pass(V1),), dino=(), ibot=(), koleo=())
+    if config.objective == "simclr":
+        second = Pass(V2 if config.local_aggregation else W)
+        return Arrangement(student=(Pass(V1), second), dino=(), ibot=(), koleo=())
     return (_local_aggregation if config.local_aggregation else _two_views)(config, local_crops)
 
 

@@ -24,7 +24,7 @@ from torch import Tensor
 from kit.config import RunConfig
 from kit.errors import KitError
 from kit.files import file_sha256, whole_file, write_whole
-from kit.model.step import Learner
+from kit.model.learner import Learner
 from kit.model.vit import Vit, seeded_vit
 from kit.recipe import config_from_dict, config_to_dict
 

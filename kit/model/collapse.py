@@ -16,8 +16,8 @@ from kit.model.limits import LIMITS
 class Signs(NamedTuple):
     """How diverse the targets and features of one step are."""
 
-    entropy: float  # mean entropy of the teacher's class targets over ln K: 1 is uniform
-    used: float  # different strongest prototypes among the targets, over the most there could be
+    entropy: float | None  # mean entropy of the teacher's class targets over ln K: 1 is uniform; None without a teacher
+    used: float | None  # different strongest prototypes among the targets, over the most there could be; None as above
     rank: float  # effective rank of the teacher's class tokens
     spread: float  # mean sd of the class tokens over their root mean square
 
@@ -60,6 +60,8 @@ class Alarm:
         alarms = []
         for limit in LIMITS:
             value = getattr(signs, limit.sign)
+            if value is None:
+                continue
             if limit.holds(value):
                 self._alive.add(limit.sign)
                 self._bad[limit.sign] = 0
@@ -76,15 +78,19 @@ class Alarm:
 
 
 @torch.no_grad()
-def read_signs(targets: Targets, cls_BD: Tensor, temperature: float) -> Signs:
-    """Return the signs of one step from the teacher's class targets and class tokens of this rank."""
-    logits = (targets.cls_RH @ targets.cls_KH.T).float() / temperature + targets.cls_bias_K.float()
-    target = torch.softmax(logits, dim=1)
-    entropy = torch.special.entr(target).sum(1).mean() / math.log(target.shape[1])
-    used = len(target.argmax(1).unique()) / min(target.shape)
+def read_signs(targets: Targets | None, cls_BD: Tensor, temperature: float) -> Signs:
+    """Return the signs of one step from the teacher's class targets, where there is one, and class tokens of this rank."""
+    entropy, used = _of_targets(targets, temperature) if targets is not None else (None, None)
     tokens = cls_BD.double()
     strength = torch.linalg.svdvals(tokens - tokens.mean(0)).square()
     share = strength / strength.sum().clamp(min=1e-300)
     rank = torch.special.entr(share).sum().exp()
     spread = tokens.std(0, correction=0).mean() / tokens.square().mean().sqrt().clamp(min=1e-300)
-    return Signs(float(entropy), used, float(rank), float(spread))
+    return Signs(entropy, used, float(rank), float(spread))
+
+
+def _of_targets(targets: Targets, temperature: float) -> tuple[float, float]:
+    logits = (targets.cls_RH @ targets.cls_KH.T).float() / temperature + targets.cls_bias_K.float()
+    target = torch.softmax(logits, dim=1)
+    entropy = torch.special.entr(target).sum(1).mean() / math.log(target.shape[1])
+    return float(entropy), len(target.argmax(1).unique()) / min(target.shape)

@@ -13,7 +13,8 @@ from kit.config import LossConfig, ModelConfig, RunConfig
 from kit.model.arrangement import arrange
 from kit.model.attention import MOST_TOKENS
 from kit.model.blocks import Block
-from kit.model.dino import seeded_network
+from kit.model.mae import decoder_config, visible_count
+from kit.model.seeded import seeded_trained
 from kit.model.stem import stem_flops
 
 LOGITS_ALIVE = 3  # [chunk, K] tensors in float32 at the worst moment of the loss
@@ -56,6 +57,8 @@ class Work:
 
 def step_flops(config: RunConfig, channels: int) -> Work:
     """Return the FLOP of a step; backwards counts as two forwards, recomputation as one more."""
+    if config.loss.objective != "dino":
+        return _teacherless_flops(config, channels)
     table, loss, B = arrange(config.loss, config.crops.local_crops), config.loss, config.train.batch
     large = forward_flops(config.model, channels, config.crops.global_side)
     small = forward_flops(config.model, channels, config.crops.local_side)
@@ -73,6 +76,30 @@ def step_flops(config: RunConfig, channels: int) -> Work:
     losses += (masked + teacher_rows) * passes * logits + (masked + comparisons) * 4 * logits
     losses += B * len(table.student) * 4 * logits * (loss.kl_weight > 0)
     return Work(backbone, losses)
+
+
+def _teacherless_flops(config: RunConfig, channels: int) -> Work:
+    model, loss, side = config.model, config.loss, config.crops.global_side
+    again, B = int(config.train.checkpoint_activations), config.train.batch
+    if loss.objective == "simclr":
+        again += config.train.micro_batches > 1
+        widths, rows = [model.dim, *[loss.head_hidden] * (loss.head_layers - 1), loss.head_bottleneck], 2 * B * config.samples
+        projection, pairs = 2 * sum(a * b for a, b in pairwise(widths)), 2 * rows**2 * loss.head_bottleneck
+        return Work(2 * B * forward_flops(model, channels, side) * (3 + again), 3 * (rows * projection + pairs))
+    patches, decoder, n = (side // model.patch) ** 2, decoder_config(model, loss), visible_tokens(config)
+    B, channels = B * config.samples, 1 if model.bag else channels
+    seen = model.depth * block_flops(model, n) + stem_flops(model, channels, side)
+    ends = 2 * decoder.dim * (n * model.dim + patches * channels * model.patch**2)
+    return Work(B * seen * (3 + again), 3 * B * (decoder.depth * block_flops(decoder, patches + 1) + ends))
+
+
+def visible_tokens(config: RunConfig) -> int:
+    """Return the tokens of a global view that the student's blocks see: of MAE those of the visible patches."""
+    tokens = tokens_of(config.model, config.crops.global_side)
+    if config.loss.objective != "mae":
+        return tokens
+    patches = (config.crops.global_side // config.model.patch) ** 2
+    return tokens - patches + visible_count(patches, config.loss.mae_mask)
 
 
 def masked_rows(config: RunConfig) -> float:
@@ -108,7 +135,7 @@ def saved_bytes(model: ModelConfig, half: bool) -> float:
 def parameter_count(model: ModelConfig, loss: LossConfig, channels: int) -> int:
     """Return the parameters of a backbone with its heads."""
     with torch.device("meta"):
-        network = seeded_network(model, loss, 1 if model.bag else channels, 0)
+        network = seeded_trained(model, loss, 1 if model.bag else channels, 0)
     return sum(parameter.numel() for parameter in network.parameters())
 
 
@@ -157,7 +184,7 @@ def step_memory(config: RunConfig, channels: int, *, world: int = 1, half: bool 
     model, crops = config.model, config.crops
     per_parameter = 20 + 2 * half  # bytes: student, teacher, gradient, two moments; copies in half precision
     weights = parameter_count(model, loss, channels) * per_parameter
-    tokens = micro * len(table.student) * tokens_of(model, crops.global_side)
+    tokens = micro * len(table.student) * visible_tokens(config)
     tokens += micro * crops.local_crops * tokens_of(model, crops.local_side)
     tokens *= config.samples
     kept = saved_bytes(model, half) * (1 - model.drop_path)
@@ -177,9 +204,22 @@ def step_memory(config: RunConfig, channels: int, *, world: int = 1, half: bool 
     alive = LOGITS_ALIVE - (loss.targets == "sinkhorn" and whole[0] <= most)  # kept targets are not made again
     losses = alive * 4 * chunk * loss.prototypes + rows * (widths * (2 if half else 4) + 4 * model.dim * 2)
     losses += kept + 3 * 4 * loss.prototypes * loss.head_bottleneck  # prototypes of both networks and their gradient
+    if loss.objective != "dino":
+        losses = _teacherless_memory(config, channels, B, micro, half=half)
     pixels = channels * (B * len(table.views) * crops.global_side**2 + B * crops.local_crops * crops.local_side**2)
     stacked = channels * micro * len(table.student) * crops.global_side**2
     return Memory(weights, activations, losses, 4 * (pixels + stacked))
+
+
+def _teacherless_memory(config: RunConfig, channels: int, B: float, micro: float, *, half: bool) -> float:
+    """Return the bytes of the losses: the similarities of all views, or the decoder's activations and the pixels it paints."""
+    loss, model = config.loss, config.model
+    if loss.objective == "simclr":
+        widths = 2 * loss.head_hidden * (loss.head_layers - 1) + 2 * loss.head_bottleneck
+        return 3 * 4 * (2 * config.train.batch * config.samples) ** 2 + 2 * B * config.samples * 4 * widths
+    decoder, patches = decoder_config(model, loss), (config.crops.global_side // model.patch) ** 2
+    painted = 3 * 4 * patches * (1 if model.bag else channels) * model.patch**2  # painted, wanted, gradient
+    return micro * config.samples * ((patches + 1) * decoder.depth * saved_bytes(decoder, half) + painted)
 
 
 def ways_to_fit(config: RunConfig, channels: int, limit: float, *, world: int = 1, half: bool = True) -> list[tuple[str, Memory]]:

@@ -9,7 +9,7 @@ from functools import partial
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from kit.config import LossConfig, ModelConfig
 from kit.images.crops.groups import LOCAL, V2
@@ -18,17 +18,17 @@ from kit.model.distributed import ONE, Group
 from kit.model.heads import Head, seeded_head
 from kit.model.losses import kl_to_uniform, koleo, mean_logits, prototype_loss
 from kit.model.sinkhorn import sinkhorn
+from kit.model.trained import Trained
 from kit.model.transfer import upload
 from kit.model.vit import Vit, seeded_vit
 from kit.streams import Stream
 
 
-class Network(nn.Module):
+class Network(Trained):
     """A backbone with its heads: the student, and again the teacher."""
 
     def __init__(self, backbone: Vit, dino_head: Head, ibot_head: Head | None):
-        super().__init__()
-        self.backbone = backbone
+        super().__init__(backbone)
         self.dino_head = dino_head
         if ibot_head is not None:
             self.ibot_head = ibot_head
@@ -37,10 +37,6 @@ class Network(nn.Module):
     def patch_head(self) -> Head:
         """The head of the masked patches: its own, or DINO's."""
         return self.ibot_head if hasattr(self, "ibot_head") else self.dino_head
-
-    def parts(self) -> dict[str, nn.Module]:
-        """The modules whose gradients are clipped one by one."""
-        return dict(self.named_children())
 
 
 def seeded_network(model: ModelConfig, loss: LossConfig, channels: int, seed: int) -> Network:

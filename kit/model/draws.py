@@ -89,7 +89,7 @@ def draw_step(
         drop_local = [tuple(runs.reshape(total, -1)[mine] for runs in pair) for pair in drop_local]
     return Draws(
         samples=samples,
-        mask_IBN=mask_VN.reshape(masked, total, -1)[:, mine],
+        mask_IBN=mask_VN.reshape(masked, total, side * side)[:, mine],
         passes=tuple(arrangement.student_place(term) for term in arrangement.ibot),
         n_passes=n_passes,
         drop_global=drop_global,

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from kit.config import LossConfig
-from kit.model.distributed import ONE, Group
+from kit.model.distributed import ONE
 from kit.streams import Stream, torch_seed
 
 
@@ -72,12 +72,6 @@ class Head(nn.Module):
         """Return unit vectors [R, H]; their products with `last_layer()` [K, H] are the logits."""
         x_RH = self.mlp(x_RD)
         return F.normalize(x_RH if x_RH.dtype == torch.float64 else x_RH.float(), dim=-1, eps=1e-12)
-
-    def join(self, group: Group) -> None:
-        """Take batch statistics over every process of the group."""
-        for module in self.modules():
-            if isinstance(module, BatchNormRows):
-                module.group = group
 
 
 def seeded_head(dim: int, config: LossConfig, seed: int, stream: Stream) -> Head:

@@ -18,6 +18,8 @@ KINDS = {
     "dino_local": "a small crop and its site",
     "ibot": "masked patches (iBOT)",
     "koleo": "spread of the class tokens (KoLeo)",
+    "nt_xent": "two views among all of the batch (NT-Xent)",
+    "mae": "pixels of hidden patches (MAE)",
     "loss": "whole loss",
 }  # in the order in which they are shown
 COMPARISONS = tuple(kind for kind in KINDS if kind.startswith("dino_"))  # mean cross-entropies, that a guess has a value of
@@ -63,7 +65,12 @@ class History:
             for kind in KINDS
             if kind in line
         ]
-        signs = [(line["step"], limit.sign, line["signs"][limit.sign]) for line in steps if "signs" in line for limit in LIMITS]
+        signs = [
+            (line["step"], limit.sign, line["signs"][limit.sign])
+            for line in steps
+            for limit in LIMITS
+            if limit.sign in line.get("signs", {})  # without a teacher there are no targets to watch
+        ]
         knn = [tuple(line[key] for key in ("step", "accuracy", "chance", "wells")) for line in _events(lines, "knn")]
         said = [(line["step"], line["event"], _what(line)) for line in _events(lines, "collapse", "stalled", "skipped")]
         return cls(

@@ -19,16 +19,17 @@ from kit.model.bag import one_channel_samples
 from kit.model.checkpoint import Place, best_step, drop_old, put_tensors, save_checkpoint
 from kit.model.clock import Clock
 from kit.model.collapse import Alarm, read_signs
-from kit.model.dino import seeded_network
 from kit.model.distributed import Group
 from kit.model.knn import validate
+from kit.model.learner import Learner, make_learner
 from kit.model.metrics import Metrics, memory_gb
 from kit.model.official import put_weights, read_weights
 from kit.model.precision import precision
 from kit.model.run_data import RunData, to_dict
 from kit.model.schedules import total_steps
+from kit.model.seeded import seeded_trained
 from kit.model.stalled import Stalled
-from kit.model.step import Learner, StepReport, learn, make_learner
+from kit.model.step import StepReport, learn
 from kit.model.transfer import Lagged, upload
 from kit.model.views import make_views
 from kit.model.views_figure import draw_views_figure
@@ -98,7 +99,7 @@ class Session:
 
     def _make_learner(self, device: torch.device) -> Learner:
         config = self.config
-        networks = [seeded_network(config.model, config.loss, config.inputs, config.seed).to(device) for _ in range(2)]
+        networks = [seeded_trained(config.model, config.loss, config.inputs, config.seed).to(device) for _ in range(2)]
         if config.model.weights:
             path = Path(config.model.weights)
             put_weights(networks[0].backbone, read_weights(path), path)
@@ -198,12 +199,12 @@ class Session:
         """Write the metrics of a step and look for signs of collapse; return the metrics."""
         seconds = self.clock.take()
         whole = max(sum(seconds.values()), 1e-9)
-        signs = read_signs(report.targets, report.teacher_cls_PBD[0], report.values.teacher_temperature)
+        signs = read_signs(report.targets, report.watched_PBD[0], report.values.teacher_temperature)
         steps = self.place.step % self.config.train.log_steps or self.config.train.log_steps
         line = {
             **{name: float(value) for name, value in report.parts.items()},
             "grad_norm": {} if report.skipped else {name: float(value) for name, value in report.norms.items()},
-            "signs": signs._asdict(),
+            "signs": {sign: value for sign, value in signs._asdict().items() if value is not None},
             **report.values._asdict(),
             "minutes": self.minutes(),
             "seconds": seconds,

@@ -46,7 +46,7 @@ class Schedules:
         self._last_layer_lr = self._lr.copy()
         self._last_layer_lr[: count(train.freeze_last_layer_epochs)] = 0
         self._weight_decay = cosine(*train.weight_decay, steps)
-        self._momentum = cosine(*train.ema, steps)
+        self._momentum = cosine(*(train.ema if loss.objective == "dino" else (0.0, 0.0)), steps)  # 0: no teacher of its own
         first, last = loss.teacher_temperature
         rising = np.linspace(first, last, count(loss.teacher_temperature_epochs))
         self._temperature = np.concatenate((rising, np.full(steps - len(rising), last)))

@@ -14,77 +14,17 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from kit.config import RunConfig
 from kit.images.crops.groups import LOCAL
-from kit.model.arrangement import Arrangement, arrange
 from kit.model.channel_drop import drop_channels
 from kit.model.clock import Clock
-from kit.model.dino import Centres, Losses, Network, StepTokens, Targets, compute_losses, make_targets
-from kit.model.distributed import ONE, Group
+from kit.model.dino import Losses, Network, StepTokens, Targets, compute_losses, make_targets
 from kit.model.draws import Draws, draw_step
-from kit.model.optim import clip, make_optimiser, move_teacher, set_values, step_unless
-from kit.model.schedules import Schedules, Values
+from kit.model.learner import Learner
+from kit.model.optim import clip, move_teacher, set_values, step_unless
+from kit.model.schedules import Values
+from kit.model.teacherless import teacherless_backwards
 
 FRONT = ("backbone.patch_embed.", "backbone.mixer.")  # what comes before student and teacher in CellRep's figure 1
-
-
-@dataclass
-class Learner:
-    """Everything a step changes, and what it needs to know."""
-
-    config: RunConfig
-    student: Network
-    teacher: Network
-    optimiser: torch.optim.AdamW
-    scaler: torch.amp.GradScaler
-    centres: Centres
-    schedules: Schedules
-    arrangement: Arrangement
-    group: Group = ONE
-    autocast: torch.dtype | None = None
-
-    @property
-    def device(self) -> torch.device:
-        return self.student.backbone.cls_token.device
-
-
-def make_learner(
-    config: RunConfig,
-    student: Network,
-    teacher: Network,
-    *,
-    steps: int,
-    steps_per_epoch: int,
-    group: Group = ONE,
-    autocast: torch.dtype | None = None,
-) -> Learner:
-    """Return a Learner at its first step: the teacher equal to the student and without gradients."""
-    teacher.load_state_dict(student.state_dict())
-    teacher.requires_grad_(False)
-    for head in (student.dino_head, student.patch_head, teacher.dino_head, teacher.patch_head):
-        head.join(group)
-    networks = student.backbone, teacher.backbone
-    student.backbone.checkpoint_activations = config.train.checkpoint_activations
-    if student.backbone.mixer is not None:
-        student.backbone.mixer.checkpoint_activations = config.train.checkpoint_activations
-    if config.train.compile:
-        for network in networks:
-            for block in (*network.blocks, *(network.mixer.blocks if network.mixer is not None else ())):
-                block.compile()
-    token = student.backbone.cls_token
-    zero_K = torch.zeros(config.loss.prototypes, device=token.device, dtype=torch.promote_types(token.dtype, torch.float32))
-    return Learner(
-        config=config,
-        student=student,
-        teacher=teacher,
-        optimiser=make_optimiser(student.parts(), config.train),
-        scaler=torch.amp.GradScaler(token.device.type, enabled=autocast == torch.float16),
-        centres=Centres(zero_K, zero_K.clone()),
-        schedules=Schedules(config.train, config.loss, steps=steps, steps_per_epoch=steps_per_epoch),
-        arrangement=arrange(config.loss, config.crops.local_crops),
-        group=group,
-        autocast=autocast,
-    )
 
 
 @dataclass(frozen=True)
@@ -97,8 +37,8 @@ class StepReport:
     # bool [2]. skipped: the loss or a gradient was not finite, and nothing was changed. rescaled: skipped because fp16
     # overflowed and the scaler lowers its scale: ordinary, above all at the start.
     flags: Tensor
-    targets: Targets
-    teacher_cls_PBD: Tensor
+    targets: Targets | None  # None without a teacher
+    watched_PBD: Tensor  # what the collapse alarm watches: the teacher's class tokens, or see `teacherless_backwards`
 
     @property
     def skipped(self) -> bool:
@@ -129,17 +69,22 @@ def learn(learner: Learner, views: Mapping[str, Tensor], step: int, clock: Clock
     draws = draw_step(config, learner.arrangement, B, step=step, group=group, device=learner.device)
     seen = {who: drop_channels(views, config, who, B, step=step, group=group) for who in ("teacher", "student")}
     with _autocast(learner):
-        with clock.section("teacher"):
-            tokens = _teacher_tokens(learner, seen["teacher"], draws)
-            targets = make_targets(learner.teacher, tokens, learner.centres, config.loss, values.teacher_temperature, group)
-        losses = _backwards(learner, seen["student"], draws, targets, values, clock)
+        targets = None
+        if isinstance(learner.teacher, Network):
+            with clock.section("teacher"):
+                tokens = _teacher_tokens(learner, seen["teacher"], draws)
+                targets = make_targets(learner.teacher, tokens, learner.centres, config.loss, values.teacher_temperature, group)
+            losses, watched_PBD = _backwards(learner, seen["student"], draws, targets, values, clock), tokens.cls_PBD
+        else:
+            parts = list(_micro_batches(learner, B))
+            losses, watched_PBD = teacherless_backwards(learner, seen["student"], draws, parts, step, clock)
     scale = learner.scaler.scale(torch.ones_like(losses.total))  # 1 without a scaler
     with clock.section("optimiser"):
         norms, skipped = _apply(learner, losses, values)
-    if targets.cls_mean_K is not None and targets.patch_mean_K is not None:
+    if targets is not None and targets.cls_mean_K is not None and targets.patch_mean_K is not None:
         learner.centres.move(targets.cls_mean_K, targets.patch_mean_K, config.loss.centre_momentum, skipped)
     flags = torch.stack((skipped, skipped & (scale > 1) & torch.isfinite(losses.parts["loss"])))
-    return StepReport(losses.parts, norms, values, flags, targets, tokens.cls_PBD)
+    return StepReport(losses.parts, norms, values, flags, targets, watched_PBD)
 
 
 def _autocast(learner: Learner) -> contextlib.AbstractContextManager:
@@ -196,6 +141,7 @@ def _backwards(
     learner: Learner, views: Mapping[str, Tensor], draws: Draws, targets: Targets, values: Values, clock: Clock
 ) -> Losses:
     """Run the student and leave its gradients on the parameters."""
+    assert isinstance(learner.student, Network)
     parts = list(_micro_batches(learner, draws.samples))
     whole = len(parts) == 1
     with clock.section("student"), contextlib.nullcontext() if whole else torch.no_grad():

@@ -57,7 +57,13 @@ class Vit(nn.Module):
                 nn.init.trunc_normal_(module.weight, std=0.02)
                 nn.init.zeros_(module.bias)
 
-    def forward(self, x_BCPP: Tensor, mask_BN: Tensor | None = None, kept: Sequence[tuple[Kept, Kept]] | None = None) -> Tokens:
+    def forward(
+        self,
+        x_BCPP: Tensor,
+        mask_BN: Tensor | None = None,
+        kept: Sequence[tuple[Kept, Kept]] | None = None,
+        visible_BV: Tensor | None = None,
+    ) -> Tokens:
         """Return class and patch tokens of normalised views.
 
         Args:
@@ -65,13 +71,14 @@ class Vit(nn.Module):
                 a view of several channels gives the tokens of each, concatenated: for a trained network, without masks.
             mask_BN: bool, true where the mask token replaces a patch (row-major).
             kept: per block, the rows its two branches run on (drop path); None: all rows.
+            visible_BV: int64, the patches that the blocks see, as many of each view, in the order of their tokens; None: all.
 
         Raises:
             ValueError: a wrong number of channels, or a side that is no multiple of the patch.
         """
         if self.config.bag and x_BCPP.shape[1] > 1:
             return self._one_by_one(x_BCPP)
-        x_BND = self._embed(x_BCPP, mask_BN)
+        x_BND = self._embed(x_BCPP, mask_BN, visible_BV)
         for i, block in enumerate(self.blocks):
             rows = kept[i] if kept else None
             if self.checkpoint_activations and torch.is_grad_enabled():
@@ -87,7 +94,7 @@ class Vit(nn.Module):
         cls_BD, patch_BND = self(x_BCPP.flatten(0, 1)[:, None])
         return Tokens(cls_BD.unflatten(0, (-1, C)).flatten(1), patch_BND.unflatten(0, (-1, C)).transpose(1, 2).flatten(2))
 
-    def _embed(self, x_BCPP: Tensor, mask_BN: Tensor | None) -> Tensor:
+    def _embed(self, x_BCPP: Tensor, mask_BN: Tensor | None, visible_BV: Tensor | None) -> Tensor:
         B, channels, height, width = x_BCPP.shape
         patch = self.config.patch
         if self.mixer is None and channels != self.channels:
@@ -102,6 +109,9 @@ class Vit(nn.Module):
             x_BND = self.mixer(x_BND, height // patch, width // patch)
         x_BND = torch.cat((self.cls_token.expand(B, -1, -1).to(x_BND.dtype), x_BND), dim=1)
         x_BND = x_BND + self._positions(height // patch, width // patch).to(x_BND.dtype)
+        if visible_BV is not None:
+            seen_BVD = x_BND[:, 1:].gather(1, visible_BV[..., None].expand(-1, -1, x_BND.shape[-1]))
+            x_BND = torch.cat((x_BND[:, :1], seen_BVD), dim=1)
         if self.config.registers:
             registers = self.register_tokens.expand(B, -1, -1).to(x_BND.dtype)
             x_BND = torch.cat((x_BND[:, :1], registers, x_BND[:, 1:]), dim=1)

@@ -111,7 +111,7 @@ def _panels(history: History) -> "dict[str, Callable[[Axes], None]]":
     found: dict = {}
     if compared:
         found["class tokens, cross-entropy"] = lambda axes: _draw_losses(axes, losses, compared, guess=True)
-    for kind in ("ibot", "koleo", "loss"):
+    for kind in ("ibot", "koleo", "nt_xent", "mae", "loss"):
         if (losses["kind"] == kind).any():
             found[KINDS[kind]] = lambda axes, kind=kind: _draw_losses(axes, losses, [kind])
     if len(knn):

@@ -8,7 +8,8 @@ import torch
 
 from kit.model.collapse import Alarm, Signs, read_signs
 from kit.model.dino import Targets, seeded_network
-from kit.model.step import learn, make_learner
+from kit.model.learner import make_learner
+from kit.model.step import learn
 from tests.model.pictures import draw_views, picture_config
 
 TWO_VIEWS = {"local_aggregation": False, "same_view_weight": 1.0}
@@ -32,7 +33,7 @@ def alarms_of(case: dict, seed: int, steps: int) -> list[str]:
         views = draw_views(learner.arrangement.views, seed=seed, step=step, batch=config.train.batch, side=28)
         report = learn(learner, views, step)
         if step % 10 == 9:
-            signs = read_signs(report.targets, report.teacher_cls_PBD[0], report.values.teacher_temperature)
+            signs = read_signs(report.targets, report.watched_PBD[0], report.values.teacher_temperature)
             said += alarm.read(step + 1, signs)
     return said
 

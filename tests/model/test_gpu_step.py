@@ -6,8 +6,9 @@ from dataclasses import replace
 import pytest
 import torch
 
+from kit.model.learner import make_learner
 from kit.model.losses import prototype_loss
-from kit.model.step import learn, make_learner
+from kit.model.step import learn
 from tests.model.tiny import as_double, assert_near, random_views, stirred_network, tiny_config, tiny_learner
 from tests.on_gpu import DEVICE, GPU_TEST, REHEARSED
 

@@ -10,10 +10,11 @@ from kit.config import CHANNELS, ModelConfig
 from kit.errors import UsageError
 from kit.model.cost import forward_flops, masked_rows, step_flops, step_memory, ways_to_fit
 from kit.model.dino import seeded_network
+from kit.model.learner import make_learner
 from kit.model.losses import prototype_loss
 from kit.model.plan import plan
 from kit.model.sinkhorn import sinkhorn
-from kit.model.step import learn, make_learner
+from kit.model.step import learn
 from kit.recipe import load_recipe, recipe_names
 from tests.commands import kit_here
 from tests.images.made_work import make_work

@@ -17,7 +17,8 @@ from kit.recipe import changed_keys, config_to_toml, differences, load_config, l
 FOLDER = Path(kit.recipe.__file__).parent / "recipes"
 PUBLISHED = ("dinov2-8ch", "dinov2-separate", "dinov2-518", "sslprofiler", "sslprofiler-local")
 CHANNEL_FREE = ("cellrep", "cellrep-vits", "bag-of-channels")
-OURS = ("demo", "energy", "cellrep-small", "bag-of-channels-small")
+BASELINES = ("simclr", "mae")
+OURS = ("demo", "energy", "cellrep-small", "bag-of-channels-small", "simclr-small", "mae-small")
 
 
 def recipe(name: str, **values):
@@ -25,7 +26,7 @@ def recipe(name: str, **values):
 
 
 def test_every_row_of_the_table_is_a_recipe():
-    assert set(recipe_names()) == {*PUBLISHED, *(f"{name}-base" for name in PUBLISHED), *CHANNEL_FREE, *OURS}
+    assert set(recipe_names()) == {*PUBLISHED, *(f"{name}-base" for name in PUBLISHED), *CHANNEL_FREE, *BASELINES, *OURS}
 
 
 def test_what_the_papers_say_is_in_every_published_recipe():
@@ -95,6 +96,17 @@ def test_cellrep_is_what_its_paper_says():
     assert recipe("bag-of-channels").any_channels
     assert config.any_channels
     assert not plain.any_channels
+
+
+@pytest.mark.parametrize(
+    ("name", "base"), [("simclr", "sslprofiler"), ("mae", "sslprofiler"), ("simclr-small", "demo"), ("mae-small", "demo")]
+)
+def test_a_baseline_has_the_views_and_the_network_of_what_it_is_compared_with(name, base):
+    """So that the objective alone differs, and with it the optimiser's values; MAE has no drop path."""
+    changed = set(changed_keys(recipe(base), recipe(name))) - {"recipe"}
+    assert "loss.objective" in changed
+    assert not {key for key in changed if key.startswith(("views.", "embed.", "model.")) and key != "model.drop_path"}
+    assert {key for key in changed if key.startswith("crops.")} <= {"crops.local_crops", "crops.second_site"}
 
 
 def test_the_winner_is_the_default():

@@ -7,7 +7,7 @@ import torch
 from kit.config import CropsConfig, LossConfig, ModelConfig, RunConfig, TrainConfig
 from kit.model.dino import Network, seeded_network
 from kit.model.distributed import ONE
-from kit.model.step import Learner, make_learner
+from kit.model.learner import Learner, make_learner
 
 CHANNELS = ("Mito", "AGP", "RNA")
 
