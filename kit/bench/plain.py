@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from kit.errors import UsageError
 from kit.images.crops.groups import LOCAL
 from kit.model.arrangement import Pass, Term
 from kit.model.clock import Clock
@@ -24,8 +25,9 @@ class Plain:
 
     def __init__(self, learner: Learner):
         self.learner = learner
-        assert isinstance(learner.student, Network)
-        assert isinstance(learner.teacher, Network)
+        if not isinstance(learner.student, Network) or not isinstance(learner.teacher, Network):
+            recipe, objective = learner.config.recipe, learner.config.loss.objective
+            raise UsageError(f"recipe {recipe} trains by {objective}: the plain form is of DINO's step alone")
         self.student, self.teacher = learner.student, learner.teacher
         config = learner.config.train
         self.optimiser = torch.optim.AdamW(parameter_groups(learner.student.parts(), config), lr=0.0, betas=config.betas)

@@ -15,14 +15,13 @@ from torch import Tensor
 
 from kit.bench.plain import Plain
 from kit.config import CHANNELS, RunConfig
-from kit.errors import UsageError
 from kit.images.crops.groups import GROUPS, LOCAL
 from kit.model.bag import one_channel_samples
 from kit.model.clock import Clock
 from kit.model.cost import step_flops, step_memory
-from kit.model.dino import seeded_network
 from kit.model.learner import Learner, make_learner
 from kit.model.precision import precision
+from kit.model.seeded import seeded_trained
 from kit.model.step import learn
 from kit.model.views import make_view
 
@@ -86,9 +85,7 @@ def matmul_rate(device: torch.device, dtype: torch.dtype) -> float:
 
 
 def new_learner(config: RunConfig, device: torch.device) -> Learner:
-    if config.loss.objective != "dino":
-        raise UsageError(f"recipe {config.recipe} trains by {config.loss.objective}: only DINO's step is timed here")
-    networks = [seeded_network(config.model, config.loss, config.inputs, 0).to(device) for _ in range(2)]
+    networks = [seeded_trained(config.model, config.loss, config.inputs, 0).to(device) for _ in range(2)]
     return make_learner(config, *networks, steps=1000, steps_per_epoch=100, autocast=precision(config, device))
 
 

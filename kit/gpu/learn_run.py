@@ -18,9 +18,10 @@ from kit.gpu.learn_data import Data
 from kit.images.crops.loader import CropBatch, Crops
 from kit.images.crops.preparation import Preparation
 from kit.model.channel_stats import channel_stats
-from kit.model.dino import seeded_network
+from kit.model.learner import Learner, make_learner
 from kit.model.precision import precision
-from kit.model.step import Learner, learn, make_learner
+from kit.model.seeded import seeded_trained
+from kit.model.step import learn
 from kit.model.vectors import site_vectors
 from kit.model.views import make_views
 
@@ -52,8 +53,8 @@ class Trainer:
 
     def learner(self, steps: int) -> Learner:
         """Return a learner at its first step, the recipe's epochs squeezed into `steps`."""
-        config, channels = self.config, len(self.config.channels)
-        networks = [seeded_network(config.model, config.loss, channels, config.seed).to(self.device) for _ in range(2)]
+        config = self.config
+        networks = [seeded_trained(config.model, config.loss, config.inputs, config.seed).to(self.device) for _ in range(2)]
         epoch = max(1, round(steps / config.train.epochs))
         return make_learner(config, *networks, steps=steps, steps_per_epoch=epoch, autocast=self._autocast)
 
