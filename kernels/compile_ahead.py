@@ -29,11 +29,13 @@ _FUSED = {  # the parts that are switched on
     "many photons": "WARP ELASTIC JITTER NOISE MANY NORMALISE",
     "no noise": "WARP ELASTIC JITTER NORMALISE",
     "affine only": "WARP JITTER NORMALISE",
+    "exposure": "EXPOSE",
 }
 _NEEDED = {  # switch: the arguments that are None without it
     "WARP": ("kind", "affine"),
     "ELASTIC": ("lattice",),
     "JITTER": ("scale", "shift"),
+    "EXPOSE": ("contrast",),
     "NOISE": ("noisy", "sample", "strength", "fine"),
     "MANY": ("coarse",),
     "NORMALISE": ("last",),
@@ -48,6 +50,9 @@ def variants() -> dict[str, tuple]:
         found[f"view {part}, uint8 to {out}"] = _view(_FUSED[part], "uint8", out)
     for (part, switches), source in itertools.product(_SINGLE.items(), ("uint8", "float32")):
         found[f"{part}, {source} to float32"] = _view(switches, source, "float32")
+    for source in ("uint8", "float32"):
+        types = {"pixels": f"*{_TYPES[source]}", "gain": "*fp32", "out": "*fp32", "size": "i32"}
+        found[f"clipped means of {source}"] = _entry(view_triton._clipped_means, "plane", types, {"BYTES": source == "uint8"})
     for out in ("float32", "float16", "bfloat16"):
         types = {"x": "*fp32", "out": f"*{_TYPES[out]}", "size": "i32", "floor": "fp32"}
         found[f"standardise to {out}"] = _entry(view_triton._standardise, "plane", types, {})
@@ -63,10 +68,19 @@ def _view(on: str, source: str, out: str) -> tuple:
     noise = "NOISE" in on
     switches = {"BYTES": source == "uint8"} | {name: name in on.split() for name in _NEEDED}
     types = {"pixels": f"*{_TYPES[source]}", "out": f"*{_TYPES[out]}", "kind": "*i32", "affine": "*i32", "lattice": "*fp32"}
-    types |= {"scale": "*fp32", "shift": "*fp32", "noisy": "*i32", "sample": "*i64", "strength": "*fp32", "fine": "*i32"}
+    types |= {
+        "scale": "*fp32",
+        "shift": "*fp32",
+        "contrast": "*fp32",
+        "noisy": "*i32",
+        "sample": "*i64",
+        "strength": "*fp32",
+        "fine": "*i32",
+    }
     types |= {"coarse": "*i32", "last": "*fp32", "seed": "i64", "stream": "i32", "coarse_stream": "i32", "C": "i32", "H": "i32"}
     types |= {"W": "i32", "Ly": "i32", "Lx": "i32", "per_spacing": "fp32"}
     absent = [name for switch, names in _NEEDED.items() if not switches[switch] for name in names]
+    absent = [name for name in absent if not (switches["EXPOSE"] and name in ("scale", "shift"))]  # an exposure has them too
     kept = {name: kind for name, kind in types.items() if name not in absent}
     return _entry(view_triton._view, "view" if noise else "noiseless view", kept, switches | dict.fromkeys(absent))
 

@@ -13,6 +13,12 @@ def uniform(word):
 
 
 @triton.jit
+def clipped(x):
+    """x in [0, 1]; NaN stays NaN."""
+    return tl.where(x < 0.0, 0.0, tl.where(x > 1.0, 1.0, x))
+
+
+@triton.jit
 def log(x):
     """Natural logarithm of 0 < x < infinity, no denormals, to 1e-7."""
     bits = x.to(tl.int32, bitcast=True)

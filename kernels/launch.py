@@ -25,6 +25,7 @@ OPS = {
     "channel_jitter": ("triton", "cuda", "cpp"),
     "microscope_noise": ("triton", "cuda", "cpp"),
     "elastic_warp": ("triton", "cuda", "cpp"),
+    "clipped_means": ("triton", "cuda", "cpp"),
     "view": ("triton", "cuda", "cpp"),
     "blur": ("triton", "cuda", "cpp"),
     "band_moments": ("cpp",),

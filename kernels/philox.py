@@ -11,7 +11,7 @@ from torch import Tensor
 from kit.kernels.launch import require
 
 # What a stream is drawn for, bits 16-23 of the stream word; bits 0-15 are the channel, bits 24-31 the role of the view.
-PARAMETERS, LATTICE, NOISE, NOISE_COARSE, CHANNEL_ORDER = 1, 2, 3, 4, 5
+PARAMETERS, LATTICE, NOISE, NOISE_COARSE, CHANNEL_ORDER, EXPOSURE = 1, 2, 3, 4, 5, 6
 
 _WORD = 0xFFFFFFFF
 _MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)

@@ -1,10 +1,11 @@
-"""The fused view: rotation and warp, jitter, noise, normalisation in one pass. B batch, C channels, H W pixels.
+"""The fused view: rotation and warp, jitter or exposure, noise, normalisation in one pass. B batch, C channels, H W pixels.
 
     out = ((noise(gather(I) * scale + shift)) - centre) / spread
 
 Each part is optional: channel_jitter, elastic_warp and microscope_noise are the view with a single part.
 uint8 pixels are intensities times 255.
 Jitter comes after the gather: the two commute (kit.kernels.channel_jitter). Noise is last: it arises in the camera.
+An exposure (kit.kernels.exposure) stands in the jitter's place: gain and contrast, each clipped to [0, 1].
 """
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from kit.kernels.channel_jitter import PIXELS, Jitter, channel_jitter_reference, check_jitter, intensity
 from kit.kernels.elastic_warp import elastic_warp_reference
+from kit.kernels.exposure import Exposure, check_exposure, exposure_reference
 from kit.kernels.launch import choose, require, require_tensor
 from kit.kernels.microscope_noise import Noise, add_noise_reference, check_noise
 from kit.kernels.normalise import Normalise, check_normalise, normalise_reference
@@ -25,6 +27,7 @@ def view(
     *,
     warp: Warp | None = None,
     jitter: Jitter | None = None,
+    exposure: Exposure | None = None,
     noise: Noise | None = None,
     normalise: Normalise | None = None,
     dtype: torch.dtype = torch.float32,
@@ -33,26 +36,30 @@ def view(
 
     Args:
         pixels_BCHW: uint8 grey levels, or float32 intensities.
-        warp, jitter, noise, normalise: the parts, in this order; None leaves one out.
+        warp, jitter or exposure, noise, normalise: the parts, in this order; None leaves one out.
         dtype: float32, float16 or bfloat16.
 
     Raises:
         ValueError: an argument of the wrong dtype, shape, device or range, or not contiguous; it is named.
 
-    Sources: SSLProfiler 1, sections 3.3.2, 6.1 and 6.2.
+    Sources: SSLProfiler 1, sections 3.3.2, 6.1 and 6.2; Cell-DINO for the exposure.
     """
-    _check(pixels_BCHW, warp, jitter, noise, normalise, dtype)
+    _check(pixels_BCHW, warp, jitter, exposure, noise, normalise, dtype)
     backend = choose("view", pixels_BCHW.device).backend
     if pixels_BCHW.numel() == 0:
         return torch.empty(pixels_BCHW.shape, dtype=dtype, device=pixels_BCHW.device)
     if backend == "torch":
-        return view_reference(pixels_BCHW, warp=warp, jitter=jitter, noise=noise, normalise=normalise, dtype=dtype)
+        return view_reference(
+            pixels_BCHW, warp=warp, jitter=jitter, exposure=exposure, noise=noise, normalise=normalise, dtype=dtype
+        )
     if backend == "triton":
         from kit.kernels.view_triton import launch_view
     else:
         from kit.kernels.view_compiled import launch_view
     with torch.cuda.device_of(pixels_BCHW):  # nothing for a CPU tensor
-        return launch_view(pixels_BCHW, warp=warp, jitter=jitter, noise=noise, normalise=normalise, dtype=dtype)
+        return launch_view(
+            pixels_BCHW, warp=warp, jitter=jitter, exposure=exposure, noise=noise, normalise=normalise, dtype=dtype
+        )
 
 
 def channel_jitter(pixels_BCHW: Tensor, scale_BC: Tensor, shift_BC: Tensor) -> Tensor:
@@ -96,6 +103,7 @@ def view_reference(
     *,
     warp: Warp | None = None,
     jitter: Jitter | None = None,
+    exposure: Exposure | None = None,
     noise: Noise | None = None,
     normalise: Normalise | None = None,
     dtype: torch.dtype = torch.float32,
@@ -106,6 +114,8 @@ def view_reference(
         x = elastic_warp_reference(pixels_BCHW, warp)
     if jitter is not None:
         x = channel_jitter_reference(x, jitter.scale_BC, jitter.shift_BC)
+    if exposure is not None:
+        x = exposure_reference(x, exposure)
     if noise is not None:
         x = add_noise_reference(x, noise)
     return normalise_reference(x, normalise).to(dtype)
@@ -115,6 +125,7 @@ def _check(
     pixels_BCHW: Tensor,
     warp: Warp | None,
     jitter: Jitter | None,
+    exposure: Exposure | None,
     noise: Noise | None,
     normalise: Normalise | None,
     dtype: torch.dtype,
@@ -128,6 +139,9 @@ def _check(
         check_warp(pixels_BCHW, warp)
     if jitter is not None:
         check_jitter(pixels_BCHW, jitter.scale_BC, jitter.shift_BC)
+    if exposure is not None:
+        require(jitter is None, "exposure", "given beside jitter", "one of the two: they stand in the same place")
+        check_exposure(pixels_BCHW, exposure)
     if noise is not None:
         check_noise(pixels_BCHW, noise)
     if normalise is not None:

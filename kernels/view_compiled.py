@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from kit.kernels.channel_jitter import Jitter
+from kit.kernels.exposure import Exposure
 from kit.kernels.extension import cpu_extension, cuda_extension, loaded
 from kit.kernels.microscope_noise import Noise
 from kit.kernels.normalise import Normalise
@@ -25,6 +26,7 @@ def launch_view(
     *,
     warp: Warp | None,
     jitter: Jitter | None,
+    exposure: Exposure | None,
     noise: Noise | None,
     normalise: Normalise | None,
     dtype: torch.dtype,
@@ -36,7 +38,8 @@ def launch_view(
     floor = normalise.floor if normalise is not None else None
     out = torch.empty_like(pixels_BCHW, dtype=torch.float32 if on_cpu or floor is not None else dtype)
     extension = loaded(cpu_extension() if on_cpu else cuda_extension())
-    args = fill_args(extension.ViewArgs(), pixels_BCHW, out, warp=warp, jitter=jitter, noise=noise, normalise=normalise)
+    parts: dict[str, Any] = {"warp": warp, "jitter": jitter, "exposure": exposure, "noise": noise, "normalise": normalise}
+    args = fill_args(extension.ViewArgs(), pixels_BCHW, out, **parts)
     if on_cpu:
         args.floor = -1 if floor is None else floor
         args.threads = torch.get_num_threads()
@@ -54,6 +57,7 @@ def fill_args(
     *,
     warp: Warp | None,
     jitter: Jitter | None,
+    exposure: Exposure | None,
     noise: Noise | None,
     normalise: Normalise | None,
 ) -> Any:
@@ -68,6 +72,9 @@ def fill_args(
             args.lattice_height, args.lattice_width = warp.lattice_B2KK.shape[2:]
     if jitter is not None:
         args.scale, args.shift = jitter.scale_BC.data_ptr(), jitter.shift_BC.data_ptr()
+    if exposure is not None:
+        args.scale, args.shift = exposure.gain_BC.data_ptr(), exposure.shift_BC.data_ptr()
+        args.contrast = exposure.contrast_BC.data_ptr()
     if noise is not None:
         _fill_noise(args, noise, pixels_BCHW.device)
     if normalise is not None and normalise.floor is None:

@@ -14,7 +14,8 @@ import triton.language as tl
 from torch import Tensor
 
 from kit.kernels.channel_jitter import Jitter
-from kit.kernels.device_triton import add_noise, bilinear, noise_words, reflect, where_from
+from kit.kernels.device_triton import add_noise, bilinear, clipped, noise_words, reflect, where_from
+from kit.kernels.exposure import Exposure
 from kit.kernels.microscope_noise import Noise
 from kit.kernels.normalise import Normalise
 from kit.kernels.philox import NOISE, NOISE_COARSE, stream_of
@@ -37,6 +38,7 @@ def launch_view(
     *,
     warp: Warp | None,
     jitter: Jitter | None,
+    exposure: Exposure | None,
     noise: Noise | None,
     normalise: Normalise | None,
     dtype: torch.dtype,
@@ -60,8 +62,7 @@ def launch_view(
         warp.kind_B if warp is not None else None,
         warp.affine_B6 if warp is not None else None,
         lattice,
-        jitter.scale_BC if jitter is not None else None,
-        jitter.shift_BC if jitter is not None else None,
+        *_factors(jitter, exposure),
         noise.on_B if noise is not None else None,
         noise.sample_B if noise is not None else None,
         strength,
@@ -81,6 +82,7 @@ def launch_view(
         WARP=warp is not None,
         ELASTIC=lattice is not None,
         JITTER=jitter is not None,
+        EXPOSE=exposure is not None,
         NOISE=noise is not None,
         MANY=noise is not None and noise.many_photons,
         NORMALISE=last is not None,
@@ -91,10 +93,26 @@ def launch_view(
     return out if floor is None else _standardised(out, floor, dtype)
 
 
+def _factors(jitter: Jitter | None, exposure: Exposure | None) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+    """Return scale, shift and contrast, as the kernel takes them."""
+    if exposure is not None:
+        return exposure.gain_BC, exposure.shift_BC, exposure.contrast_BC
+    return (jitter.scale_BC, jitter.shift_BC, None) if jitter is not None else (None, None, None)
+
+
 def _standardised(x_BCHW: Tensor, floor: float, dtype: torch.dtype) -> Tensor:
     out = torch.empty_like(x_BCHW, dtype=dtype)
     planes, (block, warps) = x_BCHW.shape[0] * x_BCHW.shape[1], launch_shape("plane")
     _standardise[(planes,)](x_BCHW, out, x_BCHW.shape[2] * x_BCHW.shape[3], floor, BLOCK=block, num_warps=warps, **OPTIONS)
+    return out
+
+
+def launch_clipped_means(pixels_BCHW: Tensor, gain_BC: Tensor) -> Tensor:
+    """Return float32 [B, C]; arguments as kit.kernels.clipped_means.clipped_means."""
+    out = torch.empty_like(gain_BC)
+    size, (block, warps) = pixels_BCHW.shape[2] * pixels_BCHW.shape[3], launch_shape("plane")
+    in_bytes = pixels_BCHW.dtype == torch.uint8
+    _clipped_means[(out.numel(),)](pixels_BCHW, gain_BC, out, size, BYTES=in_bytes, BLOCK=block, num_warps=warps, **OPTIONS)
     return out
 
 
@@ -143,10 +161,10 @@ def _random_words(sample, out, count, seed, stream, BLOCK: tl.constexpr):
 
 @triton.jit(do_not_specialize=["seed", "stream", "coarse_stream", "per_spacing"])
 def _view(
-    pixels, out, kind, affine, lattice, scale, shift, noisy, sample, strength, fine, coarse, last,
+    pixels, out, kind, affine, lattice, scale, shift, contrast, noisy, sample, strength, fine, coarse, last,
     seed, stream, coarse_stream, C, H, W, Ly, Lx, per_spacing,
-    BYTES: tl.constexpr, WARP: tl.constexpr, ELASTIC: tl.constexpr, JITTER: tl.constexpr, NOISE: tl.constexpr,
-    MANY: tl.constexpr, NORMALISE: tl.constexpr, BLOCK: tl.constexpr,
+    BYTES: tl.constexpr, WARP: tl.constexpr, ELASTIC: tl.constexpr, JITTER: tl.constexpr, EXPOSE: tl.constexpr,
+    NOISE: tl.constexpr, MANY: tl.constexpr, NORMALISE: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     tiles = tl.cdiv(H * W, BLOCK)
     image = tl.program_id(0) // tiles
@@ -168,6 +186,8 @@ def _view(
             v = v * (1 / 255)
         if JITTER:
             v = v * tl.load(scale + plane) + tl.load(shift + plane)
+        if EXPOSE:
+            v = clipped(clipped(v * tl.load(scale + plane)) * tl.load(contrast + plane) + tl.load(shift + plane))
         if NOISE:
             s = strength + c * 4
             rate = tl.load(s)
@@ -177,6 +197,21 @@ def _view(
         if NORMALISE:
             v = v * tl.load(last + c * 2) + tl.load(last + c * 2 + 1)
         tl.store(out + plane * H * W + pixel, v.to(out.dtype.element_ty), mask=inside)
+
+
+@triton.jit
+def _clipped_means(pixels, gain, out, size, BYTES: tl.constexpr, BLOCK: tl.constexpr):
+    """The mean of clip(I * gain), one program a plane."""
+    plane = tl.program_id(0)
+    base, offset = pixels + plane.to(tl.int64) * size, tl.arange(0, BLOCK)
+    factor = tl.load(gain + plane)
+    total = tl.zeros((BLOCK,), tl.float32)
+    for start in range(0, size, BLOCK):
+        v = tl.load(base + start + offset, mask=start + offset < size, other=0).to(tl.float32)
+        if BYTES:
+            v = v * (1 / 255)
+        total += clipped(v * factor)
+    tl.store(out + plane, tl.sum(total, 0) / size)
 
 
 @triton.jit(do_not_specialize=["floor"])

@@ -4,6 +4,6 @@
 
 namespace kit {
 
-constexpr int INTERFACE = 5;
+constexpr int INTERFACE = 6;
 
 }  // namespace kit

@@ -15,6 +15,9 @@
 
 namespace kit {
 
+// In [0, 1]; NaN stays NaN.
+KIT_FN float clipped(float x) { return x < 0 ? 0.0f : x > 1 ? 1.0f : x; }
+
 KIT_FN int32_t float_bits(float value) {
     int32_t bits;
     memcpy(&bits, &value, 4);

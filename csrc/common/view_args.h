@@ -16,6 +16,7 @@ struct ViewArgs {
     int lattice_height = 0, lattice_width = 0;
     float per_spacing = 0;  // 1 / pixels between lattice points
     uint64_t scale = 0, shift = 0;  // float32 [B, C]
+    uint64_t contrast = 0;  // float32 [B, C]: an exposure, clip(clip(v * scale) * contrast + shift), in place of v * scale + shift
     uint64_t noisy = 0, sample = 0, fine = 0, coarse = 0;  // int32 [B], int64 [B], tables of uint32
     uint64_t seed = 0;
     ChannelNoise noise[kChannelsMost] = {};

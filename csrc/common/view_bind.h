@@ -31,6 +31,7 @@ inline void bind_view_args(pybind11::module_& m) {
         .def_readwrite("per_spacing", &ViewArgs::per_spacing)
         .def_readwrite("scale", &ViewArgs::scale)
         .def_readwrite("shift", &ViewArgs::shift)
+        .def_readwrite("contrast", &ViewArgs::contrast)
         .def_readwrite("noisy", &ViewArgs::noisy)
         .def_readwrite("sample", &ViewArgs::sample)
         .def_readwrite("fine", &ViewArgs::fine)

@@ -67,7 +67,11 @@ KIT_FN void view_pixel(const ViewArgs& a, int64_t image, int pixel, const Out& o
             v = bilinear(v, static_cast<float>(p[1]), static_cast<float>(q[0]), static_cast<float>(q[1]), at.right, at.below);
         }
         if (sizeof(Pixel) == 1) v *= 1 / 255.0f;
-        if (a.scale) v = v * address<const float>(a.scale)[plane] + address<const float>(a.shift)[plane];
+        if (a.contrast)
+            v = clipped(clipped(v * address<const float>(a.scale)[plane]) * address<const float>(a.contrast)[plane] +
+                        address<const float>(a.shift)[plane]);
+        else if (a.scale)
+            v = v * address<const float>(a.scale)[plane] + address<const float>(a.shift)[plane];
         if (noisy && a.noise[c].rate > 0)
             v = add_noise<many>(v, static_cast<uint32_t>(pixel), low, high, k0, k1, a.noise[c], address<const uint32_t>(a.fine),
                                 address<const uint32_t>(a.coarse));

@@ -72,7 +72,8 @@ class ViewMaker {
     void block(int64_t image, int c, int kind, int64_t first, int count) {
         const int64_t plane = image * a_.channels + c;
         float* x = out(image, c) + first;
-        const float scale = a_.scale ? at<float>(a_.scale)[plane] : 1, shift = a_.shift ? at<float>(a_.shift)[plane] : 0;
+        const float scale = a_.scale ? at<float>(a_.scale)[plane] : 1;
+        const float shift = a_.shift && !a_.contrast ? at<float>(a_.shift)[plane] : 0;
         const Places places{corner_.data(), right_.data(), below_.data()};
         const bool bytes = a_.pixel_bytes == 1;
         if (kind == kAsItIs && bytes)
@@ -83,6 +84,7 @@ class ViewMaker {
             gather_packed(packed_.data() + c * plane_, places, count, scale, shift, x);
         else
             gather_floats(at<float>(a_.pixels) + plane * plane_, a_.width, places, count, scale, shift, x);
+        if (a_.contrast) expose_plane(x, count, at<float>(a_.contrast)[plane], at<float>(a_.shift)[plane]);
         add_noise_to(x, image, c, first, count);
         if (a_.normalise) scale_plane(x, count, a_.out_scale[c], a_.out_shift[c]);
     }
@@ -112,6 +114,15 @@ static void view(const ViewArgs& args) {
     parallel_for(std::min<int64_t>(args.threads, args.batch), args.threads, [&](int64_t) {
         ViewMaker maker(args);
         for (int64_t image; (image = next++) < args.batch;) maker.make(image);
+    });
+}
+
+static void clipped_means(uint64_t pixels, int pixel_bytes, int64_t planes, int64_t size, uint64_t gain, uint64_t out, int threads) {
+    py::gil_scoped_release released;
+    parallel_for(planes, threads, [&](int64_t p) {
+        const float factor = at<float>(gain)[p];
+        at<float>(out)[p] = pixel_bytes == 1 ? clipped_mean_of_bytes(at<uint8_t>(pixels) + p * size, size, factor)
+                                             : clipped_mean_of_floats(at<float>(pixels) + p * size, size, factor);
     });
 }
 
@@ -146,6 +157,7 @@ static void blur(uint64_t x, uint64_t weights, uint64_t solarise, int64_t batch,
 void bind_view(py::module_& m) {
     kit::bind_view_args(m);
     m.def("view", &kit::view);
+    m.def("clipped_means", &kit::clipped_means);
     m.def("random_words", &kit::random_words);
     m.def("philox", &kit::words_of);
     m.def("blur", &kit::blur);

@@ -101,6 +101,38 @@ KIT_SIMD void noise_many(float* x, int count, uint32_t first, int64_t sample, ui
     for (int i = 0; i < count; ++i) x[i] = add_noise<true>(x[i], first + i, low, high, k0, k1, noise, fine, coarse);
 }
 
+// `x` is the intensity times the gain, not yet clipped.
+KIT_SIMD void expose_plane(float* x, int64_t count, float contrast, float shift) {
+    for (int64_t i = 0; i < count; ++i) x[i] = clipped(clipped(x[i]) * contrast + shift);
+}
+
+// The mean of clip(I * gain): every level counted, so that the sum is over 256 terms, each in double.
+float clipped_mean_of_bytes(const uint8_t* plane, int64_t count, float gain) {
+    int64_t counts[4][256] = {};  // four tables: a run of equal pixels does not wait for itself
+    const int64_t even = count / 4 * 4;
+    for (int64_t i = 0; i < even; i += 4)
+        for (int lane = 0; lane < 4; ++lane) ++counts[lane][plane[i + lane]];
+    for (int64_t i = even; i < count; ++i) ++counts[0][plane[i]];
+    double sum = 0;
+    for (int level = 0; level < 256; ++level) {
+        const int64_t pixels = counts[0][level] + counts[1][level] + counts[2][level] + counts[3][level];
+        sum += static_cast<double>(pixels) * static_cast<double>(clipped(static_cast<float>(level) * (1 / 255.0f) * gain));
+    }
+    return static_cast<float>(sum / static_cast<double>(count));
+}
+
+KIT_SIMD float clipped_mean_of_floats(const float* plane, int64_t count, float gain) {
+    constexpr int lanes = 16;
+    double sums[lanes] = {};
+    const int64_t even = count / lanes * lanes;
+    for (int64_t i = 0; i < even; i += lanes)
+        for (int lane = 0; lane < lanes; ++lane) sums[lane] += static_cast<double>(clipped(plane[i + lane] * gain));
+    for (int64_t i = even; i < count; ++i) sums[i - even] += static_cast<double>(clipped(plane[i] * gain));
+    double total = 0;
+    for (int lane = 0; lane < lanes; ++lane) total += sums[lane];
+    return static_cast<float>(total / static_cast<double>(count));
+}
+
 KIT_SIMD void scale_plane(float* x, int64_t count, float scale, float shift) {
     for (int64_t i = 0; i < count; ++i) x[i] = x[i] * scale + shift;
 }

@@ -29,6 +29,9 @@ void copy_floats(const float* plane, int count, float scale, float shift, float*
 void noise_few(float* x, int count, uint32_t first, int64_t sample, uint64_t seed, ChannelNoise noise, const uint32_t* fine);
 void noise_many(float* x, int count, uint32_t first, int64_t sample, uint64_t seed, ChannelNoise noise, const uint32_t* fine,
                 const uint32_t* coarse);
+void expose_plane(float* x, int64_t count, float contrast, float shift);
+float clipped_mean_of_bytes(const uint8_t* plane, int64_t count, float gain);
+float clipped_mean_of_floats(const float* plane, int64_t count, float gain);
 void scale_plane(float* x, int64_t count, float scale, float shift);
 void standardise_plane(float* x, int64_t count, float floor);
 void words_of_sample(int64_t sample, int64_t count, uint64_t seed, uint32_t stream, int64_t* out);

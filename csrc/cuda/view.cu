@@ -33,6 +33,21 @@ __device__ float block_sum(float value) {
     return total;
 }
 
+// The mean of clip(I * gain), one block a plane.
+template <class Pixel>
+__global__ void __launch_bounds__(kPlaneThreads) clipped_mean_of_planes(const Pixel* pixels, const float* gain, float* out, int64_t size) {
+    const Pixel* plane = pixels + blockIdx.x * size;
+    const float factor = gain[blockIdx.x];
+    float sum = 0;
+    for (int64_t i = threadIdx.x; i < size; i += kPlaneThreads) {
+        float v = static_cast<float>(plane[i]);
+        if (sizeof(Pixel) == 1) v *= 1 / 255.0f;
+        sum += clipped(v * factor);
+    }
+    sum = block_sum(sum);
+    if (threadIdx.x == 0) out[blockIdx.x] = sum / static_cast<float>(size);
+}
+
 // (x - mean) / (sd + floor), one block a plane.
 template <class Out>
 __global__ void __launch_bounds__(kPlaneThreads) standardise_planes(const float* x, Out* out, int64_t size, float floor) {
@@ -53,7 +68,7 @@ int with_output(int kind, const Run& run) {
 
 }  // namespace kit
 
-// Both run on `stream` and return a CUDA error code.
+// They run on `stream` and return a CUDA error code.
 extern "C" int kit_view(const kit::ViewArgs* args, void* stream_address) {
     using namespace kit;
     const auto stream = static_cast<cudaStream_t>(stream_address);
@@ -66,6 +81,19 @@ extern "C" int kit_view(const kit::ViewArgs* args, void* stream_address) {
             return static_cast<int>(cudaGetLastError());
         });
     });
+}
+
+extern "C" int kit_clipped_means(const void* pixels, int pixel_bytes, int64_t planes, int64_t size, const float* gain, float* out,
+                                 void* stream_address) {
+    using namespace kit;
+    const auto stream = static_cast<cudaStream_t>(stream_address);
+    if (planes > 0x7fffffff) return static_cast<int>(cudaErrorInvalidValue);
+    const auto blocks = static_cast<unsigned>(planes);
+    if (pixel_bytes == 1)
+        clipped_mean_of_planes<<<blocks, kPlaneThreads, 0, stream>>>(static_cast<const uint8_t*>(pixels), gain, out, size);
+    else
+        clipped_mean_of_planes<<<blocks, kPlaneThreads, 0, stream>>>(static_cast<const float*>(pixels), gain, out, size);
+    return static_cast<int>(cudaGetLastError());
 }
 
 extern "C" int kit_standardise(const float* x, void* out, int out_kind, int64_t planes, int64_t size, float floor, void* stream_address) {

@@ -8,6 +8,8 @@
 #include "view_pixel.h"
 
 extern "C" int kit_view(const kit::ViewArgs* args, void* stream);
+extern "C" int kit_clipped_means(const void* pixels, int pixel_bytes, int64_t planes, int64_t size, const float* gain, float* out,
+                                 void* stream);
 extern "C" int kit_standardise(const float* x, void* out, int out_kind, int64_t planes, int64_t size, float floor, void* stream);
 extern "C" const char* kit_error_text(int code);  // device.cu
 
@@ -18,6 +20,11 @@ void check(int code) {
 }
 
 void view(const kit::ViewArgs& args, uintptr_t stream) { check(kit_view(&args, reinterpret_cast<void*>(stream))); }
+
+void clipped_means(uintptr_t pixels, int pixel_bytes, int64_t planes, int64_t size, uintptr_t gain, uintptr_t out, uintptr_t stream) {
+    check(kit_clipped_means(reinterpret_cast<const void*>(pixels), pixel_bytes, planes, size, reinterpret_cast<const float*>(gain),
+                            reinterpret_cast<float*>(out), reinterpret_cast<void*>(stream)));
+}
 
 void standardise(uintptr_t x, uintptr_t out, int out_kind, int64_t planes, int64_t size, float floor, uintptr_t stream) {
     check(kit_standardise(reinterpret_cast<const float*>(x), reinterpret_cast<void*>(out), out_kind, planes, size, floor,
@@ -40,6 +47,7 @@ void view_on_host(const kit::ViewArgs& args) {
 void bind_view(pybind11::module_& m) {
     kit::bind_view_args(m);
     m.def("view", &view);
+    m.def("clipped_means", &clipped_means);
     m.def("standardise", &standardise);
     m.def("view_on_host", &view_on_host);
 }

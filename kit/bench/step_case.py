@@ -109,7 +109,7 @@ class Views:
         config = self._config
         views = {
             name: make_view(*crops, config.views, seed=step, role=GROUPS[name].role, channel_groups=config.channel_groups,
-                            mean_C=self._mean_C, sd_C=self._sd_C)
+                            channels=config.channels, mean_C=self._mean_C, sd_C=self._sd_C)
             for name, crops in self._crops.items()
         }  # fmt: skip
         return one_channel_samples(views, config.train.batch) if config.model.bag else views

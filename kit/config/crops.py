@@ -50,7 +50,10 @@ class CropsConfig:
     epoch: Annotated[str, one_of("sites", "wells9")] = setting(
         "sites", "samples per epoch: sites, one per site; wells9, nine per well"
     )
-    flips: bool = setting(True, "mirror crops at random")
+    flips: bool = setting(True, "mirror crops left-right, each with probability 1/2")
+    flips_up_down: bool = setting(
+        False, "mirror crops upside down as well, each with probability 1/2, independent of the other; Cell-DINO"
+    )
     quarter_turns: bool = setting(True, "turn crops by 0, 90, 180 or 270 degrees at random")
     on_bad: Annotated[str, one_of("fail", "skip")] = setting(
         "fail", "on a damaged image in the store: fail, or skip and count it"

@@ -63,6 +63,7 @@ class ModelConfig:
         False, "interpolate the position embedding with antialiasing; DINOv2 (true with registers)"
     )
     weights: str = setting("", "file of initial weights, for example DINOv2's published one; empty: random, as in both papers")
+    pretrained: bool = setting(False, "the recipe starts from published weights: kit train wants model.weights; Cell-DINO+")
 
     def __post_init__(self) -> None:
         check_ranges(self, "model")

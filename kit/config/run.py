@@ -82,5 +82,9 @@ class RunConfig:
             side, used = getattr(getattr(self, table), key), key != "local_side" or self.crops.local_crops
             if used and side % self.model.patch:
                 wrong.append(f"{table}.{key} = {side}: need a multiple of model.patch = {self.model.patch}")
+        for key, names in self.views.channels_named().items():
+            absent = [name for name in names if self.channels and name not in self.channels]
+            if absent:
+                wrong.append(f"views.{key} names {absent[0]}, which is no channel of the run: {', '.join(self.channels)}")
         if wrong:
             raise UsageError("; ".join(wrong))

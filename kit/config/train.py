@@ -1,5 +1,6 @@
 """Table [train] of a recipe."""
 
+import math
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -17,7 +18,12 @@ class TrainConfig:
         128, "samples per step, over all processes and micro-batches; both papers, section 4.1"
     )
     micro_batches: Annotated[int, POSITIVE] = setting(1, "micro-batches per step (gradient accumulation), to save memory")
-    lr: Annotated[float, POSITIVE] = setting(2e-5, "peak learning rate, not scaled by the batch; both papers, section 4.1")
+    lr: Annotated[float, POSITIVE] = setting(
+        2e-5, "peak learning rate, not scaled by the batch unless lr_batch is set; both papers, section 4.1"
+    )
+    lr_batch: Annotated[int, ZERO_OR_MORE] = setting(
+        0, "if not 0: lr is that of a batch of this size, and multiplied by sqrt(batch / lr_batch); DINOv2 (1024)"
+    )
     lr_end: Annotated[float, ZERO_OR_MORE] = setting(1e-6, "final learning rate; DINOv2")
     warmup_epochs: Annotated[float, ZERO_OR_MORE] = setting(10.0, "epochs of learning-rate warm-up; both papers, section 4.1")
     warmup_steps: Annotated[int, ZERO_OR_MORE] = setting(0, "if above 0: steps of warm-up, instead of warmup_epochs")
@@ -47,6 +53,11 @@ class TrainConfig:
     knn_epochs: Annotated[float, ZERO_OR_MORE] = setting(0.0, "epochs between k-NN evaluations of wells across plates; 0: never")
     knn_wells: Annotated[int, AT_LEAST_1] = setting(96, "most wells per plate in that evaluation")
     tensorboard: bool = setting(False, "also write TensorBoard event files; needs cellpaint-kit[tensorboard]")
+
+    @property
+    def peak_lr(self) -> float:
+        """The learning rate at the end of the warm-up."""
+        return self.lr * math.sqrt(self.batch / self.lr_batch) if self.lr_batch else self.lr
 
     def __post_init__(self) -> None:
         check_ranges(self, "train")

@@ -16,9 +16,10 @@ LEAST_SHOT = 1 / 320  # the Poisson tables reach a mean count of 320
 class ViewsConfig:
     """How a crop becomes a view: table [views]. Order: warp, jitter, blur, noise, normalise. Intensities are in [0, 1]."""
 
-    style: Annotated[str, one_of("sslprofiler", "dinov2", "none")] = setting(
+    style: Annotated[str, one_of("sslprofiler", "dinov2", "cell-dino", "none")] = setting(
         "sslprofiler",
-        "augmentations: sslprofiler, as in SSLProfiler 1, sections 3.3.2 and 6; dinov2, for any number of channels; none",
+        "augmentations: sslprofiler, as in SSLProfiler 1, sections 3.3.2 and 6; dinov2, for any number of channels; cell-dino, "
+        "as in Cell-DINO's published code; none",
     )
     high_pass_fluorescence: Annotated[int, WINDOW] = setting(
         0,
@@ -49,10 +50,14 @@ class ViewsConfig:
         "DINOv2 that CellRep, section 4.2, compares with",
     )
     brightness: Annotated[float, ZERO_OR_MORE] = setting(
-        0.4, "a: each channel is multiplied by a factor from 1 - a to 1 + a; SSLProfiler 1, section 3.3.2; the value is ours"
+        0.4,
+        "a: each channel is multiplied by a factor from 1 - a to 1 + a; SSLProfiler 1, section 3.3.2; the value is ours. Style "
+        "cell-dino: by max(N(1, sd a), 0.5), clipped to [0, 1]",
     )
     contrast: Annotated[float, ZERO_OR_MORE] = setting(
-        0.4, "a: each channel's deviation from its mean is multiplied by a factor from 1 - a to 1 + a; the value is ours"
+        0.4,
+        "a: each channel's deviation from its mean is multiplied by a factor from 1 - a to 1 + a; the value is ours. Style "
+        "cell-dino: by max(N(1, sd a), 0.5), clipped to [0, 1]",
     )
     elastic_p: Annotated[float, PROBABILITY] = setting(0.5, "probability of the elastic warp; SSLProfiler 1, section 6.2")
     elastic_alpha: Annotated[float, ZERO_OR_MORE] = setting(
@@ -101,6 +106,16 @@ class ViewsConfig:
         "style sslprofiler: also blur and solarise as in the style dinov2, between jitter and noise; neither paper says "
         "that they were left out; ours: off",
     )
+    cell_dino_drop_p: Annotated[float, PROBABILITY] = setting(
+        0.2, "style cell-dino: probability that one channel is set to zero; Cell-DINO's published code"
+    )
+    cell_dino_keep: tuple[str, ...] = setting((), "style cell-dino: channels that are never set to zero, by name")
+    cell_dino_rescale: str = setting(
+        "", "style cell-dino: name of a channel that is multiplied by U(0, 2) / (the crop's maximum) at times; empty: none"
+    )
+    cell_dino_rescale_p: Annotated[float, PROBABILITY] = setting(
+        0.2, "style cell-dino: probability of that; Cell-DINO's published code, for the protein channel"
+    )
     normalise: Annotated[str, one_of("dataset", "crop")] = setting(
         "dataset", "(x - mean) / sd per channel: of the whole dataset, SSLProfiler 1, section 3.2; or of the crop itself"
     )
@@ -114,6 +129,13 @@ class ViewsConfig:
     def high_pass_of(self, group: str) -> int:
         """Return the side of the window that a channel of `group` is freed of its mean in, pixels; 0: it is left as it is."""
         return self.high_pass_brightfield if group == BRIGHTFIELD else self.high_pass_fluorescence
+
+    def channels_named(self) -> dict[str, tuple[str, ...]]:
+        """Return key -> the channels that the style's settings name: a run has to have them."""
+        if self.style != "cell-dino":
+            return {}
+        rescaled = (self.cell_dino_rescale,) if self.cell_dino_rescale else ()
+        return {"cell_dino_keep": self.cell_dino_keep, "cell_dino_rescale": rescaled}
 
     def noise_of(self, group: str) -> float:
         """Return the factor on the noise of a channel of `group`: brightfield has its own, all others have fluorescence's."""

@@ -91,7 +91,14 @@ def embed_wells(
 ) -> np.ndarray:
     """Return the mean [CLS ; mean patch token] of each well's sites, float64 [M, 2 D], in the order of `validation.wells`."""
     to_vectors = partial(
-        site_vectors, network, mean_C=mean_C, sd_C=sd_C, side=config.embed.side, views=config.views, autocast=autocast
+        site_vectors,
+        network,
+        mean_C=mean_C,
+        sd_C=sd_C,
+        side=config.embed.side,
+        crop=config.embed.crop,
+        views=config.views,
+        autocast=autocast,
     )
     size, vectors, rows = config.embed.batch, [], []
     images = _images(work, validation, config)

@@ -147,8 +147,9 @@ class Session:
     def _make_views(self, batch: CropBatch) -> dict[str, Tensor]:
         config, names = self.config, self.learner.arrangement.groups
         views = make_views(
-            batch, names, config.views, seed=config.seed, channel_groups=config.channel_groups, mean_C=self.mean_C, sd_C=self.sd_C
-        )
+            batch, names, config.views, seed=config.seed, channel_groups=config.channel_groups, channels=config.channels,
+            mean_C=self.mean_C, sd_C=self.sd_C,
+        )  # fmt: skip
         return one_channel_samples(views, len(batch.who)) if config.model.bag else views
 
     def _batches(self) -> Iterator[CropBatch]:

@@ -42,7 +42,7 @@ class Schedules:
 
         warmup = min(train.warmup_steps, steps) if train.warmup_steps else count(train.warmup_epochs)
         self.steps, self.warmup = steps, warmup
-        self._lr = cosine(train.lr, train.lr_end, steps, warmup=warmup)
+        self._lr = cosine(train.peak_lr, train.lr_end, steps, warmup=warmup)
         self._last_layer_lr = self._lr.copy()
         self._last_layer_lr[: count(train.freeze_last_layer_epochs)] = 0
         self._weight_decay = cosine(*train.weight_decay, steps)

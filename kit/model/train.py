@@ -63,6 +63,11 @@ def train(work: Work, run: str, config: RunConfig, *, resume: bool = False, max_
         raise UsageError(
             f"{work.path} has no channel {absent[0]}{there}; it has: {', '.join(work.channels)} (groups: {', '.join(groups)})"
         )
+    if config.model.pretrained and not config.model.weights:
+        raise UsageError(
+            f"recipe {config.recipe} starts from published weights: give their file, --set model.weights=FILE; or, to start from "
+            "random ones, --set model.pretrained=false"
+        )
     config = replace(config, store=work.settings, groups=grouped(config.channels, by_channel(groups)))
     group, folder = join_group(), work.run_folder(run)
     _check_folder(folder, run, config, resume=resume)

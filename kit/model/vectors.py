@@ -3,6 +3,8 @@
 B batch, C channels, H W site pixels, D width of a token.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -20,6 +22,7 @@ def site_vectors(
     mean_C: Tensor,
     sd_C: Tensor,
     side: int,
+    crop: int = 0,
     views: ViewsConfig,
     autocast: torch.dtype | None = None,
 ) -> Tensor:
@@ -31,12 +34,30 @@ def site_vectors(
     Args:
         network: in evaluation mode, on the same device.
         site_BCHW: levels, uint8; they are resized to `side` x `side` pixels and normalised as `views` says.
+        crop: if not 0, of each site only the square of this side at its centre, pixels.
         mean_C, sd_C: of the data, in intensities 0 to 1.
         autocast: the dtype to compute in; None: that of the weights.
     """
     device = mean_C.device
-    view_BCPP = normalise_site(whole_sites(site_BCHW, side).to(device), views, mean_C, sd_C)
+    view_BCPP = normalise_site(whole_sites(site_BCHW, side, crop=crop).to(device), views, mean_C, sd_C)
     with torch.autocast(device.type, dtype=autocast, enabled=autocast is not None):
         tokens = network(view_BCPP)
     patch_BND = tokens.patch_BND.float()
     return torch.cat([tokens.cls_BD.float(), patch_BND.mean(dim=1), patch_BND.std(dim=1, correction=0)], dim=1)
+
+
+def channel_vectors(network: Vit, site_BCHW: Tensor, *, mean_C: Tensor, sd_C: Tensor, **how: Any) -> Tensor:
+    """Return `site_vectors` of every channel by itself, repeated to the channels of the network: float32 [B, 3 C D].
+
+    [CLS of channel 1 ... CLS of channel C ; the mean patch tokens likewise ; their SDs]. Arguments as `site_vectors`.
+
+    Source: Cell-DINO, section Baselines, for DINOv2's own network on any number of channels.
+    """
+    of_channel = [
+        site_vectors(
+            network, site_BCHW[:, c : c + 1].expand(-1, network.channels, -1, -1).contiguous(),
+            mean_C=mean_C[c].expand(network.channels), sd_C=sd_C[c].expand(network.channels), **how,
+        )
+        for c in range(site_BCHW.shape[1])
+    ]  # fmt: skip
+    return torch.stack(of_channel, 1).unflatten(-1, (3, -1)).transpose(1, 2).flatten(1)

@@ -25,6 +25,7 @@ from kit.kernels.view import Jitter, Normalise, view
 from kit.kernels.warp import AFFINE, AS_IT_IS, ELASTIC, Warp
 from kit.model.channel_order import permute_channels
 from kit.model.composite import composite
+from kit.model.exposure_draws import draw_exposure
 from kit.model.transfer import upload
 
 if TYPE_CHECKING:
@@ -41,11 +42,12 @@ def make_views(
     *,
     seed: int,
     channel_groups: tuple[str, ...],
+    channels: tuple[str, ...] = (),
     mean_C: Tensor,
     sd_C: Tensor,
 ) -> dict[str, Tensor]:
     """Return a view of each crop of the groups `names` of a batch, float32 [B, C, P, P]; arguments as `make_view`."""
-    facts: dict[str, Any] = {"seed": seed, "channel_groups": channel_groups, "mean_C": mean_C, "sd_C": sd_C}
+    facts: dict[str, Any] = {"seed": seed, "channel_groups": channel_groups, "channels": channels, "mean_C": mean_C, "sd_C": sd_C}
     views = {}
     for name in names:
         crops = batch.groups[name]
@@ -64,6 +66,7 @@ def make_view(
     seed: int,
     role: str,
     channel_groups: tuple[str, ...],
+    channels: tuple[str, ...] = (),
     mean_C: Tensor,
     sd_C: Tensor,
     dtype: torch.dtype = torch.float32,
@@ -78,17 +81,22 @@ def make_view(
         seed: of the run.
         role: first, second or local; each draws its own numbers, and DINOv2's style treats them differently.
         channel_groups: the group of each of the C channels: the noise of brightfield has a factor of its own.
+        channels: their names, for style cell-dino, which may name some.
         mean_C, sd_C: of the data set, intensities in [0, 1]; read once, so not to be changed in place.
 
-    Sources: SSLProfiler 1, sections 3.3.2 and 6; DINOv2 (arXiv:2304.07193) for style dinov2.
+    Sources: SSLProfiler 1, sections 3.3.2 and 6; DINOv2 (arXiv:2304.07193) for style dinov2; Cell-DINO for style cell-dino.
     """
     if config.composite == "wheel":
         pixels_BCPP = composite(pixels_BCPP)
-        sums_BC, channel_groups = pixels_BCPP.sum((2, 3)), (FLUORESCENCE,) * 3
-    draws = _Draws(upload(sample_B, pixels_BCPP.device), len(channel_groups), seed, ROLES.index(role))
+        sums_BC, channel_groups, channels = pixels_BCPP.sum((2, 3)), (FLUORESCENCE,) * 3, ()
+    sample_B = upload(sample_B, pixels_BCPP.device)
     finish = functools.partial(_normalised, config=config, mean_C=mean_C, sd_C=sd_C, dtype=dtype)
     if config.style == "none":
         return finish(pixels_BCPP)
+    if config.style == "cell-dino":
+        where: dict[str, Any] = {"seed": seed, "role": ROLES.index(role), "channels": channels or channel_groups}
+        return finish(pixels_BCPP, exposure=draw_exposure(pixels_BCPP, sample_B, config, **where))
+    draws = _Draws(sample_B, len(channel_groups), seed, ROLES.index(role))
     mean_BC = sums_BC.double() / (255 * pixels_BCPP.shape[2] * pixels_BCPP.shape[3])
     if config.style == "dinov2":
         jittered = view(pixels_BCPP, jitter=_common_jitter(config, draws, mean_BC))

@@ -49,11 +49,13 @@ def draw_views_figure(work: Work, config: ViewsConfig, path: Path, *, seed: int 
     groups = groups_of(names, work.groups)
     site_CHW = work.read_site(plate, well, site, channels=list(names))
     pixels_CPP = _middle(Preparation.of(config, groups)(site_CHW))
-    panels = make_panels(pixels_CPP, groups, config, seed=seed)
+    panels = make_panels(pixels_CPP, groups, config, channels=names, seed=seed)
     _draw(panels, names, f"plate {plate}, well {well}, site {site}: {pixels_CPP.shape[1]} px, style {config.style}", Path(path))
 
 
-def make_panels(pixels_CPP: np.ndarray, channel_groups: tuple[str, ...], config: ViewsConfig, *, seed: int = 0) -> list[Panel]:
+def make_panels(
+    pixels_CPP: np.ndarray, channel_groups: tuple[str, ...], config: ViewsConfig, *, channels: tuple[str, ...] = (), seed: int = 0
+) -> list[Panel]:
     """Return the views that are drawn: as it is, each op alone with probability 1, all together; arguments as `make_view`."""
     pixels = torch.from_numpy(np.ascontiguousarray(pixels_CPP))[None]
     sums, sample = pixels.long().sum((2, 3)), torch.zeros(1, dtype=torch.int64)
@@ -62,8 +64,9 @@ def make_panels(pixels_CPP: np.ndarray, channel_groups: tuple[str, ...], config:
     def make(one: ViewsConfig, role: str) -> np.ndarray:
         one = replace(one, normalise="dataset", composite="none")
         view = views.make_view(
-            pixels, sums, sample, one, seed=seed, role=role, channel_groups=channel_groups, mean_C=mean_C, sd_C=sd_C
-        )
+            pixels, sums, sample, one, seed=seed, role=role, channel_groups=channel_groups, channels=channels,
+            mean_C=mean_C, sd_C=sd_C,
+        )  # fmt: skip
         return view[0].numpy()
 
     panels = [Panel("as it is", make(replace(config, style="none"), "first"))]
@@ -95,6 +98,8 @@ def _columns(config: ViewsConfig) -> list[tuple[str, ViewsConfig, str]]:
             ("solarise", solarise, "second"),
             ("all", everything, "second"),
         ]
+    if config.style == "cell-dino":
+        return [(name, one, "first") for name, one in _cell_dino_columns(config)]
     off = replace(config, brightness=0.0, contrast=0.0, elastic_p=0.0, rotation="none", noise_p=0.0)
     columns = [("jitter", replace(off, brightness=config.brightness, contrast=config.contrast))]
     if config.rotation == "free":
@@ -102,6 +107,17 @@ def _columns(config: ViewsConfig) -> list[tuple[str, ViewsConfig, str]]:
     columns += [("warp", replace(off, elastic_p=1.0)), ("noise", replace(off, noise_p=1.0))]
     columns.append(("all", replace(config, elastic_p=1.0, noise_p=1.0)))
     return [(name, one, "first") for name, one in columns]
+
+
+def _cell_dino_columns(config: ViewsConfig) -> list[tuple[str, ViewsConfig]]:
+    off = replace(config, brightness=0.0, contrast=0.0, cell_dino_drop_p=0.0, cell_dino_rescale_p=0.0)
+    columns = [
+        ("brightness", replace(off, brightness=config.brightness)),
+        ("contrast", replace(off, contrast=config.contrast)),
+        ("a channel dropped", replace(off, cell_dino_drop_p=1.0)),
+    ]
+    columns += [("a channel rescaled", replace(off, cell_dino_rescale_p=1.0))] if config.cell_dino_rescale else []
+    return [*columns, ("all", replace(config, cell_dino_drop_p=1.0, cell_dino_rescale_p=1.0))]
 
 
 def _moved_grid(config: ViewsConfig, sample: torch.Tensor, side: int, seed: int) -> np.ndarray | None:

@@ -18,7 +18,7 @@ from tqdm import tqdm
 from kit.config import RunConfig
 from kit.images.crops.preparation import Preparation
 from kit.model.precision import precision
-from kit.model.vectors import site_vectors
+from kit.model.vectors import channel_vectors, site_vectors
 from kit.model.vit import Vit
 from kit.profiles.table import PLATE, SITE, WELL
 from kit.profiles.tiling import Tiling
@@ -40,6 +40,7 @@ class Backbone:
     sd_C: Tensor
     facts: dict[str, Any]
     tiling: Tiling = field(default_factory=Tiling)
+    repeats: int = 0  # if not 0: every channel by itself, repeated so often; the vectors of all are concatenated
 
     @property
     def channels(self) -> tuple[str, ...]:
@@ -47,21 +48,27 @@ class Backbone:
 
     @property
     def parts(self) -> dict[str, list[int]]:
-        dim = self.config.width
+        dim = self.config.model.dim * len(self.channels) if self.repeats else self.config.width
         return {"cls": [0, dim], "patch": [dim, 2 * dim], "patch_sd": [2 * dim, 3 * dim]}
 
     @property
     def suffix(self) -> str:
-        """What follows the name of the run: the channels, where they are not those it was trained on, and the tiling."""
+        """What follows the name of the run: the channels, where they are not those it was trained on, and how it sees a site."""
         others = ("", *self.channels) if "trained_on" in self.facts else ()
-        return "-".join(others) + self.tiling.suffix
+        return "-".join(others) + ("-per-channel" if self.repeats else "") + self.tiling.suffix
 
     def tiled(self, tiling: Tiling) -> "Backbone":
         """Return the same backbone, to be shown these views of a site."""
         return replace(self, tiling=tiling, facts={**self.facts, **tiling.facts})
 
+    def per_channel(self, repeats: int) -> "Backbone":
+        """Return the same backbone, to be shown each channel by itself, `repeats` times; 0: all together."""
+        return replace(self, repeats=repeats, facts={**self.facts, "per_channel": repeats}) if repeats else self
+
     def embed_sites(self, plate: str, sites: pd.DataFrame, bar: tqdm) -> np.ndarray:
         """Return `site_vectors` of the sites of one plate, the mean over the views of each, float32 [N, 3 D].
+
+        Of a backbone per channel, each part holds its D numbers of every channel in turn: [N, 3 C D].
 
         Every batch has the same shape (the last is filled up with its first site), so that a vector does not depend on
         how many sites the plate has.
@@ -76,8 +83,8 @@ class Backbone:
         """Return `site_vectors` of a batch of images, uint8 [B, C, H, W]: the mean over the views of each, float32 [B, 3 D]."""
         config = self.config
         to_vectors = partial(
-            site_vectors, self.network, mean_C=self.mean_C, sd_C=self.sd_C,
-            side=config.embed.side, views=config.views, autocast=precision(config, self.mean_C.device),
+            channel_vectors if self.repeats else site_vectors, self.network, mean_C=self.mean_C, sd_C=self.sd_C,
+            side=config.embed.side, crop=config.embed.crop, views=config.views, autocast=precision(config, self.mean_C.device),
         )  # fmt: skip
         of_views = [to_vectors(view_BCHW) for view_BCHW in self.tiling.views(image_BCHW)]
         mean_BD = of_views[0] if len(of_views) == 1 else torch.stack(of_views).mean(dim=0)

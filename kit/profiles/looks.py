@@ -122,6 +122,7 @@ def _views(backbone: Backbone, keys: Sequence[Key], side: int) -> torch.Tensor:
     site_BCHW = torch.from_numpy(np.stack([backbone.read(key) for key in keys]))
     whole = backbone.config.embed.side
     start = (whole - side) // 2
-    cut_BCPP = whole_sites(site_BCHW, whole)[:, :, start : start + side, start : start + side].contiguous()
+    whole_BCPP = whole_sites(site_BCHW, whole, crop=backbone.config.embed.crop)
+    cut_BCPP = whole_BCPP[:, :, start : start + side, start : start + side].contiguous()
     device = backbone.mean_C.device
     return normalise_site(cut_BCPP.to(device), backbone.config.views, backbone.mean_C, backbone.sd_C)

@@ -3,12 +3,14 @@
 import torch
 
 from kit.kernels.elastic_warp import elastic_lattice, rotation
+from kit.kernels.exposure import Exposure
 from kit.kernels.microscope_noise import Noise
 from kit.kernels.view import Jitter, Normalise, view, view_reference
 from kit.kernels.warp import ELASTIC, Warp
 from tests.tolerances import FLIPS_FUSED_VIEW, FLIPS_SAME_INPUT, TOLERANCE
 
-CASES = ("as it is", "jitter", "affine", "warp", "noise", "many photons", "mixed noise", "all", "all, dataset", "all, crop")
+CASES = ("as it is", "jitter", "affine", "warp", "noise", "many photons", "mixed noise", "all", "all, dataset", "all, crop",
+         "exposure", "exposure, crop", "exposure, all")  # fmt: skip
 
 
 def random_pixels(B=3, C=5, H=40, W=33, seed=0, kind=torch.uint8):
@@ -19,6 +21,14 @@ def random_pixels(B=3, C=5, H=40, W=33, seed=0, kind=torch.uint8):
 def make_jitter(B, C):
     draw = torch.Generator().manual_seed(5)
     return Jitter(0.4 + torch.rand(B, C, generator=draw), 0.2 * torch.rand(B, C, generator=draw) - 0.1)
+
+
+def make_exposure(B, C):
+    """Gains from 0 (a channel dropped) to 2, so that both clips bite; the contrast's centre is 0.4."""
+    draw = torch.Generator().manual_seed(6)
+    gain_BC, contrast_BC = 2 * torch.rand(B, C, generator=draw), 0.5 + torch.rand(B, C, generator=draw)
+    gain_BC[0, 0] = 0
+    return Exposure(gain_BC, contrast_BC, 0.4 * (1 - contrast_BC))
 
 
 def make_warp(B, H, W, kinds=(2, 1, 0), sigma=12.0, alpha=200.0):
@@ -38,6 +48,12 @@ def make_noise(B, C, shot=(0.1,), on=None, seed=2**63 + 11):
 def parts_of(case, B, C, H, W):
     """Return the keyword arguments of `view` for a case, all tensors on the CPU."""
     parts = {}
+    if case.startswith("exposure"):
+        parts["exposure"] = make_exposure(B, C)
+    if case == "exposure, crop":
+        parts["normalise"] = Normalise(floor=1e-7)
+    if case == "exposure, all":
+        parts |= {"warp": make_warp(B, H, W), "noise": make_noise(B, C)}
     if case.startswith("all") or case == "jitter":
         parts["jitter"] = make_jitter(B, C)
     if case.startswith("all") or case == "warp":
@@ -62,7 +78,7 @@ SAME_INPUT = ("noise", "many photons", "mixed noise")  # the noise sees the same
 
 def flips_allowed(case):
     """Return the share of Poisson counts that may differ between two backends."""
-    return FLIPS_SAME_INPUT if case in SAME_INPUT else FLIPS_FUSED_VIEW if case.startswith("all") else 0.0
+    return FLIPS_SAME_INPUT if case in SAME_INPUT else FLIPS_FUSED_VIEW if "all" in case else 0.0
 
 
 def assert_same_view(out, expected, *, flips=0.0, steps=0.1):

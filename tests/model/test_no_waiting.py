@@ -17,6 +17,7 @@ import kit.model.channel_drop
 import kit.model.composite
 import kit.model.dino
 import kit.model.draws
+import kit.model.exposure_draws
 import kit.model.optim
 import kit.model.step
 import kit.model.views
@@ -81,13 +82,14 @@ def uploads(monkeypatch):
         count.append(device)
         return transfer.upload(values, device)
 
-    for module in (kit.model.channel_drop, kit.model.composite, kit.model.dino, kit.model.draws, kit.model.views):
+    drawing = (kit.model.draws, kit.model.exposure_draws, kit.model.views)
+    for module in (kit.model.channel_drop, kit.model.composite, kit.model.dino, *drawing):
         monkeypatch.setattr(module, "upload", upload)
     return count
 
 
-def checked_view(pixels, *, warp=None, jitter=None, noise=None, normalise=None, dtype=torch.float32):
-    kit.kernels.view._check(pixels, warp, jitter, noise, normalise, dtype)
+def checked_view(pixels, *, warp=None, jitter=None, exposure=None, noise=None, normalise=None, dtype=torch.float32):
+    kit.kernels.view._check(pixels, warp, jitter, exposure, noise, normalise, dtype)
     return torch.empty(pixels.shape, dtype=dtype, device=pixels.device)
 
 
@@ -102,19 +104,27 @@ def checked_blur(x, sigma_B, solarise_B):
         [],
         ["views.noise_unit=sd"],
         ["views.style=dinov2"],
+        ["views.style=cell-dino", "views.normalise=crop", "views.cell_dino_rescale=AGP"],
         ["views.normalise=crop"],
         ["views.composite=wheel", "views.normalise=crop", "views.normalise_floor_unit=level"],
     ],
 )
 def test_the_crops_of_a_gpu_become_views_there(settings, monkeypatch, uploads):
     monkeypatch.setenv("KIT_BACKEND", "torch")
-    for module in (kit.model.views, kit.kernels.elastic_warp):
+    for module in (kit.model.views, kit.model.exposure_draws, kit.kernels.elastic_warp):
         monkeypatch.setattr(module, "random_words", lambda ids, count, **_: ids.new_empty(len(ids), count, 4))
     monkeypatch.setattr(kit.model.views, "view", checked_view)
     monkeypatch.setattr(kit.model.views, "blur", checked_blur)
     config = load_recipe("sslprofiler-local", settings, channels=("Mito", "AGP", "RNA")).views
     pixels, sums = torch.empty(2, 3, 64, 64, dtype=torch.uint8, device=META), torch.empty(2, 3, dtype=torch.int64, device=META)
-    facts = {"seed": 1, "role": "second", "channel_groups": ("fluorescence",) * 3, "mean_C": (0.5,) * 3, "sd_C": (0.2,) * 3}
+    facts = {
+        "seed": 1,
+        "role": "second",
+        "channel_groups": ("fluorescence",) * 3,
+        "channels": ("Mito", "AGP", "RNA"),
+        "mean_C": (0.5,) * 3,
+        "sd_C": (0.2,) * 3,
+    }
     make_view(pixels, sums, torch.arange(2), config, **facts)  # the first makes tables that later ones find
     uploads.clear()
     with Watch() as watch:

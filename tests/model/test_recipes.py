@@ -19,6 +19,7 @@ PUBLISHED = ("dinov2-8ch", "dinov2-separate", "dinov2-518", "sslprofiler", "sslp
 CHANNEL_FREE = ("cellrep", "cellrep-vits", "bag-of-channels")
 BASELINES = ("simclr", "mae")
 OURS = ("demo", "energy", "cellrep-small", "bag-of-channels-small", "simclr-small", "mae-small")
+CELL_DINO = ("cell-dino", "cell-dino-plus", "cell-dino-small")
 
 
 def recipe(name: str, **values):
@@ -26,7 +27,10 @@ def recipe(name: str, **values):
 
 
 def test_every_row_of_the_table_is_a_recipe():
-    assert set(recipe_names()) == {*PUBLISHED, *(f"{name}-base" for name in PUBLISHED), *CHANNEL_FREE, *BASELINES, *OURS}
+    assert set(recipe_names()) == {
+        *PUBLISHED, *(f"{name}-base" for name in PUBLISHED), *CHANNEL_FREE, *BASELINES, *OURS, *CELL_DINO,
+        *(f"{name}-vits" for name in CELL_DINO),
+    }  # fmt: skip
 
 
 def test_what_the_papers_say_is_in_every_published_recipe():
@@ -38,6 +42,42 @@ def test_what_the_papers_say_is_in_every_published_recipe():
         base = recipe(f"{name}-base")
         assert (base.model.dim, base.model.heads) == (768, 12)
         assert set(changed_keys(config, base)) <= {"recipe", "model.dim", "model.heads"}
+
+
+def test_cell_dino_is_what_its_paper_and_its_code_say():
+    """The values of its text, recipe by recipe; everything else is that of cell-dino."""
+    config, plus, small = (recipe(name) for name in CELL_DINO)
+    assert (config.model.dim, config.model.depth, config.model.heads) == (1024, 24, 16)
+    assert (config.model.patch, config.model.ffn, config.model.drop_path) == (16, "mlp", 0.1)
+    assert (config.crops.global_side, config.crops.global_area) == (224, (0.4, 1.0))
+    assert (config.crops.local_crops, config.crops.local_side, config.crops.local_area) == (8, 96, (0.005, 0.4))
+    assert (config.train.peak_lr, config.train.batch) == (pytest.approx(5e-4 * 0.5**0.5), 512)
+    assert (config.train.layer_decay, config.train.ema, config.train.weight_decay) == (0.9, (0.996, 1.0), (0.04, 0.2))
+    assert (config.loss.targets, config.loss.prototypes, config.loss.separate_ibot_head) == ("centring", 65536, False)
+    for one in (config, plus, small):
+        views, crops = one.views, one.crops
+        assert (views.style, views.brightness, views.contrast, views.cell_dino_drop_p) == ("cell-dino", 0.2, 0.2, 0.2)
+        assert (views.normalise, views.normalise_floor, crops.flips, crops.flips_up_down) == ("crop", 1e-7, True, True)
+    assert (plus.model.patch, plus.crops.global_side, plus.crops.local_side) == (14, 518, 224)
+    assert (plus.train.max_steps, plus.train.batch, plus.model.pretrained) == (45_000, 2048, True)
+    assert (small.model.dim, small.model.heads, small.model.patch) == (384, 6, 8)
+    assert (small.model.ffn, small.model.drop_path) == ("swiglu", 0)
+    assert (small.crops.global_side, small.crops.global_area, small.crops.global_aspect) == (128, (0.64, 0.64), (1, 1))
+    assert (small.crops.around, small.crops.cell_px) == ("cell", 160)
+    assert (small.crops.local_crops, small.embed.crop, small.embed.side) == (0, 128, 128)
+    assert (small.train.peak_lr, small.train.batch) == (pytest.approx(3e-4 * 0.25**0.5), 256)
+    assert (small.train.epochs, small.train.warmup_epochs, small.train.ema) == (20, 15, (0.994, 1.0))
+    assert (small.loss.targets, small.loss.separate_ibot_head) == ("sinkhorn", True)
+    assert (small.loss.prototypes, small.loss.head_bottleneck) == (131_072, 384)
+
+
+def test_the_rows_of_cell_dinos_table_5_are_switches():
+    """Without brightness, contrast and dropping; without dropping; crops and flips stay."""
+    before = recipe("cell-dino-vits")
+    without_drop = recipe("cell-dino-vits", settings=["views.cell_dino_drop_p=0"])
+    without = recipe("cell-dino-vits", settings=["views.brightness=0", "views.contrast=0", "views.cell_dino_drop_p=0"])
+    assert set(changed_keys(before, without_drop)) == {"views.cell_dino_drop_p"}
+    assert set(changed_keys(before, without)) == {"views.brightness", "views.contrast", "views.cell_dino_drop_p"}
 
 
 @pytest.mark.parametrize(

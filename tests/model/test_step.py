@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from kit.config import LossConfig, TrainConfig
 from kit.model.arrangement import Pass, arrange
 from kit.model.draws import draw_step
+from kit.model.schedules import Schedules
 from kit.model.step import learn
 from tests.model.tiny import as_double, as_numpy, assert_near, random_views, stirred_network, tiny_config, tiny_learner
 from tests.oracle import dinov2_numpy, dinov2_torch
@@ -223,6 +225,14 @@ def test_parameter_groups_are_dinov2s():
     assert found["backbone.norm.weight"] == (1.0, 0.0, False)
     assert found["dino_head.mlp.0.weight"] == (1.0, 1.0, False)
     assert found["dino_head.last_layer.weight_g"] == found["dino_head.last_layer.weight_v"] == (1.0, 1.0, True)
+
+
+def test_the_rate_follows_the_batch_where_it_is_that_of_another():
+    """Cell-DINO's 5e-4 is that of a batch of 1024: at 256 half of it; without lr_batch nothing is scaled."""
+    for lr_batch, expected in ((1024, 2.5e-4), (0, 5e-4)):
+        train = TrainConfig(lr=5e-4, lr_batch=lr_batch, batch=256, warmup_epochs=1.0, epochs=2.0)
+        schedules = Schedules(train, LossConfig(), steps=20, steps_per_epoch=10)
+        assert max(schedules.at(step).lr for step in range(20)) == pytest.approx(expected, rel=1e-12)
 
 
 def test_one_step_ahead_of_the_end_the_schedules_are_dinov2s():

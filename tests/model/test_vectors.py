@@ -39,6 +39,12 @@ def test_sites_are_resized_to_the_side(network, site_BCHW):
     torch.testing.assert_close(site_vectors(network, large, **how), site_vectors(network, small, **how))
 
 
+def test_only_the_centre_is_seen_with_a_crop(network, site_BCHW):
+    how = {"mean_C": MEAN, "sd_C": SD, "side": 16, "views": ViewsConfig(normalise="crop")}
+    centre = site_BCHW[:, :, 4:12, 4:12].contiguous()
+    assert torch.equal(site_vectors(network, site_BCHW, **how, crop=8), site_vectors(network, centre, **how))
+
+
 def test_mixed_precision_gives_float32_a_little_off(network, site_BCHW):
     how = {"mean_C": MEAN, "sd_C": SD, "side": 16, "views": ViewsConfig(normalise="dataset")}
     exact, half = (site_vectors(network, site_BCHW, **how, autocast=dtype) for dtype in (None, torch.bfloat16))

@@ -56,4 +56,7 @@ def draw_crops(
     box_B4 = draw_boxes(words_BK, *size, area, config.global_aspect)
     flip_B = (words_BK[:, -2] >> np.uint64(63)).astype(bool) & config.flips
     turn_B = (words_BK[:, -1] >> np.uint64(62)).astype(np.int64) * config.quarter_turns
+    if config.flips_up_down:  # a mirror upside down is one left-right and half a turn
+        over_B = (words_BK[:, -2] >> np.uint64(62) & np.uint64(1)).astype(bool)
+        flip_B, turn_B = flip_B ^ over_B, (turn_B + 2 * over_B) % 4
     return box_B4, flip_B, turn_B

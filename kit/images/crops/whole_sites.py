@@ -6,14 +6,21 @@ from kit.errors import UsageError
 from kit.kernels.tile import tile
 
 
-def whole_sites(pixels_SCHW: torch.Tensor, side: int, *, threads: int | None = None) -> torch.Tensor:
+def whole_sites(pixels_SCHW: torch.Tensor, side: int, *, crop: int = 0, threads: int | None = None) -> torch.Tensor:
     """Return every site resized to `side` x `side` pixels, uint8 [S, C, side, side], with the training crops' own resampling.
 
+    Args:
+        crop: if not 0, the square of this side at the site's centre, pixels, is taken instead of the whole site.
+
     Raises:
+        UsageError: the square is larger than the site.
         ValueError: the pixels are not a contiguous uint8 [S, C, H, W].
     """
     sites, _, height, width = pixels_SCHW.shape
-    box_S4 = torch.tensor([0, 0, height, width]).expand(sites, 4).contiguous()
+    if crop > min(height, width):
+        raise UsageError(f"embed.crop = {crop} is larger than a site of {height} x {width} px; 0 embeds the whole site")
+    box = [(height - crop) // 2, (width - crop) // 2, crop, crop] if crop else [0, 0, height, width]
+    box_S4 = torch.tensor(box).expand(sites, 4).contiguous()
     return tile(pixels_SCHW, torch.arange(sites), box_S4, side=side, threads=threads)[0]
 
 

@@ -50,6 +50,14 @@ def test_whole_sites_are_the_antialiased_sites():
     assert torch.equal(whole_sites(sites[:, :, :60, :60].contiguous(), 60), sites[:, :, :60, :60])
 
 
+def test_the_centre_of_a_site_can_stand_for_it():
+    sites = made()
+    assert torch.equal(whole_sites(sites, 30, crop=30), sites[:, :, 15:45, 22:52])
+    assert torch.equal(whole_sites(sites, 10, crop=30), whole_sites(sites[:, :, 15:45, 22:52].contiguous(), 10))
+    with pytest.raises(UsageError, match=r"embed\.crop = 61 is larger than a site of 60 x 75 px"):
+        whole_sites(sites, 10, crop=61)
+
+
 @pytest.mark.parametrize(
     ("size", "overlap", "words"), [(61, 0, "does not fit"), (0, 0, "does not fit"), (20, 20, "overlap of 20")]
 )
