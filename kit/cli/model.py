@@ -170,6 +170,11 @@ def _fitted(
 @click.option("--run", "runs", multiple=True, required=True)
 @click.option("--weights", type=PATH, help="A checkpoint other than the run's last, or a published DINOv2 file.")
 @click.option(
+    "--per-channel", is_flag=True,
+    help="With published weights: each channel by itself, repeated to the file's channels; features concatenated, as "
+    "RUN-per-channel.",
+)  # fmt: skip
+@click.option(
     "--channels",
     help="As in kit train; needed for a run that was not trained: published weights, intensity, texture. A run that takes any "
     "channels (cellrep, bag-of-channels) embeds others than its own, in any order, as RUN-<channels>.",
@@ -198,6 +203,7 @@ def embed(
     work: Path,
     runs: tuple[str, ...],
     weights: Path | None,
+    per_channel: bool,
     channels: str | None,
     baseline: str | None,
     tiles: str,
@@ -216,7 +222,10 @@ def embed(
     names = _channels(channels, opened) or ()
     choice = CellChoice(cells, cell_px, keep_cells)
     for name in runs:
-        _say(run(opened, name, weights=weights, baseline=baseline, channels=names, tiles=tiles, cells=choice).text())
+        made = run(
+            opened, name, weights=weights, baseline=baseline, channels=names, tiles=tiles, cells=choice, per_channel=per_channel
+        )
+        _say(made.text())
 
 
 VERBS = (recipes, train, plan, embed)

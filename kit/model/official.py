@@ -103,6 +103,11 @@ def model_of(tensors: dict[str, Tensor]) -> ModelConfig:
     )
 
 
+def file_channels(tensors: dict[str, Tensor]) -> int:
+    """Return how many channels the file's patch filters take."""
+    return tensors[FILTERS].shape[1]
+
+
 def spread_channels(weight_DCPP: Tensor, channels: int) -> Tensor:
     """Return patch filters for `channels` channels: the given ones in turn, scaled so that equal channels sum to the same."""
     given = weight_DCPP.shape[1]

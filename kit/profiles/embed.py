@@ -74,6 +74,7 @@ def embed(
     channels: tuple[str, ...] = (),
     tiles: str = "whole",
     cells: CellChoice = AS_TRAINED,
+    per_channel: bool = False,
 ) -> Embedded:
     """Write the features of every site that has all channels of the run; a plate made by the same weights is kept.
 
@@ -86,6 +87,7 @@ def embed(
             and standard deviation of each channel's 8-bit levels, written as RUN-intensity, and of the camera counts,
             written as RUN-intensity-raw; `texture`: see `texture.Texture`, written as RUN-texture. For these two the run need
             not exist if `channels` are given.
+        per_channel: with published weights: each channel by itself, repeated to the file's channels, features concatenated.
         channels: of a run that does not exist yet; or, for a network that takes any channels (model.stem = mixer, model.bag),
             other channels than the run's, or another order: written as RUN-<channels joined by hyphens>.
         tiles: what the network is shown of a site, see `tiling.parse_tiles`; other than `whole` is written as RUN-<tiles>.
@@ -93,16 +95,17 @@ def embed(
             are, and for any other this is written as RUN-cells.
 
     Raises:
-        UsageError: no such run or weights file, channels that are not the run's, weights and baseline together, or
-            tiles or cells for a baseline that is no network, or larger than the sites.
+        UsageError: no such run or weights file, channels that are not the run's, options that exclude each other, or tiles or
+            cells for a baseline that is no network, or larger than the sites.
         KitError: no checkpoint, no site with all channels, or a plate whose cells are not known.
     """
     if weights is not None and baseline is not None:
         raise UsageError("--weights and --baseline exclude each other")
-    if tiles != "whole" and baseline in ("intensity", "texture"):
-        raise UsageError(f"--tiles {tiles} is for a network: --baseline {baseline} measures the whole site")
-    if cells.asked and baseline in ("intensity", "texture"):
-        raise UsageError(f"--cells is for a network: --baseline {baseline} measures the whole site")
+    for option, given in ((f"--tiles {tiles}", tiles != "whole"), ("--cells", cells.asked)):
+        if given and baseline in ("intensity", "texture"):
+            raise UsageError(f"{option} is for a network: --baseline {baseline} measures the whole site")
+    if per_channel and weights is None:
+        raise UsageError("--per-channel is for published weights: give their file with --weights")
     share = join_share()
     if baseline in ("intensity", "texture"):
         channels = _channels_of(work, run, channels)
@@ -112,19 +115,21 @@ def embed(
     if baseline == "texture":
         by_hand = texture(work, run, channels)
         return replace(_write_run(work, f"{run}-texture", by_hand, share), note=by_hand.note)
-    name = f"{run}-random" if baseline == "random" else run
     from kit.profiles.tiling import parse_tiles  # torch is needed from here on
 
     tiling = parse_tiles(tiles)
-    source = _open(work, run, weights, baseline, channels).tiled(tiling)
+    source = _open(work, run, weights, baseline, channels, per_channel).tiled(tiling)
+    name = (f"{run}-random" if baseline == "random" else run) + source.suffix + cells.suffix(source.config.crops)
     if not cells.shown(source.config.crops):
-        return _write_run(work, name + source.suffix + cells.suffix(source.config.crops), source, share)
+        return _write_run(work, name, source, share)
     by_cell = ByCell.of(source, cells)
-    done = _write_run(work, name + source.suffix + cells.suffix(source.config.crops), by_cell, share, by_cell)
+    done = _write_run(work, name, by_cell, share, by_cell)
     return replace(done, note=by_cell.note())
 
 
-def _open(work: "Work", run: str, weights: Path | None, baseline: str | None, channels: tuple[str, ...]) -> "Backbone":
+def _open(
+    work: "Work", run: str, weights: Path | None, baseline: str | None, channels: tuple[str, ...], per_channel: bool
+) -> "Backbone":
     if weights is not None:
         existing_file(weights, "--weights takes a checkpoint of a run, or a published DINOv2 file")
     from kit.model.checkpoint import is_checkpoint  # torch is needed from here on
@@ -134,7 +139,11 @@ def _open(work: "Work", run: str, weights: Path | None, baseline: str | None, ch
         return open_random(work, run, channels)
     if weights is None:
         return open_run(work, run, channels)
-    return (open_checkpoint if is_checkpoint(weights) else open_published)(work, run, weights, channels)
+    if not is_checkpoint(weights):
+        return open_published(work, run, weights, channels, per_channel=per_channel)
+    if per_channel:
+        raise UsageError(f"--per-channel is for published weights: {weights} is a kit checkpoint, which takes its run's channels")
+    return open_checkpoint(work, run, weights, channels)
 
 
 def _channels_of(work: "Work", run: str, channels: tuple[str, ...]) -> tuple[str, ...]:

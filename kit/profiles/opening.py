@@ -19,7 +19,7 @@ from kit.errors import UsageError
 from kit.files import write_whole
 from kit.model.channel_stats import channel_stats
 from kit.model.checkpoint import load_backbone
-from kit.model.official import model_of, official_backbone, read_weights
+from kit.model.official import file_channels, model_of, official_backbone, read_weights
 from kit.model.precision import precision
 from kit.model.vit import Vit, seeded_vit
 from kit.profiles.backbone import Backbone
@@ -53,8 +53,10 @@ def open_checkpoint(work: "Work", run: str, file: Path, channels: tuple[str, ...
     return _backbone(work, run, network, *_for_channels(work, run, config, channels, *statistics))
 
 
-def open_published(work: "Work", run: str, file: Path, channels: tuple[str, ...] = ()) -> Backbone:
+def open_published(work: "Work", run: str, file: Path, channels: tuple[str, ...] = (), *, per_channel: bool = False) -> Backbone:
     """Return the backbone of a DINOv2 file that others published, its patch filters spread over the run's channels.
+
+    With `per_channel` the filters stay as they are, and each channel is repeated to them.
 
     A missing run is created, with `channels`. Pixels are normalised by mean and sd of the whole store.
 
@@ -62,8 +64,9 @@ def open_published(work: "Work", run: str, file: Path, channels: tuple[str, ...]
         KitError: the file has no backbone.
     """
     config = published_config(work, run, file, channels)
-    network = official_backbone(file, len(config.channels))
-    return _backbone(work, run, network, *_for_channels(work, run, config, channels))
+    repeats = file_channels(read_weights(file)) if per_channel else 0
+    network = official_backbone(file, repeats or len(config.channels))
+    return _backbone(work, run, network, *_for_channels(work, run, config, channels)).per_channel(repeats)
 
 
 def open_random(work: "Work", run: str, channels: tuple[str, ...] = ()) -> Backbone:

@@ -252,6 +252,26 @@ def test_a_published_file_needs_no_run_but_channels(counted, tmp_path):
         embed(counted, "off-the-shelf", weights=file, channels=("Mito",))
 
 
+def test_each_channel_by_itself_is_repeated_to_the_colours_of_the_file(counted, tmp_path):
+    """Cell-DINO's DINOv2 baseline: part by part, channel by channel; beside the features of the spread filters."""
+    file = published(tmp_path / "vit.pth")
+    done = embed(counted, "tiny", weights=file, per_channel=True)
+    assert (done.run, done.parts) == ("tiny-per-channel", {"cls": [0, 72], "patch": [72, 144], "patch_sd": [144, 216]})
+    network, site = official_backbone(file, 3), torch.from_numpy(counted.read_site("P1", "A01", 1)).float() / 255
+    tokens = [network(((site[c] - MEAN[c]) / SD[c]).expand(1, 3, -1, -1)) for c in range(3)]
+    expected = torch.cat([token.cls_BD[0] for token in tokens] + [token.patch_BND[0].mean(0) for token in tokens])
+    row = counted.features("tiny-per-channel").iloc[0]
+    found = row[[f"f{index:04d}" for index in range(144)]].to_numpy(dtype=np.float32)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+    spread = embed(counted, "tiny", weights=file)
+    assert (spread.run, spread.parts["cls"]) == ("tiny", [0, 24])
+    with pytest.raises(UsageError, match="--per-channel is for published weights: give their file with --weights"):
+        embed(counted, "tiny", per_channel=True)
+    checkpoint = next((counted.run_folder("tiny") / "checkpoints").glob("*.safetensors"))
+    with pytest.raises(UsageError, match="is a kit checkpoint, which takes its run's channels"):
+        embed(counted, "tiny", weights=checkpoint, per_channel=True)
+
+
 def test_a_file_that_is_no_weights_is_named(counted, tmp_path):
     (tmp_path / "profiles.csv").write_text("a,b\n")
     with pytest.raises(KitError, match=r"profiles\.csv is not a file of plain tensors"):
