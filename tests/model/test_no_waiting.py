@@ -18,13 +18,15 @@ import kit.model.composite
 import kit.model.dino
 import kit.model.draws
 import kit.model.exposure_draws
+import kit.model.learner
 import kit.model.optim
 import kit.model.step
 import kit.model.views
 from kit.kernels.blur import taps
 from kit.model import transfer
 from kit.model.dino import seeded_network
-from kit.model.step import learn, make_learner
+from kit.model.learner import make_learner
+from kit.model.step import learn
 from kit.model.views import make_view
 from kit.recipe import load_recipe
 from tests.model.tiny import random_views, tiny_config
@@ -151,7 +153,7 @@ CASES = {
 @pytest.mark.parametrize("case", CASES)
 def test_a_step_waits_for_nothing(case, monkeypatch, uploads):
     monkeypatch.setattr(
-        kit.model.step, "make_optimiser",
+        kit.model.learner, "make_optimiser",
         lambda modules, config: PlainAdamW(kit.model.optim.parameter_groups(modules, config), lr=0.0),
     )  # fmt: skip
     monkeypatch.setattr(torch, "autocast", lambda *_, **__: contextlib.nullcontext())  # knows no such device
