@@ -59,9 +59,11 @@ def channel_use(backbone: Backbone, *, flop: float | None = None) -> ChannelUse:
     flop: what it may cost; None: FLOP. A large network sees only the middle of each site, at the magnification it is used to.
 
     Raises:
-        KitError: no treatment is on two plates.
+        KitError: no treatment is on two plates; the network sees a composite.
     """
     device, config = backbone.mean_C.device, backbone.config
+    if config.views.composite != "none":
+        raise KitError("the network sees one picture of all channels (views.composite): none can be blanked alone")
     versions = 1 + len(backbone.channels)
     side, sites = _affordable(backbone, (flop or FLOP[device.type]) / versions)
     plates = backbone.work.plates

@@ -6,10 +6,12 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from kit.config import ModelConfig
 from kit.errors import UsageError
 from kit.model.channel_mixer import ChannelPatches
+from kit.model.cost import forward_flops
 from kit.model.vit import Vit, seeded_vit
 from tests.model.tiny import as_numpy, assert_near, stir
 from tests.oracle import cellrep_numpy
@@ -131,6 +133,17 @@ def test_recomputed_activations_give_the_same_gradients():
         vit(view(3)).cls_BD.square().sum().backward()
         gradients.append(vit.patch_embed.proj.weight.grad)
     torch.testing.assert_close(*gradients)
+
+
+@pytest.mark.parametrize("settings", [{}, {"stem": "patch"}, {"stem": "patch", "bag": True}])
+def test_the_cost_is_what_torch_counts(settings):
+    """Torch's counter sees every product but those of the fused attention, 4 n n D a block."""
+    config, n = replace(CONFIG, dim=24, ffn="mlp", **settings), 2 * 2 + 1
+    network = seeded_vit(config, 1 if config.bag else 5, 0)
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        network(view(5, B=1).float())
+    attention = 4 * 24 * (n * n * (5 if config.bag else 1) + (20 * 20 * 2 if config.stem == "mixer" else 0))
+    assert forward_flops(config, 5, 8) == counter.get_total_flops() + attention
 
 
 def test_a_bag_of_all_channels_together_is_refused():

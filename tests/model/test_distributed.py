@@ -28,7 +28,7 @@ CASES = {
     },
     "centring, two views": {
         "crops": {"local_crops": 2, "local_side": 8},
-        "loss": {"targets": "centring", "separate_ibot_head": True},
+        "loss": {"targets": "centring", "separate_ibot_head": True, "kl_weight": 0.3},
         "train": {"micro_batches": 2, "batch": 8},
     },
 }
