@@ -1,6 +1,7 @@
 """Features by cell: a site's vector is the mean of its cells' vectors, each worked out alone; what is kept and resumed."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -25,17 +26,23 @@ PX = 20  # of crops
 CELLS = {1: [(3.0, 4.0), (16.2, 15.9), (30.0, 8.0)], 2: [(10.0, 10.0)], 3: []}
 
 
-@pytest.fixture
-def work(tmp_path):
-    """Two plates of three wells of three sites of 32 px, of three, one and no cell; a tiny run."""
-    work = make_work(tmp_path, wells=3, sites=3)
-    label(tmp_path, "P1", "P2")
+@pytest.fixture(scope="module")
+def template(tmp_path_factory):
+    """Two plates of two wells of three sites of 32 px, of three, one and no cell; a tiny run."""
+    path = tmp_path_factory.mktemp("template") / "work"
+    work = make_work(path, wells=2, sites=3)
+    label(path, "P1", "P2")
     for plate in work.plates:
         rows = [(plate, well, site, y, x) for _, well, site in work.sites.loc[work.sites[WHO[0]] == plate, WHO].to_numpy()
                 for y, x in CELLS[site]]  # fmt: skip
         write_cells(work, plate, pd.DataFrame(rows, columns=[*WHO, "y", "x"]), {"made": 1})
-    put_run(tmp_path, "run")
-    return kit.open(tmp_path)
+    put_run(path, "run")
+    return path
+
+
+@pytest.fixture
+def work(template, tmp_path):
+    return kit.open(shutil.copytree(template, tmp_path / "work"))
 
 
 def vectors_alone(work, plate, well, site, corners):
@@ -58,7 +65,7 @@ def corners_by_hand(site):
 def test_a_site_is_the_mean_of_its_cells(work):
     done = embed(work, "run", cells=CellChoice(True, PX, keep=True))
     assert done.run == f"run-cells{PX}"
-    assert done.text().splitlines()[1] == "24 cells of 18 sites, 20 px around each; 6 sites without a cell, shown as nine squares"
+    assert done.text().splitlines()[1] == "16 cells of 12 sites, 20 px around each; 4 sites without a cell, shown as nine squares"
     features = work.features(f"run-cells{PX}")
     kept = pd.read_parquet(work.run_folder(f"run-cells{PX}") / "cells" / "P1.parquet")
     names = [name for name in features if name.startswith("f0")]
@@ -71,16 +78,17 @@ def test_a_site_is_the_mean_of_its_cells(work):
         np.testing.assert_allclose(of_cells[["y", "x"]], np.array(CELLS[site]).reshape(-1, 2))
         if CELLS[site]:
             np.testing.assert_allclose(of_cells[names], alone, atol=2e-6)
-    assert len(kept) == 12
+    assert len(kept) == 8
 
 
 def test_a_well_is_the_mean_of_its_sites(work, tmp_path):
-    embed(work, "run", cells=CellChoice(True, PX))
-    kit_command("profile", "--work", work.path, "--run", f"run-cells{PX}", "--merge", "mean", "--out", tmp_path / "p.parquet")
+    name = embed(work, "run", tiles="turns", cells=CellChoice(True, PX)).run
+    assert name == f"run-turns-cells{PX}"
+    kit_command("profile", "--work", work.path, "--run", name, "--merge", "mean", "--out", tmp_path / "p.parquet")
     wells = pd.read_parquet(tmp_path / "p.parquet")
-    features = work.features(f"run-cells{PX}")
-    sites = features[(features["Metadata_Plate"] == "P2") & (features["Metadata_Well"] == "A03")]
-    row = wells[(wells["Metadata_Plate"] == "P2") & (wells["Metadata_Well"] == "A03")].iloc[0]
+    features = work.features(name)
+    sites = features[(features["Metadata_Plate"] == "P2") & (features["Metadata_Well"] == "A02")]
+    row = wells[(wells["Metadata_Plate"] == "P2") & (wells["Metadata_Well"] == "A02")].iloc[0]
     numbers = [name for name in wells if not name.startswith("Metadata_")]
     width = len(numbers)  # cls and patch: the first two parts
     expected = sites[[f"f{index:04d}" for index in range(width)]].mean()
@@ -94,16 +102,10 @@ def test_plates_that_are_done_are_kept_unless_their_cells_are_wanted(work):
     assert facts["cells"] == {"px": PX, "from": [{"made": 1}]}
     assert embed(work, "run", cells=CellChoice(True, PX)).kept == 2
     assert embed(work, "run", cells=CellChoice(True, PX, keep=True)).kept == 0
-    assert embed(work, "run", cells=CellChoice(True, PX, keep=True)).kept == 2
     (folder / "cells" / "P2.parquet").write_bytes(b"PAR1")
     assert embed(work, "run", cells=CellChoice(True, PX, keep=True)).kept == 1
     write_cells(work, "P1", pd.DataFrame([("P1", "A01", 1, 5.0, 5.0)], columns=[*WHO, "y", "x"]), {"made": 2})
     assert embed(work, "run", cells=CellChoice(True, PX)).kept == 0  # other cells, other features
-
-
-@pytest.mark.parametrize("views", ["turns"])
-def test_turned_cells(work, views):
-    assert embed(work, "run", tiles=views, cells=CellChoice(True, PX)).run == f"run-turns-cells{PX}"
 
 
 def test_names_and_what_is_shown_follow_the_training():
@@ -130,8 +132,8 @@ def test_names_and_what_is_shown_follow_the_training():
         (["--cells", "--baseline", "intensity"], 2, "--cells is for a network: --baseline intensity measures the whole site"),
     ],
 )
-def test_wrong_usage_is_one_line(work, words, code, says):
-    assert says in kit_command("embed", "--work", work.path, "--run", "run", *words, code=code).stderr
+def test_wrong_usage_is_one_line(template, words, code, says):
+    assert says in kit_command("embed", "--work", template, "--run", "run", *words, code=code).stderr
 
 
 def test_unknown_cells_are_said_before_anything_is_written(work):

@@ -1,6 +1,7 @@
 """kit cells at the command line: what is written, what is kept, what a kill leaves, what another tool's table must say."""
 
 import re
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -28,16 +29,22 @@ def spots(places, side=SIDE):
 PLACES = {1: [(14, 12), (30, 33)], 2: [(20, 20)], 3: []}
 
 
-@pytest.fixture
-def work(tmp_path, monkeypatch):
+@pytest.fixture(scope="module")
+def template(tmp_path_factory):
     """Two plates of two wells of three sites, of two, one and no nucleus; AGP shows them."""
 
     def site(plate, well, number, side):
         plane = spots(PLACES[number])
         return np.stack([np.full_like(plane, 7), plane, np.zeros_like(plane)])
 
-    monkeypatch.setattr(made_work, "made_site", site)
-    return made_work.make_work(tmp_path / "work", wells=2, sites=3, side=SIDE)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(made_work, "made_site", site)
+        return made_work.make_work(tmp_path_factory.mktemp("template") / "work", wells=2, sites=3, side=SIDE).path
+
+
+@pytest.fixture
+def work(template, tmp_path):
+    return kit.open(shutil.copytree(template, tmp_path / "work"))
 
 
 def test_cells_are_found_stored_and_kept(work):
@@ -124,8 +131,8 @@ def test_sites_know_their_cells():
         (["--locations", "x.csv"], "x.csv does not exist"),
     ],
 )
-def test_wrong_usage_is_one_line(work, words, says):
-    said = kit_command("cells", work.path, *words, code=2).stderr
+def test_wrong_usage_is_one_line(template, words, says):
+    said = kit_command("cells", template, *words, code=2).stderr
     assert len(said.splitlines()) == 1
     assert re.search(says, said), said
 

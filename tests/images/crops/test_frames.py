@@ -1,6 +1,7 @@
 """Crops around cells: where their squares lie, the same whatever the ranks, threads and buffers, and what happens at edges."""
 
 import collections
+import functools
 from dataclasses import replace
 
 import numpy as np
@@ -22,12 +23,13 @@ WHOLE = CropsConfig(around="cell", cell_px=PX, global_side=PX, global_area=(1, 1
                     local_area=(0.25, 0.25), local_crops=2, flips=False, quarter_turns=False)  # fmt: skip
 
 
-def cells_of(work, plate, empty=("A03",)):
-    """Three cells a site, at places of its own; the wells of `empty` have none."""
+@functools.cache
+def cells_of(work, plate):
+    """Three cells a site, at places of its own; well A03 has none."""
     rows = []
     for _, well, site in work.sites.loc[work.sites["Metadata_Plate"] == plate, WHO].itertuples(index=False, name=None):
         places = np.random.default_rng([ord(plate[-1]), int(well[1:]), site]).uniform(0, SIDE - 1, (3, 2))
-        rows += [(plate, well, site, y, x) for y, x in places if well not in empty]
+        rows += [(plate, well, site, y, x) for y, x in places if well != "A03"]
     return pd.DataFrame(rows, columns=[*WHO, "y", "x"])
 
 
@@ -39,6 +41,7 @@ def work(tmp_path_factory):
     return work
 
 
+@functools.cache
 def squares(work, plate, well, site):
     """The pixels of the squares around the cells of a site, bytes -> number of the cell; worked out by hand."""
     cells = cells_of(work, plate)
