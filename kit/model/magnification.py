@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from kit.config import CropsConfig, MadeFor, RunConfig
+from kit.images.crops.frames import middle_px
 from kit.model.nuclei import NucleusSize
 from kit.words import count
 
@@ -27,14 +28,15 @@ class Spans:
 
     views: Span  # global crops: the largest and the smallest
     local: Span | None  # local crops, where the recipe has them
-    site: float  # a whole site, as it is embedded
+    site: float  # a whole site, or what is shown around a cell, as it is embedded
+    embedded: str = "sites"
 
     def rows(self) -> dict[str, str]:
         """Return what the network sees -> the diameter in it, in words."""
         found = {"global views": _px(self.views)}
         if self.local:
             found["local views"] = _px(self.local)
-        return found | {"embedded sites": f"{self.site:.0f} px"}
+        return found | {f"embedded {self.embedded}": f"{self.site:.0f} px"}
 
 
 def spans(config: RunConfig, share: float) -> Spans:
@@ -43,6 +45,12 @@ def spans(config: RunConfig, share: float) -> Spans:
     local = _span(share, crops.local_side, crops.local_area) if crops.local_crops else None
     views = _span(share, crops.global_side, crops.global_area)
     return Spans(views=views, local=local, site=share * config.embed.side)
+
+
+def spans_around_cells(config: RunConfig, nucleus_px: float) -> Spans:
+    """Return what a nucleus of this diameter, pixels of the site, spans in the squares around cells that `config` draws in."""
+    in_square = spans(config, nucleus_px / config.crops.cell_px)
+    return replace(in_square, site=nucleus_px / middle_px(config.crops) * config.embed.side, embedded="cells")
 
 
 def fit(config: RunConfig, recipe: RunConfig, made_for: MadeFor, share: float) -> tuple[CropsConfig, int]:
@@ -76,6 +84,9 @@ def advice(size: NucleusSize, config: RunConfig, recipe: RunConfig, made_for: Ma
         config: the recipe with the settings given to the command.
         recipe: the recipe without them; made_for: the plates it was made for, if it says so.
     """
+    if config.crops.around == "cell":
+        table = _table(spans_around_cells(config, size.quartiles[1]), None)
+        return f"{size.text()}\nIn the squares of {config.crops.cell_px} px around cells (crops.cell_px) a nucleus spans\n{table}"
     name = recipe.recipe
     if made_for is None:
         table = _table(spans(config, size.share), None)

@@ -115,6 +115,19 @@ def test_a_nucleus_spans_what_it_does_on_the_recipes_own_plates(name, times):
     assert again.splitlines()[-2] == "These values fit as they are:"
 
 
+def test_around_cells_the_square_counts():
+    """160 px of which 128 are shown at 128: a nucleus keeps its pixels, whatever the site's side."""
+    settings = ["crops.around=cell", "crops.global_area=[0.64,0.64]", "crops.global_side=128", "embed.side=128", "model.patch=8"]
+    config = load_recipe("dinov2-8ch", [*settings, "crops.local_crops=0", "model.position_side=128"])
+    size = NucleusSize(channel="DNA", nuclei=99, quartiles=(30, 33, 36), sites=9, plates=1, height=1080, width=1080)
+    lines = advice(size, config, config, made_for("dinov2-8ch")).splitlines()
+    assert lines[-3:] == [
+        "In the squares of 160 px around cells (crops.cell_px) a nucleus spans",
+        "  in global views   33 px",
+        "  in embedded cells 33 px",
+    ]
+
+
 def test_on_the_recipes_own_plates_its_own_values_come_out():
     for name in recipe_names():
         recipe, own = load_recipe(name), made_for(name)
