@@ -23,6 +23,7 @@ from kit.model.learner import Learner, make_learner
 from kit.model.precision import precision
 from kit.model.seeded import seeded_trained
 from kit.model.step import learn
+from kit.model.transfer import Lagged
 from kit.model.views import make_view
 
 STAINS = CHANNELS[:5]
@@ -142,11 +143,12 @@ def measure(
     take(views.make(1), 1, Clock())
     wait(device)
     count, start, cpu = 0, time.perf_counter(), time.process_time()
+    before: Lagged | None = None
     while count < 3 or time.perf_counter() - start < seconds:
-        take(views.make(count + 2), count + 2, Clock())
-        count += 1
-        if count % 4 == 0:
-            wait(device)  # a step is queued much faster than it is done: else the queue outlives the time
+        done = Lagged(take(views.make(count + 2), count + 2, Clock()))
+        if before:
+            before.read()  # as a training run does: the step before, while this one is under way
+        before, count = done, count + 1
     wait(device)
     each, busy = (time.perf_counter() - start) / count, (time.process_time() - cpu) / count
     memory = torch.cuda.max_memory_allocated(device) / 1e9 if device.type == "cuda" else None

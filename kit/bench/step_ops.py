@@ -10,14 +10,9 @@ from functools import partial
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
-BACKENDS = {
-    "flash": SDPBackend.FLASH_ATTENTION,
-    "cudnn": SDPBackend.CUDNN_ATTENTION,
-    "efficient": SDPBackend.EFFICIENT_ATTENTION,
-    "math": SDPBackend.MATH,
-}
+from kit.model.attention import BACKENDS, attend
+
 RUNS = 10
 Way = Callable[[], object]
 
@@ -77,18 +72,10 @@ def attentions(views: int, tokens: int, device: torch.device, dtype: torch.dtype
     q, k, v = (torch.randn(views, 6, tokens, 64, device=device, dtype=dtype, requires_grad=True) for _ in range(3))
     slope = torch.randn(views, 6, tokens, 64, device=device, dtype=dtype)
 
-    def way(backend: SDPBackend | None) -> Way:
-        def run() -> None:
-            if backend is None:
-                out = F.scaled_dot_product_attention(q, k, v)
-            else:
-                with sdpa_kernel(backend):
-                    out = F.scaled_dot_product_attention(q, k, v)
-            torch.autograd.grad(out, (q, k, v), slope)
+    def run(backend: str) -> None:
+        torch.autograd.grad(attend(q, k, v, backend), (q, k, v), slope)
 
-        return run
-
-    return {"auto": way(None), **{name: way(backend) for name, backend in BACKENDS.items()}}
+    return {backend: partial(run, backend) for backend in ("auto", *BACKENDS)}
 
 
 def _parameters(depth: int, device: torch.device) -> list[nn.Parameter]:

@@ -62,6 +62,11 @@ SIZES = (
 )
 CHOICES = (  # each alone, on both of the first two cases
     "train.compile=true",
+    "train.compile=true train.compile_parts=networks",
+    "train.attention=cudnn",
+    "train.attention=flash",
+    "train.attention=efficient",
+    "train.channels_last=true",
     "loss.keep_logits_mb=0",
     "loss.keep_logits_mb=4096",
     "loss.chunk_rows=4096",

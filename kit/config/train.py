@@ -42,6 +42,13 @@ class TrainConfig:
         "auto", "auto: bf16 on a GPU that has it, fp16 on other GPUs, fp32 on a CPU"
     )
     compile: bool = setting(False, "compile the backbone with torch.compile")
+    compile_parts: Annotated[str, one_of("blocks", "networks")] = setting(
+        "blocks", "what train.compile compiles; blocks: each block of the backbone; networks: backbone and heads as wholes"
+    )
+    attention: Annotated[str, one_of("auto", "flash", "cudnn", "efficient", "math")] = setting(
+        "auto", "which of torch's attentions; auto: torch chooses (in bf16 on a CPU, kit); not measured on a GPU yet"
+    )
+    channels_last: bool = setting(False, "patch embedding with the channels of a pixel side by side in memory")
     checkpoint_activations: bool = setting(
         False, "recompute the activations of each block in the backward pass: less memory, more time"
     )

@@ -26,13 +26,14 @@ class Attention(nn.Module):
     def __init__(self, dim: int, heads: int):
         super().__init__()
         self.heads = heads
+        self.backend = "auto"  # of kit.model.attention
         self.qkv = nn.Linear(dim, 3 * dim)
         self.proj = nn.Linear(dim, dim)
 
     def forward(self, x_BND: Tensor) -> Tensor:
         B, N, D = x_BND.shape
         query, key, value = self.qkv(x_BND).view(B, N, 3, self.heads, D // self.heads).permute(2, 0, 3, 1, 4)
-        mixed = attend(query, key, value)
+        mixed = attend(query, key, value, self.backend)
         return self.proj(mixed.transpose(1, 2).reshape(B, N, D))
 
 

@@ -6,6 +6,7 @@ import torch
 
 from kit.config import RunConfig
 from kit.model.arrangement import Arrangement, arrange
+from kit.model.choices import choose_ways
 from kit.model.dino import Centres
 from kit.model.distributed import ONE, Group
 from kit.model.optim import make_optimiser
@@ -48,14 +49,7 @@ def make_learner(
     teacher.requires_grad_(False)
     for trained in (student, teacher):
         trained.join(group)
-    networks = student.backbone, teacher.backbone
-    student.backbone.checkpoint_activations = config.train.checkpoint_activations
-    if student.backbone.mixer is not None:
-        student.backbone.mixer.checkpoint_activations = config.train.checkpoint_activations
-    if config.train.compile:
-        for network in networks:
-            for block in (*network.blocks, *(network.mixer.blocks if network.mixer is not None else ())):
-                block.compile()
+    choose_ways(student, teacher, config.train)
     token = student.backbone.cls_token
     zero_K = torch.zeros(config.loss.prototypes, device=token.device, dtype=torch.promote_types(token.dtype, torch.float32))
     return Learner(

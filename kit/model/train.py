@@ -18,9 +18,11 @@ from kit.images.crops.preparation import Preparation
 from kit.images.store.work import Work
 from kit.model import run_data
 from kit.model.checkpoint import SCHEMA, newest_checkpoint
+from kit.model.choices import require_attention
 from kit.model.distributed import Group, join_group
 from kit.model.loop import Session, TrainSummary
 from kit.model.plan import out_of_memory
+from kit.model.precision import precision
 from kit.recipe import changed_keys, config_to_toml, load_config
 from kit.words import nearest
 
@@ -29,6 +31,9 @@ __all__ = ["TrainSummary", "train"]
 WATCHING = ("train.keep", "train.save_minutes", "train.log_steps", "train.on_collapse", "train.bad_steps", "train.tensorboard")
 SAME_NUMBERS = (  # but for rounding
     "train.compile",
+    "train.compile_parts",
+    "train.attention",
+    "train.channels_last",
     "train.checkpoint_activations",
     "train.micro_batches",
     "loss.chunk_rows",
@@ -48,7 +53,7 @@ def train(work: Work, run: str, config: RunConfig, *, resume: bool = False, max_
         max_hours: stop cleanly after this long, everything saved.
 
     Raises:
-        UsageError: no channels; the run exists, or was made with another configuration.
+        UsageError: no channels; the run exists, or was made with another configuration; no such attention here.
         KitError: what the run owns of the store is gone or packed otherwise; losses that are not finite, a collapse with
             train.on_collapse = "stop", too little memory, or no compiler for train.compile = true.
         StoppedCleanly: SIGTERM or max_hours; the same call with `resume` continues, bit for bit on one CPU process with as many
@@ -80,6 +85,7 @@ def train(work: Work, run: str, config: RunConfig, *, resume: bool = False, max_
     data = run_data.own(run, work, config, found[0] if found else None)
     work = work.only(data.plates)
     device = torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else torch.device("cpu")
+    require_attention(config.train.attention, device, precision(config, device), config.model.dim // config.model.heads)
     threads = len(os.sched_getaffinity(0))
     with (
         _plain_errors(config, device, group),

@@ -20,7 +20,6 @@ import kit.model.draws
 import kit.model.exposure_draws
 import kit.model.learner
 import kit.model.optim
-import kit.model.step
 import kit.model.views
 from kit.kernels.blur import taps
 from kit.model import transfer
