@@ -12,7 +12,7 @@ from kit.errors import KitError, UsageError
 from kit.images.source.cells import Cells
 from kit.trials.cell_scores import class_weights, deal_folds, said
 from kit.trials.cell_shapes import SHAPE, cell_shape
-from kit.trials.cell_store import pack_cells, places
+from kit.trials.cell_store import pack_cells
 from kit.trials.cells import GUESS, JOINED, SHAPED, accuracies, channel_numbers, how, labels_of, p_values, score
 
 LABELS = np.tile(["a", "b"], 30)
@@ -111,14 +111,6 @@ def test_every_cell_is_a_well(tmp_path):
     assert again.sites.equals(work.sites)
     with pytest.raises(UsageError, match="holds other cells or channels"):
         pack_cells(made_cells(5, channels=(0, 1)), tmp_path)
-
-
-def test_more_cells_than_a_plate_has_wells():
-    found = places(1537)
-    assert found.iloc[[0, 48, 1535, 1536]].to_numpy().tolist() == [
-        ["cells-1", "A01"], ["cells-1", "B01"], ["cells-1", "AF48"], ["cells-2", "A01"],
-    ]  # fmt: skip
-    assert not found.duplicated().any()
 
 
 def test_labels_and_groups():
