@@ -100,14 +100,20 @@ def _planned_to_fit(config: RunConfig, device: torch.device) -> bool:
 
 
 def plan_of(part: str) -> Iterator[tuple[Case, str]]:
-    """Yield what to measure, the most important first."""
+    """Yield what to measure, the most important first: two sizes and what is most likely to speed them up, then the rest."""
     first = SIZES[:2]
-    if part != "choices":
-        yield from ((case, who) for case in SIZES for who in (KIT, PLAIN))
-    else:
+    choices = [(replace(base, choice=choice), KIT) for choice in CHOICES for base in first]
+    likely = len(first)  # of the first choice
+    if part == "choices":
         yield from ((case, KIT) for case in first)
+    else:
+        yield from ((case, who) for case in first for who in (KIT, PLAIN))
     if part != "sizes":
-        yield from ((replace(base, choice=choice), KIT) for choice in CHOICES for base in first)
+        yield from choices[:likely]
+    if part != "choices":
+        yield from ((case, who) for case in SIZES[2:] for who in (KIT, PLAIN))
+    if part != "sizes":
+        yield from choices[likely:]
 
 
 def ratios(rows: list[dict]) -> list[str]:

@@ -76,6 +76,8 @@ def test_the_choices_come_beside_the_case_they_change():
     assert steps.ratios(rows) == ["A: kit is 2.00 x plain PyTorch", "A: train.compile=true is 1.50 x kit as it is"]
     names = [case.name for case, _ in steps.plan_of("all")]
     assert names[:2] == ["ViT-S/14 518 px SSLProfiler"] * 2
+    assert names[4].endswith(", train.compile=true")
+    assert [len(list(steps.plan_of(part))) for part in ("sizes", "choices")] == [16, 2 + 2 * len(steps.CHOICES)]
     assert len(set(names)) == len(steps.SIZES) + 2 * len(steps.CHOICES)
     assert {case.config(4, tiny=False).model.dim for case in steps.SIZES} == {384, 768}
 
