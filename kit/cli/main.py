@@ -53,7 +53,9 @@ def demo(out: Path, seed: int) -> None:
 
 @cli.command(cls=Once)
 @click.option("--work", type=PATH, required=True)
-@click.option("--recipe", "recipes", multiple=True, required=True)
+@click.option(
+    "--recipe", "recipes", multiple=True, required=True, metavar="A,B", help="Recipes, a row each; repeat, or list them."
+)
 @click.option("--channels", default="fluorescence", show_default=True, help="Channels of each network; join networks with +.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change one value in every recipe.")
 @click.option(
@@ -64,6 +66,10 @@ def demo(out: Path, seed: int) -> None:
     help="Add a row in which only this differs; channels=A+B, and parts=, merge= and sites= as in kit profile, work too.",
 )
 @click.option("--seeds", default=3, show_default=True)
+@click.option(
+    "--images", type=click.IntRange(min=1), metavar="N",
+    help="Every network sees N images: its steps are N / train.batch, its schedules in proportion.  [default: each recipe's own]",
+)  # fmt: skip
 @click.option("--baselines", is_flag=True, help="Also score random weights, intensity, texture, and the network with texture.")
 @click.option("--out", type=PATH, required=True, help="JSON file of results; its finished rows are not trained again.")
 def compare(
@@ -73,16 +79,19 @@ def compare(
     settings: tuple[str, ...],
     switches: tuple[str, ...],
     seeds: int,
+    images: int | None,
     baselines: bool,
     out: Path,
 ) -> None:
     """Train recipes or variants and score them side by side. All get the same plates, seeds and budget."""
     from kit.trials.compare import compare as run
+    from kit.trials.compare_budget import listed
     from kit.trials.compare_rows import parse_models
 
     opened = kit.open(work)
-    table = run(opened, recipes, models=parse_models(channels, groups=opened.groups), settings=settings, switches=switches,
-                seeds=range(seeds), baselines=baselines, out=out)  # fmt: skip
+    models = parse_models(channels, groups=opened.groups)
+    table = run(opened, listed(recipes), models=models, settings=settings, switches=switches, seeds=range(seeds),
+                baselines=baselines, out=out, images=images or 0)  # fmt: skip
     click.echo(table)
 
 

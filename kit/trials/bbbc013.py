@@ -84,7 +84,7 @@ def trial(folder: Path, out: Path, *, seeds: Iterable[int], settings: Iterable[s
         raise KitError(report.failed[0])
     work = kit.open(out / "work")
     configs = [load_recipe("demo", [*SETTINGS, *settings], channels=CHANNELS, seed=seed) for seed in seeds]
-    sets = feature_sets(work, configs, say)
+    sets = feature_sets(work, {"demo": configs}, say)
     wells = wells.set_index("well").loc[work.sites["Metadata_Well"]].reset_index()
     scores = score_sets(sets, lambda features, how: doses.measure(features, how, wells))
     null = shuffled_scores(sets[TRAINED][0], wells)

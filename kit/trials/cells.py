@@ -25,7 +25,8 @@ from kit.trials.cell_scores import FOLDS, NEIGHBOURS, class_weights, deal_folds,
 from kit.trials.cell_shapes import cell_shape
 from kit.trials.cell_store import pack_cells
 from kit.trials.command import finish, new_parser, say
-from kit.trials.features import KEY, TEXTURE, TRAINED, feature_sets
+from kit.trials.compare_budget import listed
+from kit.trials.features import KEY, TEXTURE, TRAINED, feature_sets, recipe_configs, recipes_text
 from kit.trials.table import markdown, spread
 from kit.trials.weeks import paired_p
 from kit.words import count, some
@@ -52,6 +53,8 @@ def trial(
     seeds: Iterable[int],
     settings: Iterable[str],
     say: Callable[[str], None],
+    recipe: str = "",
+    images: str = "",
 ) -> str:
     """Pack, train, embed and score; return the tables, and keep all numbers in `out`/results.json.
 
@@ -59,8 +62,10 @@ def trial(
         UsageError: no such column. KitError: the labels or groups cannot be used, or a cell cannot be packed.
     """
     label_N, group_N = labels_of(cells, label, leave_out)
-    configs = [load_recipe("demo", [*SETTINGS, *settings], channels=cells.names, seed=seed) for seed in seeds]
+    for name in listed([recipe or "demo"]):
+        load_recipe(name, [*SETTINGS, *settings], channels=cells.names)  # a wrong key is refused before cells are packed
     work, row_N = pack_cells(cells, out)
+    configs = recipe_configs(recipe, [*SETTINGS, *settings], list(seeds), work, images)
     sets = with_shapes(feature_sets(work, configs, say), work)
     label_N, group_N = label_N[row_N], group_N[row_N]
     known_N = label_N != ""
@@ -70,7 +75,8 @@ def trial(
     record = {"label": label, "leave_out": leave_out, "settings": [*SETTINGS, *settings]}
     rows = {"labels": label_N.tolist(), "groups": group_N.tolist() if leave_out else None, "correct": found}
     write_whole(out / "results.json", json.dumps({**record, **rows}))
-    return "\n\n".join([accuracies(found, label_N), p_values(found, label_N, group_N), how(label_N, group_N, leave_out)])
+    tables = [accuracies(found, label_N), p_values(found, label_N, group_N), how(label_N, group_N, leave_out)]
+    return "\n\n".join(filter(None, [*tables, recipes_text(list(configs))]))
 
 
 def labels_of(cells: Cells, label: str, leave_out: str) -> tuple[np.ndarray, np.ndarray]:
@@ -171,7 +177,7 @@ def channel_numbers(text: str) -> tuple[int, ...]:
 def _main(options: argparse.Namespace) -> str:
     cells = read_cells(options.array, options.table, name=options.array_name, channels=channel_numbers(options.channels))
     about = {"label": options.label, "leave_out": options.leave_out, "seeds": options.seeds, "settings": options.settings}
-    return trial(cells, options.out, say=say, **about)
+    return trial(cells, options.out, say=say, recipe=options.recipe, images=options.images, **about)
 
 
 if __name__ == "__main__":
@@ -180,6 +186,8 @@ if __name__ == "__main__":
     parser.add_argument("table", type=Path, metavar="CELLS.csv")
     parser.add_argument("--label", required=True, metavar="COLUMN", help="the class of each cell; empty: unknown, not scored")
     parser.add_argument("--leave-out", default="", metavar="COLUMN", help="what must not be split: plate, movie; default: cells")
+    parser.add_argument("--recipe", default="", metavar="A,B", help="default: demo")
+    parser.add_argument("--images", default="", metavar="N", help="cells that each network draws; default: its recipe's steps")
     parser.add_argument("--channels", default="", metavar="0,2", help="counted from 0; default: all")
     parser.add_argument("--array", dest="array_name", default="", metavar="NAME", help="where the .npz holds several")
     chosen = parser.parse_args()

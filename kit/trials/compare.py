@@ -7,12 +7,14 @@ CHOSEN: the other way round would flatter the network.
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from kit.challenge.score import score
 from kit.challenge.score_text import why_nothing
+from kit.config import RunConfig
 from kit.errors import KitError, UsageError
 from kit.files import write_whole
 from kit.images.store.work import Work
@@ -21,6 +23,7 @@ from kit.profiles.merge import merge_runs
 from kit.profiles.post_processing import Steps, post_process
 from kit.profiles.table import PLATE, WELL, Profiles
 from kit.recipe import config_to_dict
+from kit.trials.compare_budget import cost_text, timed, with_images
 from kit.trials.compare_rows import Merge, Models, Row, canonical, make_rows, run_name
 from kit.trials.compare_table import CHOSEN, table_text
 
@@ -35,7 +38,8 @@ PERMUTATIONS = 5
 
 
 def compare(work: Work, recipes: Sequence[str], *, models: Models, out: Path, settings: Sequence[str] = (),
-            switches: Sequence[str] = (), seeds: Iterable[int] = range(3), baselines: bool = False) -> str:  # fmt: skip
+            switches: Sequence[str] = (), seeds: Iterable[int] = range(3), baselines: bool = False,
+            images: int = 0) -> str:  # fmt: skip
     """Train, embed and score every row and seed; return the table as text and keep all numbers in `out`.
 
     Args:
@@ -49,6 +53,7 @@ def compare(work: Work, recipes: Sequence[str], *, models: Models, out: Path, se
         seeds: seeds of weights, sampling and views.
         baselines: also random weights of the first row's networks, intensity statistics of the 8-bit and the raw pixels,
             texture, and the first row's networks with texture, half of the variance each.
+        images: sites that every network draws, so that all rows see as many; 0: each recipe's own steps.
 
     Raises:
         KitError: the work has no labels to score with, or no other plate to train on.
@@ -57,9 +62,9 @@ def compare(work: Work, recipes: Sequence[str], *, models: Models, out: Path, se
     rows, seeds = make_rows(recipes, models, settings, switches, work.groups), list(seeds)
     if not seeds:
         raise UsageError("--seeds 0: need at least 1")
+    measure = _Measure(work, out, images)
     for row in rows:
-        row.configs(0)  # a wrong key is refused before hours of training
-    measure = _Measure(work, out)
+        measure.configs(row, 0)  # a wrong key is refused before hours of training
     for row in rows:
         for seed in seeds:
             measure.trained(row, seed)
@@ -68,41 +73,56 @@ def compare(work: Work, recipes: Sequence[str], *, models: Models, out: Path, se
     measure.null(rows[0], seeds[0])
     if baselines:
         measure.by_hand(rows[0], seeds)
-    return table_text(measure.results, classes=classes, batches=_batches(work))
+    return "\n\n".join(filter(None, [table_text(measure.results, classes=classes, batches=_batches(work)), measure.cost_text()]))
 
 
 class _Measure:
     """Trains and scores what `out` does not hold yet."""
 
-    def __init__(self, work: Work, out: Path):
-        self.work, self.out = work, out
+    def __init__(self, work: Work, out: Path, images: int):
+        self.work, self.out, self.images = work, out, images
         self.results = _read_results(out)
+
+    def configs(self, row: Row, seed: int) -> list[RunConfig]:
+        """Return the configuration of each network of a row, at the budget of all rows."""
+        return [with_images(config, self.images, self.work) for config in row.configs(seed)]
+
+    def runs(self, row: Row, seed: int) -> list[str]:
+        """Return the run of each network of a row."""
+        return [run_name(config) for config in self.configs(row, seed)]
+
+    def cost_text(self) -> str:
+        """Return what the trained rows cost."""
+        names = dict.fromkeys(entry["name"] for entry in self.results.values())
+        return cost_text({name: [entry for entry in self.results.values() if entry["name"] == name] for name in names})
 
     def trained(self, row: Row, seed: int) -> None:
         from kit.model.train import train
 
-        configs = row.configs(seed)
+        configs = self.configs(row, seed)
         key, stored = f"{row.name} s{seed}", [config_to_dict(config) for config in configs]
         if self.results.get(key, {}).get("configs") == stored:
             return
+        cost = []
         for config in configs:
-            train(self.work, run_name(config), canonical(config), resume=True)
-            embed(self.work, run_name(config))
+            name, ready = run_name(config), canonical(config)
+            cost.append(timed(partial(train, self.work, name, ready, resume=True), ready))
+            embed(self.work, name)
         runs = [run_name(config) for config in configs]
-        self._keep(key, row.name, seed, True, _score(self.work, runs, row.merge), runs=runs, configs=stored)
+        self._keep(key, row.name, seed, True, _score(self.work, runs, row.merge), runs=runs, configs=stored, cost=cost)
 
     def random(self, row: Row, seed: int) -> None:
-        self._baseline("random weights", [run_name(config) for config in row.configs(seed)], "random", "random", seed)
+        self._baseline("random weights", self.runs(row, seed), "random", "random", seed)
 
     def by_hand(self, row: Row, seeds: Sequence[int]) -> None:
         """Score what needs no training, of the first seed's channels; and the row's networks with texture, seed by seed."""
-        runs = [run_name(config) for config in row.configs(seeds[0])]
+        runs = self.runs(row, seeds[0])
         self._baseline("mean and sd, 8 bit", runs, "intensity", "intensity", None)
         self._baseline("mean and sd, raw counts", runs, "intensity", "intensity-raw", None)
         self._baseline("texture", runs, "texture", "texture", None)
         texture = [f"{run}-texture" for run in runs]
         for seed in seeds:
-            both = [*(run_name(config) for config in row.configs(seed)), *texture]
+            both = [*self.runs(row, seed), *texture]
             name = f"{row.name} + texture"
             if self.results.get(f"{name} s{seed}", {}).get("runs") != both:
                 scores = _score(self.work, both, Merge(), weights=dict.fromkeys(both, 1.0))
@@ -111,7 +131,7 @@ class _Measure:
     def null(self, row: Row, seed: int) -> None:
         """Score the first row's features with the wells of each plate in random order, compounds where they were."""
         if "permuted wells" not in self.results:
-            runs = [run_name(config) for config in row.configs(seed)]
+            runs = self.runs(row, seed)
             merged = post_process(_merge(self.work, runs, row.merge), **POST[CHOSEN])
             means = [_score_wells(permuted(merged, number), self.work)["mean"] for number in range(PERMUTATIONS)]
             self.results["permuted wells"] = {"name": "permuted wells", "runs": runs, "means": means}

@@ -1,38 +1,57 @@
 """The feature sets of a trial: trained networks, random weights, intensity, texture, and a few numbers made by hand."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
 from kit.config import RunConfig
+from kit.errors import UsageError
 from kit.images.store.work import Work
 from kit.profiles.embed import embed
 from kit.profiles.embedded import open_runs
 from kit.profiles.table import PLATE, SITE, WELL
 from kit.profiles.texture import correlations
+from kit.recipe import load_recipe
+from kit.trials.compare_budget import listed, with_images
 from kit.trials.compare_rows import run_name
 
 TRAINED, TEXTURE = "trained", "texture"
 KEY = [PLATE, WELL, SITE]
 
 
-def feature_sets(work: Work, configs: Sequence[RunConfig], say: Callable[[str], None]) -> dict[str, list[np.ndarray]]:
+def recipe_configs(
+    recipe: str, settings: Sequence[str], seeds: Sequence[int], work: Work, images: str = ""
+) -> dict[str, list[RunConfig]]:
+    """Return recipe -> a configuration per seed, of the recipes "A,B"; empty: demo. images: that each draws, in digits, or empty.
+
+    Raises:
+        UsageError: no such recipe, a wrong setting, or a number of images that is none.
+    """
+    if images and (not images.isdecimal() or int(images) < 1):
+        raise UsageError(f"--images {images}: need a whole number, at least 1")
+    found = {}
+    for name in listed([recipe or "demo"]):
+        configs = [load_recipe(name, settings, channels=work.channels, seed=seed) for seed in seeds]
+        found[name] = [with_images(config, int(images or 0), work) for config in configs]
+    return found
+
+
+def feature_sets(
+    work: Work, recipes: Mapping[str, Sequence[RunConfig]], say: Callable[[str], None]
+) -> dict[str, list[np.ndarray]]:
     """Train and embed each configuration (one per seed); return float32 [sites, F] per set and seed.
 
     Rows are in the order of `work.sites`. What an earlier call trained is not trained again. Baselines that know no seed are
-    there once.
+    there once. The first recipe is the set `trained`, with random weights of its network beside it; others have their own names.
     """
-    from kit.model.train import train
-
-    sets: dict[str, list[np.ndarray]] = {TRAINED: [], "random weights": []}
+    configs, *others = recipes.values()
+    sets = {TRAINED: [_trained(work, config, say) for config in configs]}
+    sets |= {name: [_trained(work, config, say) for config in own] for name, own in zip(list(recipes)[1:], others, strict=True)}
+    sets["random weights"] = []
     for config in configs:
         run = run_name(config)
-        say(f"train, embed: {run}")
-        train(work, run, config, resume=True)
-        embed(work, run)
         embed(work, run, baseline="random")
-        sets[TRAINED].append(_read(work, run))
         sets["random weights"].append(_read(work, f"{run}-random"))
     embed(work, run, baseline="intensity")
     embed(work, run, baseline="texture")
@@ -41,6 +60,21 @@ def feature_sets(work: Work, configs: Sequence[RunConfig], say: Callable[[str], 
     sets[TEXTURE] = [_read(work, f"{run}-texture")]
     sets["correlations and skewness"] = [shape_statistics(work, configs[0].channels)]
     return sets
+
+
+def recipes_text(recipes: Sequence[str]) -> str:
+    """Return which recipe the set `trained` is of, where there are several."""
+    return f"trained: recipe {recipes[0]}; the other recipes stand under their names." if len(recipes) > 1 else ""
+
+
+def _trained(work: Work, config: RunConfig, say: Callable[[str], None]) -> np.ndarray:
+    from kit.model.train import train
+
+    run = run_name(config)
+    say(f"train, embed: {run}")
+    train(work, run, config, resume=True)
+    embed(work, run)
+    return _read(work, run)
 
 
 def shape_statistics(work: Work, channels: tuple[str, ...]) -> np.ndarray:

@@ -1,6 +1,6 @@
 """Fields of cells under known treatments: does training learn more than intensity and texture on real images?
 
-    python -m kit.trials.fields FOLDER [--weeks A,B] [--seeds 3] [--set KEY=VALUE] [--out DIR]
+    python -m kit.trials.fields FOLDER [--weeks A,B] [--recipe A,B] [--images N] [--seeds 3] [--set KEY=VALUE] [--out DIR]
 
 FOLDER holds images.csv and its images, a TIFF of C planes a field. Columns: file, plate, well, site, compound, concentration,
 moa, week; columns min_<channel> name the planes, else they are ch1, ch2 ... All fields train the networks, which see no label;
@@ -21,9 +21,8 @@ from kit.files import write_whole
 from kit.images.ingest.plan import IngestPlan
 from kit.images.ingest.run import ingest
 from kit.images.store.work import Work
-from kit.recipe import load_recipe
 from kit.trials.command import run
-from kit.trials.features import TEXTURE, TRAINED, feature_sets
+from kit.trials.features import TEXTURE, TRAINED, feature_sets, recipe_configs, recipes_text
 from kit.trials.fields_table import read_fields, write_load_data
 from kit.trials.table import markdown, spread
 from kit.trials.weeks import ASKED, correct, guess, paired_p
@@ -41,7 +40,15 @@ SETTINGS = (
 
 
 def trial(
-    folder: Path, out: Path, *, seeds: Iterable[int], settings: Iterable[str], say: Callable[[str], None], weeks: str = ""
+    folder: Path,
+    out: Path,
+    *,
+    seeds: Iterable[int],
+    settings: Iterable[str],
+    say: Callable[[str], None],
+    weeks: str = "",
+    recipe: str = "",
+    images: str = "",
 ) -> str:
     """Ingest, train, embed and score; return the tables, and keep all numbers in `out`/results.json.
 
@@ -56,7 +63,7 @@ def trial(
     if report.failed:
         raise KitError(report.failed[0])
     work = kit.open(out / "work")
-    configs = [load_recipe("demo", [*SETTINGS, *settings], channels=work.channels, seed=seed) for seed in seeds]
+    configs = recipe_configs(recipe, [*SETTINGS, *settings], list(seeds), work, images)
     sets, wells = well_sets(feature_sets(work, configs, say), work, fields)
     scored = wells["week"].isin(chosen).to_numpy()
     wells = wells[scored].reset_index(drop=True)
@@ -66,7 +73,7 @@ def trial(
         out / "results.json",
         json.dumps({"settings": [*SETTINGS, *settings], "weeks": chosen, "wells": wells.to_dict("list"), "correct": found}),
     )
-    return "\n\n".join([*tables, confounds(wells)])
+    return "\n\n".join(filter(None, [*tables, confounds(wells), recipes_text(list(configs))]))
 
 
 def choose_weeks(fields: pd.DataFrame, weeks: str) -> list[str]:
@@ -147,5 +154,7 @@ def _mean(of_seeds: list[float]) -> str:
 
 if __name__ == "__main__":
     run(
-        "fields", __doc__.splitlines()[0], "bbbc021_fields", trial, weeks="comma-separated; default: those with several compounds"
-    )
+        "fields", __doc__.splitlines()[0], "bbbc021_fields", trial,
+        weeks="comma-separated; default: those with several compounds", recipe="comma-separated; default: demo",
+        images="sites that each network draws; default: the recipe's and the trial's steps",
+    )  # fmt: skip

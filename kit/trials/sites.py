@@ -51,7 +51,7 @@ def trial(folder: Path, out: Path, *, seeds: Iterable[int], settings: Iterable[s
     packed(IngestPlan(out / "tiles" / "load_data.csv", out / "work"))
     work = kit.open(out / "work")
     configs = [config_of(seed, settings) for seed in seeds]
-    sets = feature_sets(work, configs, say)
+    sets = feature_sets(work, {"demo": configs}, say)
     tiles = in_order(tiles, work)
     scores = score_sets(sets, lambda features, how: measure(features, how, tiles))
     null = [measure(sets[TRAINED][0], CHOSEN, shuffled(tiles, number))["right site"] for number in range(SHUFFLES)]
