@@ -5,6 +5,7 @@ spans the share n of the site's side spans n side / sqrt(a) pixels of a view, an
 says for which n it was made (table made_for); for plates with another n its areas and sides are changed to keep these pixels.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -39,18 +40,24 @@ class Spans:
         return found | {f"embedded {self.embedded}": f"{self.site:.0f} px"}
 
 
-def spans(config: RunConfig, share: float) -> Spans:
-    """Return what a nucleus of `share` of the site's side spans under `config`."""
+def spans(config: RunConfig, share: float, site_px: float = 0.0) -> Spans:
+    """Return what a nucleus of `share` of the site's side spans under `config`.
+
+    site_px: side of a site, pixels; for embed.crop, which shows this many of them.
+    """
     crops = config.crops
     local = _span(share, crops.local_side, crops.local_area) if crops.local_crops else None
     views = _span(share, crops.global_side, crops.global_area)
+    if config.embed.crop and site_px:
+        return Spans(views=views, local=local, site=share * site_px / config.embed.crop * config.embed.side, embedded="centres")
     return Spans(views=views, local=local, site=share * config.embed.side)
 
 
 def spans_around_cells(config: RunConfig, nucleus_px: float) -> Spans:
     """Return what a nucleus of this diameter, pixels of the site, spans in the squares around cells that `config` draws in."""
     in_square = spans(config, nucleus_px / config.crops.cell_px)
-    return replace(in_square, site=nucleus_px / middle_px(config.crops) * config.embed.side, embedded="cells")
+    shown = min(middle_px(config.crops), config.embed.crop or math.inf)
+    return replace(in_square, site=nucleus_px / shown * config.embed.side, embedded="cells")
 
 
 def fit(config: RunConfig, recipe: RunConfig, made_for: MadeFor, share: float) -> tuple[CropsConfig, int]:
@@ -89,13 +96,13 @@ def advice(size: NucleusSize, config: RunConfig, recipe: RunConfig, made_for: Ma
         return f"{size.text()}\nIn the squares of {config.crops.cell_px} px around cells (crops.cell_px) a nucleus spans\n{table}"
     name = recipe.recipe
     if made_for is None:
-        table = _table(spans(config, size.share), None)
+        table = _table(spans(config, size.share, (size.height * size.width) ** 0.5), None)
         return f"{size.text()}\nWith recipe {name} a nucleus spans\n{table}\n{_NOT_SAID.format(name=name)}"
     lines = [
         size.text(),
         f"recipe {name} was made for nuclei of {made_for.nucleus_px:g} px on sites of {made_for.site_px} px, "
         f"{100 * made_for.share:.2g} % of the side. Here a nucleus spans",
-        _table(spans(config, size.share), spans(recipe, made_for.share)),
+        _table(spans(config, size.share, (size.height * size.width) ** 0.5), spans(recipe, made_for.share)),
     ]
     crops, embed_side = fit(config, recipe, made_for, size.share)
     patch = config.model.patch
