@@ -21,6 +21,7 @@ from kit.report.tiles import Tile, Window, mixed, read_tile, windows
 from kit.words import count
 
 _STRONGEST, _GROUPS = 11, 6
+_UNKNOWN = 6  # wells shown where none has a label
 _WIDTH = 170  # pixels on the page: two beside each other on a phone
 
 
@@ -57,11 +58,9 @@ def _sheet(context: Context, group: str, ranked: pd.DataFrame, said: str) -> Fig
     shown = [(row, tile.shown(scales[row[PLATE]])) for row, tile in tiles]
     name = f"cells_{re.sub('[^A-Za-z0-9._+-]+', '-', group)}" if group else "cells"  # a file's name, whatever the group's is
     pictures = [_card(row, views, channels) for row, views in shown]
-    both = "Control and the" if any(row["name"] == "control" for row in chosen) else "The"
     caption = (
-        f"{both} {count(len(ranked), 'perturbation')} farthest from the controls, by {said}. The sharpest site of the first "
-        f"well, its middle {tiles[0][1].side} px; on a plate a channel is bright or dark by the same camera counts everywhere. "
-        f"Above: {_mix(channels)}; below: {', '.join(channels)}."
+        f"{_who(chosen, ranked, said)}, its middle {tiles[0][1].side} px; on a plate a channel is bright or dark by the same "
+        f"camera counts everywhere. Above: {_mix(channels)}; below: {', '.join(channels)}."
     )
     rows = [{**row, **_range(scales[row[PLATE]], channels)} for row in chosen]
     with style():
@@ -73,6 +72,15 @@ def _sheet(context: Context, group: str, ranked: pd.DataFrame, said: str) -> Fig
         )  # fmt: skip
 
 
+def _who(chosen: list[dict[str, Any]], ranked: pd.DataFrame, said: str) -> str:
+    """Return what is shown, in words."""
+    if ranked.empty:
+        return "The sharpest site of a control" if chosen[0]["name"] == "control" else "The sharpest site of some wells"
+    both = "Control and the" if chosen[0]["name"] == "control" else "The"
+    strongest = f"{both} {count(len(ranked), 'perturbation')} farthest from the controls, by {said}"
+    return f"{strongest}. The sharpest site of the first well"
+
+
 def _usable(context: Context, group: str) -> pd.DataFrame:
     """Return the sites of a group with all shown channels: who they are and their focus, the sharpest first."""
     sites = context.work.sites_with(_channels(context))
@@ -82,12 +90,18 @@ def _usable(context: Context, group: str) -> pd.DataFrame:
 
 
 def _choose(sites: pd.DataFrame, ranked: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return the site to show of the control and of each perturbation, all of one plate where it has them."""
+    """Return the site to show of the control and of each perturbation, all of one plate where it has them.
+
+    Where no well has a label, some wells of the first plate are shown under their own names.
+    """
     found = []
     first = sites[PLATE].min() if len(sites) else ""
-    wanted = [("control", 0.0, sites[sites["is_control"]])]
+    wanted = [("control", np.nan, sites[sites["is_control"]])]
     rows = zip(ranked["name"], ranked["strength"], ranked["label"], strict=True)
     wanted += [(name, strength, sites[sites["label"] == label]) for name, strength, label in rows]
+    if not any(len(own) for _, _, own in wanted):
+        names = sorted(sites.loc[sites[PLATE] == first, WELL].unique())
+        wanted = [(name, np.nan, sites[sites[WELL] == name]) for name in names[:: -(-len(names) // _UNKNOWN) or 1]]
     for name, strength, own in wanted:
         if len(own):
             here = own[own[PLATE] == first] if (own[PLATE] == first).any() else own[own[PLATE] == own[PLATE].min()]
@@ -116,7 +130,7 @@ def _card(row: dict[str, Any], views: list[np.ndarray], channels: Sequence[str])
         Markup('<img src="{}" alt="{}" title="{}" loading="lazy">').format(uri, channel, channel)
         for uri, channel in zip(small, channels, strict=True)
     )
-    more = "" if row["name"] == "control" else f", {row['strength']:.1f} from control"
+    more = "" if pd.isna(row["strength"]) else f", {row['strength']:.1f} from control"
     html = Markup('<img src="{}" alt="{}"><div class="strip">{}</div><p class="under">{}{}</p>').format(
         big, f"Cells, {row['name']}, {where}", strip, where, more
     )

@@ -98,6 +98,13 @@ def test_the_sheet_shows_control_and_perturbations_of_each_group(work):
     assert drawn["Mito white"].nunique() == 1  # one scale a plate
 
 
+def test_wells_that_nobody_labelled_are_shown_under_their_own_names(tmp_path):
+    made_plate = make_work(tmp_path / "work", plates=("P1",), wells=11, sites=1)
+    [block] = cells.section(context(made_plate)).blocks
+    assert [picture.title for picture in block.pictures] == ["A01", "A03", "A05", "A07", "A09", "A11"]
+    assert block.caption.startswith("The sharpest site of some wells, its middle 32 px")
+
+
 def test_layouts_group_plates_whose_sites_lie_alike():
     rows = [(plate, well, site, x) for plate, shift in (("P1", 0), ("P2", 0), ("P3", 50)) for well in "AB"
             for site, x in ((1, 0.0 + shift), (2, 100.0)) if (plate, well, site) != ("P2", "B", 2)]  # fmt: skip
