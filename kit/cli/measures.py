@@ -126,4 +126,44 @@ def cellrep(
         click.echo(json_path)
 
 
+@benchmark.command("cell-dino-cells", cls=Once)
+@click.argument("array", type=PATH, metavar="FILE.npz")
+@click.argument("table", type=PATH, metavar="CELLS.csv")
+@click.option("--label", required=True, metavar="COLUMN", help="The class of each cell, | between several; empty: left out.")
+@click.option("--leave-out", required=True, metavar="COLUMN", help="What is not split between training and test: plate, movie.")
+@click.option("--weights", type=PATH, help="A run's folder, a checkpoint, or a published file; default: random weights alone.")
+@click.option("--crop", "side", type=click.IntRange(1), help="Side of a crop, pixels; default: 0.8 of the image's.")
+@click.option("--shares", default="1,10,100", show_default=True, metavar="PERCENT", help="Of the labels that train.")
+@click.option("--seeds", default=3, show_default=True, type=click.IntRange(1))
+@click.option("--epochs", default=30, show_default=True, type=click.IntRange(1), help="Of a head.")
+@click.option("--network-epochs", default=10, show_default=True, type=click.IntRange(1), help="Of a network trained whole.")
+@click.option("--json", "json_path", type=OUT_FILE, help="Write the numbers here.")
+def cell_dino_cells(
+    array: Path,
+    table: Path,
+    shares: str,
+    seeds: int,
+    epochs: int,
+    network_epochs: int,
+    json_path: Path | None,
+    **options: object,
+) -> None:
+    """Run Cell-DINO's evaluation on images of single cells: heads on a frozen network beside networks trained by the labels.
+
+    Heads are linear, two layers, and five attention heads with thresholds; they are trained on random crops with flips and
+    scored on the middle of cells of other plates.
+    """
+    from kit.files import write_whole
+    from kit.probes.cells import cell_dino_cells as run
+    from kit.probes.cells import cells_text
+    from kit.probes.images import Plan
+
+    plan = Plan.of(shares, seeds=seeds, epochs=epochs, network_epochs=network_epochs)
+    result = run(array, table, plan=plan, **options)  # type: ignore[arg-type]  # click has converted them
+    click.echo(cells_text(result))
+    if json_path:
+        write_whole(json_path, json.dumps(result, indent=1) + "\n")
+        click.echo(json_path)
+
+
 VERBS = (benchmark,)

@@ -6,6 +6,7 @@ T rows that train, Q rows that are tested, M rows in all, F features, L classes.
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 
@@ -55,7 +56,7 @@ def linear(train_TF: np.ndarray, label_T: np.ndarray, test_QF: np.ndarray) -> np
     """Return the label of each row by one linear layer and softmax (L2, C = 1), [Q]."""
     from sklearn.linear_model import LogisticRegression  # slow to import
 
-    return LogisticRegression(max_iter=1000).fit(train_TF, label_T).predict(test_QF)
+    return LogisticRegression(max_iter=1000, tol=1e-3).fit(train_TF, label_T).predict(test_QF)
 
 
 def neighbours(train_TF: np.ndarray, label_T: np.ndarray, test_QF: np.ndarray, k: int) -> np.ndarray:
@@ -84,6 +85,11 @@ def macro_f1(true_M: np.ndarray, said_M: np.ndarray) -> float:
     return float(f1_score(true_M, said_M, labels=labels, average="macro", zero_division=0))
 
 
+def summary(values: list[float]) -> dict[str, Any]:
+    """Return the mean of runs, their SD (ddof 1; None of one run) and each of them."""
+    return {"mean": float(np.mean(values)), "sd": float(np.std(values, ddof=1)) if len(values) > 1 else None, "runs": values}
+
+
 def deal_classes(label_M: np.ndarray, seed: int) -> np.ndarray:
     """Return the fold of each row, int [M]: every class is spread over as many of 5 folds as it has rows."""
     from sklearn.model_selection import StratifiedKFold  # slow to import
@@ -93,13 +99,18 @@ def deal_classes(label_M: np.ndarray, seed: int) -> np.ndarray:
 
 
 def deal_groups(label_M: np.ndarray, group_M: np.ndarray, seed: int) -> np.ndarray:
-    """Return the fold of each row, int [M]: whole groups in at most 5 folds whose classes are as alike as can be."""
+    """Return the fold of each row, int [M]: whole groups in at most 5 folds, whose classes are as alike as can be.
+
+    Where no class has a row for every fold, the groups are dealt at random.
+    """
     from sklearn.model_selection import StratifiedGroupKFold  # slow to import
 
     names, group_M = np.unique(group_M, return_inverse=True)
     n_folds = min(FOLDS, len(names))
     if n_folds == len(names):
         return group_M
+    if np.unique(label_M, return_counts=True)[1].max() < n_folds:
+        return np.random.default_rng(seed).permutation(len(names))[group_M] % n_folds
     dealer = StratifiedGroupKFold(n_folds, shuffle=True, random_state=seed)
     return _folds(dealer.split(label_M, label_M, group_M), len(label_M))
 

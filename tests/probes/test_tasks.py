@@ -9,7 +9,7 @@ from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from kit.probes.classify import auprc, deal_classes, linear, logistic_each, macro_f1, neighbours, prepared
+from kit.probes.classify import auprc, deal_classes, deal_groups, linear, logistic_each, macro_f1, neighbours, prepared
 from kit.probes.tasks import indicators, mechanism_task, score_mechanisms, shuffle_wells, treatment_task
 
 FOLD = np.arange(24) % 4
@@ -81,6 +81,14 @@ def test_every_class_is_in_as_many_folds_as_it_can_be():
     fold_M = deal_classes(label_M, 3)
     assert [len(np.unique(fold_M[label_M == label])) for label in range(3)] == [2, 3, 5]
     assert (deal_classes(label_M, 4) != fold_M).any()
+
+
+def test_groups_stay_whole():
+    group_M = np.repeat([f"P{plate}" for plate in range(7)], 2)
+    for labels in (np.arange(14) % 2, np.arange(14) // 2 % 4):  # classes with a row for each of five folds, and without
+        fold_M = deal_groups(labels.astype(str), group_M, 1)
+        assert (fold_M[::2] == fold_M[1::2]).all()
+        assert len(np.unique(fold_M)) == 5
 
 
 def test_mechanisms_of_one_treatment_are_left_out():

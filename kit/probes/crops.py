@@ -1,0 +1,33 @@
+"""What a head is shown of an image: random crops with flips to train, the middle to score.
+
+B images, C channels, P side of a crop.
+"""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+EPS = 1e-7  # of the published code
+
+
+def self_normalise(crop_BCPP: Tensor) -> Tensor:
+    """Return crops minus the mean and over the SD (ddof 1) of each channel of each crop, plus 1e-7."""
+    sd, mean = torch.std_mean(crop_BCPP, dim=(-2, -1), keepdim=True)
+    return (crop_BCPP - mean) / (sd + EPS)
+
+
+def random_crops(images_BCHW: Tensor, side: int, rng: np.random.Generator) -> Tensor:
+    """Return one crop of each image at a random place, mirrored left-right and upside down by chance, .5 each: [B, C, P, P]."""
+    height, width = images_BCHW.shape[-2:]
+    y_B, x_B = (rng.integers(0, size - side + 1, len(images_BCHW)) for size in (height, width))
+    crops = []
+    for image_CHW, y, x, *flips in zip(images_BCHW, y_B, x_B, *rng.random((2, len(images_BCHW))) < 0.5, strict=True):
+        crop_CPP = image_CHW[:, y : y + side, x : x + side]
+        crops.append(torch.flip(crop_CPP, [axis for axis, flipped in zip((-1, -2), flips, strict=True) if flipped]))
+    return torch.stack(crops)
+
+
+def centre_crops(images_BCHW: Tensor, side: int) -> Tensor:
+    """Return the middle of each image, [B, C, P, P]; of an odd margin the larger part is right and below."""
+    y, x = ((size - side) // 2 for size in images_BCHW.shape[-2:])
+    return images_BCHW[..., y : y + side, x : x + side]
