@@ -21,6 +21,7 @@ from kit.bench.resident import status_bytes
 from kit.bench.step_case import STAINS, new_learner
 from kit.config import RunConfig
 from kit.images.crops.groups import LOCAL
+from kit.model.bag import one_channel_samples
 from kit.model.cost import Memory, step_memory
 from kit.model.step import learn
 from kit.recipe import load_recipe
@@ -77,7 +78,7 @@ def take_steps(config: RunConfig) -> None:
     if crops.local_crops:
         views[LOCAL] = torch.randn(B * crops.local_crops, C, crops.local_side, crops.local_side)
     for step in range(STEPS):
-        learn(learner, views, step)
+        learn(learner, one_channel_samples(views, B) if config.model.bag else views, step)
 
 
 def measure(recipe: str, settings: list[str], *, as_is: bool = False) -> Row:
