@@ -31,8 +31,12 @@ def main() -> int:
     given = Options("kit.gpu.build", __doc__.partition("\n")[0])
     told = switches()
     start = time.monotonic()
-    done = subprocess.run([sys.executable, "setup.py", "--quiet", "build_ext", "--inplace"], cwd=ROOT, env={**os.environ, **told},
-                          stderr=subprocess.STDOUT, check=False)  # fmt: skip
+    command = [sys.executable, "setup.py", "--quiet", "build_ext", "--inplace"]
+    try:
+        code = subprocess.run(command, cwd=ROOT, env={**os.environ, **told}, check=False, timeout=given.left).returncode
+    except subprocess.TimeoutExpired:
+        code = 1
+        given.notes.line("cut: the compilers had not ended; the next build goes on from what they have made")
     said = subprocess.run([sys.executable, "-c", REPORT], capture_output=True, text=True, check=False, cwd="/")
     cpu, cuda = (*said.stdout.splitlines(), "", "")[:2]
     archs = told.get("KIT_CUDA_ARCHS", "")
@@ -42,7 +46,7 @@ def main() -> int:
         f"_cuda: {cuda}" + (f", for sm_{archs}" if archs else ": left out, as there is neither card nor KIT_CUDA_ARCHS")
     )
     no_card = not capabilities() and cuda.startswith("no ")
-    return done.returncode or int(cpu != "ready" or (bool(archs) and cuda != "ready" and not no_card))
+    return code or int(cpu != "ready" or (bool(archs) and cuda != "ready" and not no_card))
 
 
 if __name__ == "__main__":

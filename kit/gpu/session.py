@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 import time
+import zlib
 from pathlib import Path
 
 from kit.errors import KitError
@@ -58,7 +59,7 @@ class Session:
         self.found["machine"] = {**card_facts(), **tool_facts(self._root)}
         self._save()
         try:
-            environment = prepare(Path(sys.executable), self._root, self._scratch / "env", wheels)
+            environment = prepare(Path(sys.executable), self._root, self._scratch / _environment(sys.executable), wheels)
         except KitError as error:
             why = f"no environment: {error}"
             self._write_log("environment", "\n".join([why, *error.lines]) + "\n")
@@ -175,6 +176,11 @@ class Session:
     def _say(self, line: str) -> None:
         sys.stdout.write(f"[{time.time() - self._start:5.0f} s] {line}\n")
         sys.stdout.flush()
+
+
+def _environment(python: str) -> str:
+    """Return the name of the environment's folder: each Python has its own."""
+    return f"env-{zlib.crc32(python.encode()):08x}"
 
 
 def _read(path: Path) -> dict:
