@@ -8,6 +8,7 @@ from kit.companions.beside_table import beside_table
 from kit.report.blocks import Block, Facts, Missing, Section, Table, Text
 from kit.report.context import Context, ScoreFile, names_of
 from kit.report.score_bars import bars
+from kit.words import count
 
 LEAK = (
     "* uses the well position (cross-plate alignment). Where a position holds the same compound on every plate, pure noise "
@@ -51,7 +52,7 @@ def _facts(name: str, result: dict[str, Any]) -> list[tuple[str, str, str]]:
     if result["mean"] is None:
         return [("-", "mean accuracy", "no direction could be scored")]
     of = f"{name}, " if name else ""
-    found = [(f"{percent(result['mean'])} %", "mean accuracy", f"{of}over {len(result['mean_of'])} directions")]
+    found = [(f"{percent(result['mean'])} %", "mean accuracy", f"{of}over {count(len(result['mean_of']), 'direction')}")]
     found.append((f"{chance(result)} %", "chance", f"one of {result['n_classes']} {result['label']} guessed"))
     if (null := result.get("null", {})).get("value") is not None:
         found.append((f"{percent(null['value'])} %", "shuffled wells", f"mean of {null['shuffles']} shuffles within plates"))
