@@ -35,6 +35,7 @@ class Stream(enum.IntEnum):
     ORDERS = 16  # the orders of wells that a null of average precision draws: positives, ranked wells, query
     DROP_CHANNELS = 17  # which channels one of the two networks sees: step
     CELLS = 18  # the cell of its site that each sample's crops are drawn around: epoch, step
+    PROBES = 19  # initial weights of what is trained on features or beside them: its seed is the number of the run
 
 
 # What a made plate draws. Their numbers are part of what the plates of a seed look like: add at the end, never move.

@@ -66,7 +66,7 @@ def test_a_run_and_its_plates_draw_every_stream_for_one_purpose(tmp_path, monkey
     assert not {key: who for key, who in drawn.items() if len(who) > 1}
     used = {key[1] for key in drawn}
     of_scores = (Stream.WELL_SHUFFLE, Stream.INTERVALS, Stream.ORDERS)  # kit.companions; kit.measures
-    of_views = (Stream.DROP_CHANNELS, Stream.CELLS)  # cellrep; crops around cells
+    of_views = (Stream.DROP_CHANNELS, Stream.CELLS, Stream.PROBES)  # cellrep; crops around cells; heads on features
     elsewhere = (Stream.IBOT_HEAD, Stream.NUCLEI, *of_views, *of_scores)  # a head of its own; kit views
     assert {streams._RUN | stream for stream in Stream} - used <= {streams._RUN | stream for stream in elsewhere}
 

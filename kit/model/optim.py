@@ -52,9 +52,9 @@ def step_unless(optimiser: torch.optim.AdamW, stay: Tensor) -> None:
 
     As torch.amp.GradScaler tells a fused optimiser of an overflow.
     """
-    optimiser.found_inf = stay.float()  # type: ignore[attr-defined]
+    optimiser.found_inf = stay.float()  # type: ignore[attr-defined]  # a fused optimiser looks for it
     optimiser.step()
-    del optimiser.found_inf  # type: ignore[attr-defined]
+    del optimiser.found_inf  # type: ignore[attr-defined]  # as above
 
 
 def set_values(optimiser: torch.optim.Optimizer, values: Values) -> None:
@@ -81,5 +81,5 @@ def move_teacher(teacher: nn.Module, student: nn.Module, momentum: float, stay: 
     new: list[Tensor] = list(student.parameters())
     if any(names):
         torch._foreach_copy_(list(compress(old, names)), list(compress(new, names)))
-    share = torch.where(stay, 0.0, 1 - momentum)
+    share = torch.where(stay, 0.0, torch.full((), 1 - momentum, dtype=torch.float64, device=stay.device))
     torch._foreach_lerp_(old, new, [share.to(one.dtype) for one in old])

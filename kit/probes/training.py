@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from kit.probes.classify import macro_f1
+from kit.streams import Stream, torch_seed
 
 Batches = Callable[[np.ndarray, int], Tensor]  # images and the epoch -> what the model is shown of them
 
@@ -106,7 +107,7 @@ def seeded(make: Callable[[], nn.Module], seed: int) -> Callable[[], nn.Module]:
 
     def made() -> nn.Module:
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+            torch.manual_seed(torch_seed(seed, Stream.PROBES))
             return make()
 
     return made

@@ -5,6 +5,7 @@ import hashlib
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 
 from kit.challenge.features import read_features
@@ -64,7 +65,7 @@ def test_a_write_that_fails_leaves_what_was_there(tmp_path, monkeypatch):
         file.write(b"Metadata_Plate,Meta")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(csv_file.pl.DataFrame, "write_csv", full)
+    monkeypatch.setattr(pl.DataFrame, "write_csv", full)
     with pytest.raises(OSError, match=r"p\.csv"):
         write_profiles(one, tmp_path / "p.csv")
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
