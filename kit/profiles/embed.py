@@ -120,11 +120,11 @@ def embed(
     tiling = parse_tiles(tiles)
     source = _open(work, run, weights, baseline, channels, per_channel).tiled(tiling)
     name = (f"{run}-random" if baseline == "random" else run) + source.suffix + cells.suffix(source.config.crops)
-    if not cells.shown(source.config.crops):
-        return _write_run(work, name, source, share)
-    by_cell = ByCell.of(source, cells)
-    done = _write_run(work, name, by_cell, share, by_cell)
-    return replace(done, note=by_cell.note())
+    by_cell = ByCell.of(source, cells) if cells.shown(source.config.crops) else None
+    done = _write_run(work, name, by_cell or source, share, by_cell)
+    notes = [by_cell.note()] if by_cell else []
+    notes += [f"licence of {weights.name}: {source.facts['licence']}"] if weights and "licence" in source.facts else []
+    return replace(done, note="\n".join(notes))
 
 
 def _open(
@@ -164,7 +164,8 @@ def _write_run(work: "Work", name: str, source: Source, share: Share, by_cell: "
     """
     facts, parts = source.facts, source.parts
     folder = work.run_folder(name) / "features"
-    made_by = hashlib.sha256(json.dumps({**facts, "parts": parts}, sort_keys=True).encode()).hexdigest()
+    what_made_them = {key: value for key, value in facts.items() if key != "licence"} | {"parts": parts}
+    made_by = hashlib.sha256(json.dumps(what_made_them, sort_keys=True).encode()).hexdigest()
     sites, skipped = _complete_sites(work, source.channels)
     if share.first:
         _drop_others(folder, made_by)

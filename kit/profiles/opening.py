@@ -19,6 +19,7 @@ from kit.errors import UsageError
 from kit.files import write_whole
 from kit.model.channel_stats import channel_stats
 from kit.model.checkpoint import load_backbone
+from kit.model.licences import licence_of
 from kit.model.official import file_channels, model_of, official_backbone, read_weights
 from kit.model.precision import precision
 from kit.model.vit import Vit, seeded_vit
@@ -64,9 +65,11 @@ def open_published(work: "Work", run: str, file: Path, channels: tuple[str, ...]
         KitError: the file has no backbone.
     """
     config = published_config(work, run, file, channels)
-    repeats = file_channels(read_weights(file)) if per_channel else 0
+    tensors = read_weights(file)
+    repeats = file_channels(tensors) if per_channel else 0
     network = official_backbone(file, repeats or len(config.channels))
-    return _backbone(work, run, network, *_for_channels(work, run, config, channels)).per_channel(repeats)
+    opened = _backbone(work, run, network, *_for_channels(work, run, config, channels)).per_channel(repeats)
+    return replace(opened, facts={**opened.facts, "licence": licence_of(file, tensors)})
 
 
 def open_random(work: "Work", run: str, channels: tuple[str, ...] = ()) -> Backbone:

@@ -1,5 +1,7 @@
 """Files with the names, shapes and nestings of DINOv2's, made here: each gives the same network."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -59,6 +61,18 @@ def test_every_wrapping_gives_the_same_network(network, wrapping, tmp_path):
 def test_safetensors_too(network, tmp_path):
     save_file(prefixed(dict(network.state_dict()), "backbone."), tmp_path / "w.safetensors")
     assert torch.equal(official_backbone(tmp_path / "w.safetensors", 3).pos_embed, network.pos_embed)
+
+
+def test_a_file_of_cell_dinos_layout_loads(tmp_path):
+    """As dinov2.hub.cell_dino builds them: bare names, the blocks in four chunks, five channels, patches of 8 px, an MLP."""
+    made = Vit(replace(MODEL, patch=8, position_side=32), 5).eval()
+    stir(made, 5)
+    state = {".".join(("blocks", name.split(".")[1], name[7:])) if name.startswith("blocks.") else name: value
+             for name, value in made.state_dict().items()}  # fmt: skip
+    torch.save(state, tmp_path / "cell_dino.pth")
+    found = official_backbone(tmp_path / "cell_dino.pth", 5)
+    assert (found.config, found.channels) == (made.config, 5)
+    assert all(torch.equal(value, found.state_dict()[name]) for name, value in made.state_dict().items())
 
 
 @pytest.mark.parametrize("channels", [1, 3, 5, 8])

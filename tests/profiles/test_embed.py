@@ -252,6 +252,19 @@ def test_a_published_file_needs_no_run_but_channels(counted, tmp_path):
         embed(counted, "off-the-shelf", weights=file, channels=("Mito",))
 
 
+def test_the_licence_is_said_and_recorded_and_makes_no_other_features(counted, tmp_path, monkeypatch):
+    file = published(tmp_path / "vit.pth")
+    unknown = "the file names none; ask its source before you share what you make with it"
+    assert embed(counted, "tiny", weights=file).text().splitlines()[1] == f"licence of vit.pth: {unknown}"
+    record = json.loads((counted.run_folder("tiny") / "features" / "features.json").read_text())
+    assert record["licence"] == unknown
+    monkeypatch.setattr("kit.profiles.opening.licence_of", lambda path, tensors: "MIT")
+    again = embed(counted, "tiny", weights=file)
+    assert (again.kept, again.note) == (2, "licence of vit.pth: MIT")
+    embed(counted, "tiny")
+    assert "licence" not in json.loads((counted.run_folder("tiny") / "features" / "features.json").read_text())
+
+
 def test_each_channel_by_itself_is_repeated_to_the_colours_of_the_file(counted, tmp_path):
     """Cell-DINO's DINOv2 baseline: part by part, channel by channel; beside the features of the spread filters."""
     file = published(tmp_path / "vit.pth")
