@@ -4,6 +4,7 @@ import io
 import zipfile
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from kit.errors import KitError, UsageError
@@ -105,6 +106,15 @@ def test_damage(files):
 def test_tables_that_do_not_fit(files, table, said):
     files.write(table, images=IMAGES)
     files.refused(said)
+
+
+@pytest.mark.parametrize("kind", ["parquet", "utf-16", "latin-1"])
+def test_a_table_that_is_no_csv_is_told_so_in_one_line(files, kind):
+    if kind == "parquet":
+        pd.DataFrame({"class": [f"c{row}" for row in range(200)], "area": np.linspace(0, 1, 200)}).to_parquet(files.table)
+    else:
+        files.table.write_text(TABLE.replace("x", "é"), encoding=kind)
+    files.refused(r"cells\.csv is not UTF-8 text: save the table of the cells as CSV in UTF-8$")
 
 
 def test_what_is_not_there(files):
