@@ -31,7 +31,7 @@ def wait_share(
     names = learner.arrangement.groups
     waited = taken = 0.0
     loader = Crops(work, config.crops, channels=STAINS, batch=batch, seed=0, threads=threads, device=device)
-    with loader as crops, closing(_endless(crops)) as source:
+    with loader as crops, closing(endless(crops)) as source:
         for step in range(WARM_UP + steps):
             start = time.perf_counter()
             made = next(source)
@@ -50,7 +50,8 @@ def wait_share(
     return found, text
 
 
-def _endless(crops: Crops) -> Generator[CropBatch, None, None]:
+def endless(crops: Crops) -> Generator[CropBatch, None, None]:
+    """Yield the batches of epoch 0, 1 ... without end."""
     epoch = 0
     while True:
         yield from crops.epoch(epoch)

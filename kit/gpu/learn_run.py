@@ -6,13 +6,14 @@ N sites, C channels, H W pixels, D features.
 import math
 import os
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from kit.bench.feeding import endless
 from kit.config import RunConfig
 from kit.gpu.learn_data import Data
 from kit.images.crops.loader import CropBatch, Crops
@@ -90,7 +91,7 @@ def train_for(trainer: Trainer, seconds: float, keep: Callable[[Curve], None]) -
     threads, prepare = len(os.sched_getaffinity(0)), Preparation.of_run(config)
     with Crops(trainer.data.work, config.crops, channels=config.channels, batch=config.train.batch, seed=config.seed,
                device=trainer.device, threads=threads, prepare=prepare) as crops:  # fmt: skip
-        batches = _endless(crops)
+        batches = endless(crops)
         try:
             each, cost = _rehearse(trainer, batches)
             curve.steps = max(POINTS, int((stop - time.monotonic() - (POINTS + 1) * cost) / each))
@@ -133,13 +134,6 @@ def _run(trainer: Trainer, batches: Iterator[CropBatch], curve: Curve, stop: flo
         keep(replace(curve))
         if time.monotonic() >= stop:
             return
-
-
-def _endless(crops: Crops) -> Generator[CropBatch, None, None]:
-    epoch = 0
-    while True:
-        yield from crops.epoch(epoch)
-        epoch += 1
 
 
 def _tensor(values: np.ndarray, device: torch.device) -> Tensor:

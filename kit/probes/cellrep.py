@@ -16,6 +16,7 @@ from kit.errors import KitError, UsageError
 from kit.probes.classify import deal_groups, linear, prepared
 from kit.probes.rows import LABEL, MECHANISM, Asked, Rows, read_rows
 from kit.probes.tasks import Scores, runs_of
+from kit.probes.text import spread
 from kit.profiles.table import PLATE, WELL
 from kit.words import count
 
@@ -132,7 +133,7 @@ def cellrep_text(result: dict[str, Any]) -> str:
     """Return a row for each score, then what was read and how it was scored."""
     lines = [_row("CellRep's evaluation", "logistic", "chance", "shuffled")]
     for key, name in _NAMES.items():
-        of = {which: _spread(summary) for which, summary in result["scores"][key].items()}
+        of = {which: spread(summary) for which, summary in result["scores"][key].items()}
         lines.append(_row(name, of["plain"], f"{result['chance'][key]:.3f}", of["shuffled"]))
     gaps = f" ({result['dropped']} with a gap left out)" if result["dropped"] else ""
     return "\n".join([
@@ -143,7 +144,3 @@ def cellrep_text(result: dict[str, Any]) -> str:
         f"{count(len(result['seeds']), 'run')}, seeds from {result['seeds'][0]} on",
         "chance: the largest class alone is named; shuffled: mechanisms change places between treatments",
     ])  # fmt: skip
-
-
-def _spread(summary: dict[str, Any]) -> str:
-    return f"{summary['mean']:.3f}" + (f" ± {summary['sd']:.3f}" if summary["sd"] is not None else "")

@@ -16,6 +16,7 @@ from kit.model.official import official_backbone
 from kit.model.vit import Vit, seeded_vit
 from kit.probes.images import Labelled, Plan, heads_on_images
 from kit.probes.tasks import indicators
+from kit.probes.text import spread
 from kit.words import count
 
 CROP = 0.8  # of an image's side, as 128 of 160 px; rounded to whole patches
@@ -102,7 +103,7 @@ def cells_text(result: dict[str, Any]) -> str:
     shares = [f"{share:g}" for share in result["shares"]]
     row = ("{:<44}" + " {:>15}" * len(shares)).format
     lines = [row("macro-F1", *(f"{100 * share:g} % labels" for share in result["shares"]))]
-    lines += [row(name, *(_spread(of_share[share]) for share in shares)) for name, of_share in result["rows"].items()]
+    lines += [row(name, *(spread(of_share[share]) for share in shares)) for name, of_share in result["rows"].items()]
     kind = "one class each" if result["exclusive"] else "several classes each"
     lines += [
         f"chance {result['chance']['mean']:.3f}: each class named as often as it occurs",
@@ -111,10 +112,6 @@ def cells_text(result: dict[str, Any]) -> str:
         f"{_seeds(result['seeds'])}",
     ]
     return "\n".join(lines)
-
-
-def _spread(summary: dict[str, Any]) -> str:
-    return f"{summary['mean']:.3f}" + (f" ± {summary['sd']:.3f}" if summary["sd"] is not None else "")
 
 
 def _seeds(seeds: Sequence[int]) -> str:

@@ -7,13 +7,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from kit.kernels.normalise import Normalise, normalise_reference
+
 EPS = 1e-7  # of the published code
 
 
 def self_normalise(crop_BCPP: Tensor) -> Tensor:
-    """Return crops minus the mean and over the SD (ddof 1) of each channel of each crop, plus 1e-7."""
-    sd, mean = torch.std_mean(crop_BCPP, dim=(-2, -1), keepdim=True)
-    return (crop_BCPP - mean) / (sd + EPS)
+    """Return (x - mean) / (sd + 1e-7) of each channel of each crop, as views.normalise = crop does in training."""
+    return normalise_reference(crop_BCPP, Normalise(floor=EPS))
 
 
 def random_crops(images_BCHW: Tensor, side: int, rng: np.random.Generator) -> Tensor:

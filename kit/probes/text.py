@@ -1,4 +1,4 @@
-"""The scores of Cell-DINO's evaluation as a table of plain text."""
+"""The scores of evaluations as plain text: of each its spread, of Cell-DINO's the table."""
 
 from typing import Any
 
@@ -36,10 +36,11 @@ def cell_dino_text(result: dict[str, Any]) -> str:
 def _line(name: str, of_score: dict[str, Any], chance: float) -> str:
     sphered, plain = of_score.get("sphered"), of_score["plain"]
     change = f"{100 * (plain['mean'] / sphered['mean'] - 1):+.1f} %" if sphered and sphered["mean"] else "-"
-    return _row(name, _spread(sphered), _spread(plain), change, f"{chance:.3f}", _spread(of_score.get("shuffled")))
+    return _row(name, spread(sphered), spread(plain), change, f"{chance:.3f}", spread(of_score.get("shuffled")))
 
 
-def _spread(summary: dict[str, Any] | None) -> str:
+def spread(summary: dict[str, Any] | None) -> str:
+    """Return the mean ± SD of `classify.summary`, the mean alone of one run, - of none."""
     if summary is None:
         return "-"
     return f"{summary['mean']:.3f}" + (f" ± {summary['sd']:.3f}" if summary["sd"] is not None else "")

@@ -27,7 +27,7 @@ from kit.trials.cell_store import pack_cells
 from kit.trials.command import finish, new_parser, say
 from kit.trials.compare_budget import listed
 from kit.trials.features import KEY, TEXTURE, TRAINED, feature_sets, recipe_configs, recipes_text
-from kit.trials.table import markdown, spread
+from kit.trials.table import markdown, over_seeds
 from kit.trials.weeks import paired_p
 from kit.words import count, some
 
@@ -124,7 +124,7 @@ def accuracies(found: Found, label_N: np.ndarray) -> str:
     """Return the table in %: mean and spread over seeds."""
     weights = _weights(label_N)
     rows = [
-        [name, *(_mean([float(np.mean(weight_N * right)) for right in seeds]) for weight_N in weights)]
+        [name, *(over_seeds([float(np.mean(weight_N * right)) for right in seeds]) for weight_N in weights)]
         for name, seeds in found.items()
     ]
     return markdown([f"{count(len(label_N), 'cell')} of {count(len(set(label_N)), 'class', 'classes')}, %", *SCORES], rows)
@@ -156,10 +156,6 @@ def how(label_N: np.ndarray, group_N: np.ndarray, leave_out: str) -> str:
 def _weights(label_N: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return what each cell weighs in each of SCORES."""
     return np.ones(len(label_N)), class_weights(np.unique(label_N, return_inverse=True)[1])
-
-
-def _mean(of_seeds: list[float]) -> str:
-    return spread(float(np.mean(of_seeds)), float(np.std(of_seeds, ddof=1))) if len(of_seeds) > 1 else f"{100 * of_seeds[0]:.1f}"
 
 
 def channel_numbers(text: str) -> tuple[int, ...]:

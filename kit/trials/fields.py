@@ -24,7 +24,7 @@ from kit.images.store.work import Work
 from kit.trials.command import run
 from kit.trials.features import TEXTURE, TRAINED, feature_sets, recipe_configs, recipes_text
 from kit.trials.fields_table import read_fields, write_load_data
-from kit.trials.table import markdown, spread
+from kit.trials.table import markdown, over_seeds
 from kit.trials.weeks import ASKED, correct, guess, paired_p
 
 JOINED = "trained + texture"
@@ -125,7 +125,7 @@ def accuracies(found: Found, wells: pd.DataFrame) -> list[str]:
         rows = []
         for name, seeds in found.items():
             values = [[float(np.asarray(seed[asked])[mask].mean()) for seed in seeds] for asked in ASKED]
-            rows.append([name, *(_mean(of_seeds) for of_seeds in values)])
+            rows.append([name, *(over_seeds(of_seeds) for of_seeds in values)])
         tables.append(markdown([f"{title}, {int(mask.sum())} wells, %", *ASKED], rows))
     return tables
 
@@ -146,10 +146,6 @@ def confounds(wells: pd.DataFrame) -> str:
     if fixed == len(spots):
         return "Position and treatment are confounded: every treatment keeps its well on all plates of its week."
     return f"{fixed} of {len(spots)} treatments keep their well on all plates of their week: there, position tells the treatment."
-
-
-def _mean(of_seeds: list[float]) -> str:
-    return spread(float(np.mean(of_seeds)), float(np.std(of_seeds, ddof=1))) if len(of_seeds) > 1 else f"{100 * of_seeds[0]:.1f}"
 
 
 if __name__ == "__main__":

@@ -47,9 +47,13 @@ def spread(mean: float, sd: float) -> str:
     return f"{100 * mean:.1f} +- {100 * sd:.1f}"
 
 
-def _cell(seeds: list[dict[str, float]], name: str) -> str:
-    values = [seed[name] for seed in seeds]
+def over_seeds(values: Sequence[float]) -> str:
+    """Return the mean +- SD over seeds in %, the value alone of one seed."""
     return spread(statistics.mean(values), statistics.stdev(values)) if len(values) > 1 else f"{100 * values[0]:.1f}"
+
+
+def _cell(seeds: list[dict[str, float]], name: str) -> str:
+    return over_seeds([seed[name] for seed in seeds])
 
 
 def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

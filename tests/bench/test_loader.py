@@ -16,14 +16,14 @@ def test_a_slow_loader_is_waited_for(pause, tmp_path, monkeypatch):
     monkeypatch.setattr(loader, "SIDE", 90)
     monkeypatch.setattr(loader, "WELLS", 4)
     work = loader.make_store(tmp_path)
-    real = feeding._endless
+    real = feeding.endless
 
     def slow(crops):
         for batch in real(crops):
             time.sleep(pause)
             yield batch
 
-    monkeypatch.setattr(feeding, "_endless", slow)
+    monkeypatch.setattr(feeding, "endless", slow)
     found, text = wait_share(work, 28, torch.device("cpu"), threads=1, batch=4, steps=2, settings=TINY)
     assert 0 <= found["wait_share"] < 1
     assert f"{found['wait_share']:.1%} of the time waits for crops" in text

@@ -36,7 +36,7 @@ def test_self_normalised_as_numpy_would():
     crop_BCPP = numbers(2, 3, 5, 5) * 4 + 7
     crop_BCPP[0, 1] = 2.0  # a flat channel becomes 0, not infinite
     values = crop_BCPP.numpy().astype(np.float64)
-    mean, sd = values.mean((2, 3), keepdims=True), values.std((2, 3), ddof=1, keepdims=True)
+    mean, sd = values.mean((2, 3), keepdims=True), values.std((2, 3), keepdims=True)
     np.testing.assert_allclose(self_normalise(crop_BCPP), (values - mean) / (sd + 1e-7), atol=1e-5)
 
 
