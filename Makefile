@@ -50,7 +50,7 @@ lint: install
 	rm -rf build/types && mkdir -p build/types/kit && ln -s $(CURDIR)/kit/* $(CURDIR)/kernels build/types/kit/
 	$(BIN)/mypy
 
-# On a machine with a GPU, minutes that are counted: make gpu RUN=first, or PARTS=build,tests RESULTS=FOLDER; see docs/gpu.md.
+# On a machine with a GPU, within a time limit: make gpu RUN=first, or PARTS=build,tests RESULTS=FOLDER; see docs/gpu.md.
 gpu:
 	RUN="$(RUN)" PARTS="$(PARTS)" RESULTS="$(RESULTS)" FIELDS="$(FIELDS)" COMMIT="$(COMMIT)" REHEARSE="$(REHEARSE)" scripts/gpu.sh
 

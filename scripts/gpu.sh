@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What can be learned of kit on a machine with a GPU, in minutes that are counted; docs/gpu.md says how.
+# Build, test and measure kit on a machine with a GPU, within a time limit; see docs/gpu.md.
 #   scripts/gpu.sh [RUN=first|second] [PARTS=build,tests,...] [RESULTS=FOLDER] [FIELDS=FOLDER] [COMMIT=HASH] [REHEARSE=1]
 # The same as make gpu, for a machine without make. PYTHON=... chooses the Python; else the checkout's .venv, else python3.
 set -euo pipefail

@@ -38,7 +38,7 @@ def phantom(out: Path, seed: int, settings: tuple[str, ...], jobs: int | None, p
     "--cells",
     type=PATH,
     metavar="FILE.csv",
-    help="SOURCE is one array of single cells (.npz, .npy), and this its table, a row a cell.",
+    help="Table of single cells, a row each; SOURCE is then the array of their images (.npz, .npy).",
 )
 @click.option("--array", default="", metavar="NAME", help="The array to take from a .npz that holds several.")
 @click.option(
@@ -115,7 +115,9 @@ def ingest(
     help="Take the cells from CellProfiler's table of objects (.csv, .parquet) instead.",
 )
 @click.option("--images", type=PATH, metavar="FILE", help="CellProfiler's image table, where the objects name only ImageNumber.")
-@click.option("--site-px", type=int, help="Longer side of the images that --locations is in, if the store was made with --size.")
+@click.option(
+    "--site-px", type=int, help="Longer side of the images in which --locations was measured, if the store was made with --size."
+)
 @click.option("--plates", help="Comma-separated barcodes; default: all plates of the store.")
 @click.option("--jobs", type=int, default=None, help="Number of threads; default: one per core.")
 def cells(

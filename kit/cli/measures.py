@@ -56,10 +56,12 @@ def jumpcp(files: tuple[Path, ...], json_path: Path | None, **options: object) -
     "--unit", type=click.Choice(["treatments", "wells"]), default="treatments", show_default=True,
     help="What a mechanism is named from.",
 )  # fmt: skip
-@click.option("--ridge", default=0.1, show_default=True, type=click.FloatRange(0), help="Of the sphering, as in kit profile.")
+@click.option(
+    "--ridge", default=0.1, show_default=True, type=click.FloatRange(0), help="Ridge of the sphering, as in kit profile."
+)
 @click.option("--k", default=5, show_default=True, type=click.IntRange(1), help="Nearest neighbours that name a treatment.")
 @click.option("--runs", default=10, show_default=True, type=click.IntRange(1), help="Seeds of folds and networks.")
-@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="The first of them.")
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="The first seed.")
 @click.option("--json", "json_path", type=OUT_FILE, help="Write the numbers here.")
 def cell_dino(
     files: tuple[Path, ...],
@@ -95,17 +97,17 @@ def cell_dino(
 )
 @click.option("--label", metavar="COLUMN", help="The treatments; default: broad_sample, or what the file records.")
 @click.option("--control", metavar="VALUE", help="The label of the controls, which are left out.")
-@click.option("--moa", metavar="COLUMN", help="What is named, one class a row; default: moa or mechanism.")
+@click.option("--moa", metavar="COLUMN", help="The mechanisms, one a row; default: moa or mechanism.")
 @click.option(
     "--unit", type=click.Choice(["wells", "rows"]), default="wells", show_default=True, help="Means of wells, or rows as given."
 )
 @click.option(
     "--hold-out", type=click.Choice(["treatments", "plates", "wells"]), default="treatments", show_default=True,
-    help="What no classifier sees on both sides.",
+    help="What is never split between training and test.",
 )  # fmt: skip
 @click.option("--most", default=40, show_default=True, type=click.IntRange(2), help="The most frequent classes.")
 @click.option("--runs", default=5, show_default=True, type=click.IntRange(1), help="Seeds of the folds.")
-@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="The first of them.")
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="The first seed.")
 @click.option("--json", "json_path", type=OUT_FILE, help="Write the numbers here.")
 def cellrep(
     files: tuple[Path, ...], json_path: Path | None, label: str | None, control: str | None, moa: str | None, **options: object
@@ -130,13 +132,17 @@ def cellrep(
 @click.argument("array", type=PATH, metavar="FILE.npz")
 @click.argument("table", type=PATH, metavar="CELLS.csv")
 @click.option("--label", required=True, metavar="COLUMN", help="The class of each cell, | between several; empty: left out.")
-@click.option("--leave-out", required=True, metavar="COLUMN", help="What is not split between training and test: plate, movie.")
+@click.option(
+    "--leave-out", required=True, metavar="COLUMN", help="Groups that are never split between training and test: plate, movie."
+)
 @click.option("--weights", type=PATH, help="A run's folder, a checkpoint, or a published file; default: random weights alone.")
 @click.option("--crop", "side", type=click.IntRange(1), help="Side of a crop, pixels; default: 0.8 of the image's.")
-@click.option("--shares", default="1,10,100", show_default=True, metavar="PERCENT", help="Of the labels that train.")
+@click.option("--shares", default="1,10,100", show_default=True, metavar="PERCENT", help="Shares of the labels to train on.")
 @click.option("--seeds", default=3, show_default=True, type=click.IntRange(1))
-@click.option("--epochs", default=30, show_default=True, type=click.IntRange(1), help="Of a head.")
-@click.option("--network-epochs", default=10, show_default=True, type=click.IntRange(1), help="Of a network trained whole.")
+@click.option("--epochs", default=30, show_default=True, type=click.IntRange(1), help="Epochs of a head.")
+@click.option(
+    "--network-epochs", default=10, show_default=True, type=click.IntRange(1), help="Epochs of a network trained whole."
+)
 @click.option("--json", "json_path", type=OUT_FILE, help="Write the numbers here.")
 def cell_dino_cells(
     array: Path,

@@ -193,10 +193,13 @@ def _fitted(
     "--cells/--no-cells",
     default=None,
     help="Show the cells of each site one by one (kit cells finds them) and average their vectors; written as RUN-cells. "
-    "A run trained around cells does so anyway; --no-cells shows it whole sites, as RUN-sites.",
+    "A run trained around cells does so anyway; with --no-cells it is shown whole sites, as RUN-sites.",
 )
 @click.option(
-    "--cell-px", type=int, help="Side of what is shown around a cell, pixels of the site; default: as trained. RUN-cellsN."
+    "--cell-px",
+    type=int,
+    metavar="N",
+    help="Side of the square shown around a cell, pixels of the site; default: as trained. Written as RUN-cellsN.",
 )
 @click.option("--keep-cells", is_flag=True, help="Also write the vector of every cell, to WORK/runs/RUN/cells/<plate>.parquet.")
 def embed(

@@ -15,7 +15,9 @@ from kit.errors import UsageError
 @click.option(
     "--image", type=PATH, metavar="FILE", help="Leave out what this machine's `pip list --format=freeze` lists instead."
 )
-@click.option("--without", multiple=True, metavar="PACKAGE", help="Leave out this one too, and what it alone needs; repeatable.")
+@click.option(
+    "--without", multiple=True, metavar="PACKAGE", help="Leave out this package too, and what it alone needs; repeatable."
+)
 @click.option("--binary", is_flag=True, help="Compile kit's wheel, for this Python; needs a compiler and auditwheel.")
 @click.option("--compile", "here", is_flag=True, help="On the other machine: compile and install kit from the source in OUT.")
 def wheels(

@@ -73,7 +73,7 @@ def read_locations(work: "Work", path: Path, images: Path | None = None, site_px
     _check_sites(work, kept, path)
     cells = _check_places(work, kept, path, site_px)
     about = {"file": path.name, "sha256": file_sha256(path), "images": images and file_sha256(images), "site_px": site_px}
-    notes = [f"left out: the rows of {count(len(others), 'plate')} that the store has not ({some(others)})"] if others else []
+    notes = [f"left out: the rows of {count(len(others), 'plate')} that are not in the store ({some(others)})"] if others else []
     return Located(cells.sort_values(WHO, kind="stable", ignore_index=True), about, notes)
 
 

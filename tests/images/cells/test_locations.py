@@ -62,7 +62,7 @@ def test_the_command_stores_them_in_place_of_others(work, tmp_path):
     pd.concat([single_cells(), single_cells(Metadata_Plate="P9")]).to_csv(table, index=False)
     said = kit_command("cells", work.path, "--locations", table).stdout
     assert "P1: 3 cells in 4 sites, 0 a site (0 to 2); 2 sites without a cell" in said
-    assert "left out: the rows of 1 plate that the store has not (P9)" in said
+    assert "left out: the rows of 1 plate that are not in the store (P9)" in said
     check(read_cells(kit.open(work.path), ["P1", "P2"]))
     assert "2 plates had them already" in kit_command("cells", work.path, "--locations", table).stdout
 
