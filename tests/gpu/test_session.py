@@ -41,6 +41,13 @@ def test_parts_run_in_their_own_order_and_a_wrong_name_is_refused():
         chosen_parts("build,test")
 
 
+def lives(process: str) -> bool:
+    try:
+        return "Z (zombie)" not in Path(f"/proc/{process}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
 def test_at_the_end_of_the_box_nothing_is_left_alive(tmp_path, monkeypatch):
     """The command and its own child ignore the request to end."""
     monkeypatch.setattr(running, "GRACE", 0.5)
@@ -51,8 +58,8 @@ def test_at_the_end_of_the_box_nothing_is_left_alive(tmp_path, monkeypatch):
     assert time.monotonic() - start < 30
     said, child = (tmp_path / "log").read_text().split()  # what it said is there
     assert said == "on"
-    status = Path(f"/proc/{child}/status")
-    assert not status.is_file() or "Z (zombie)" in status.read_text()
+    while lives(child):  # what is killed takes a moment to go; the suite's own limit ends a wait in vain
+        time.sleep(0.01)
 
 
 def test_a_command_that_does_not_exist_has_failed(tmp_path):
