@@ -21,7 +21,7 @@ import torch
 
 from kit import kernels
 from kit.kernels.launch import report
-from kit.kernels.timing import Row, Task, measure
+from kit.kernels.timing import FAULTS, Row, Task, first_line, measure
 
 
 def find_tasks(device: str, only: str) -> list[Task]:
@@ -39,10 +39,18 @@ def run(task: Task, seconds: float = 1.5) -> dict:
         "device": task.device,
         "items": task.items,
         "bytes": task.bytes_moved,
-        "largest_error": task.error() if task.error else None,
+        **largest_error(task),
         "share": share(rows, task.part_of),
         "rows": [{"name": row.name, "ms": row.ms, "cpu_ms": row.cpu_ms, "note": row.note} for row in rows],
     }
+
+
+def largest_error(task: Task) -> dict:
+    """Return the largest error of ours, None where the task has none; where it cannot be had also `why`."""
+    try:
+        return {"largest_error": task.error() if task.error else None}
+    except FAULTS as error:
+        return {"largest_error": None, "why": first_line(error)}
 
 
 def share(rows: list[Row], rest: str) -> float | None:
@@ -55,6 +63,7 @@ def to_text(found: dict, bandwidth: float | None) -> str:
     """Return one table; ratios are times over ours, so above 1 kit is faster."""
     ours = found["rows"][0]["ms"]
     error = "" if found["largest_error"] is None else f", largest error {found['largest_error']:.1e}"
+    error += f", largest error not to be had: {found['why']}" if "why" in found else ""
     lines = [f"{found['task']} on {found['device']}{error}"]
     for row in found["rows"]:
         if row["ms"] is None:
@@ -63,9 +72,8 @@ def to_text(found: dict, bandwidth: float | None) -> str:
         rate = found["bytes"] / row["ms"] / 1e6
         floor = "" if bandwidth is None else f"{100 * rate / bandwidth:5.1f} % of the memory floor "
         busy = "" if row["cpu_ms"] is None else f"{row['cpu_ms']:10.2f} ms of CPU "
-        lines.append(
-            f"  {row['name']:36} {row['ms']:10.2f} ms {busy}{rate:7.2f} GB/s {floor}{row['ms'] / ours:8.2f}x  {row['note']}"
-        )
+        ratio = " " * 9 if ours is None else f"{row['ms'] / ours:8.2f}x"
+        lines.append(f"  {row['name']:36} {row['ms']:10.2f} ms {busy}{rate:7.2f} GB/s {floor}{ratio}  {row['note']}")
     if found["share"] is not None:
         lines.append(f"  {found['rows'][0]['name']}: {100 * found['share']:.2f} % of the time of both")
     return "\n".join(lines)

@@ -1,11 +1,31 @@
 """Time several implementations of one task: the building blocks of kernels/bench_<op>.py."""
 
+import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+
+def _triton_faults() -> tuple[type[Exception], ...]:
+    try:
+        from triton.errors import TritonError
+    except ImportError:
+        return ()
+    return (TritonError,)
+
+
+# What ends one measurement and not those behind it. Triton's errors, and those of a compiler it calls, are no RuntimeError.
+FAULTS = (ArithmeticError, AssertionError, AttributeError, ImportError, LookupError, OSError, RuntimeError, TypeError, ValueError,
+          subprocess.SubprocessError, *_triton_faults())  # fmt: skip
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of what an error says, or else its kind."""
+    said = str(error).strip()
+    return said.splitlines()[0] if said else type(error).__name__
 
 
 @dataclass(frozen=True)
@@ -49,8 +69,8 @@ def measure(contestant: Contestant, device: str, seconds: float = 1.5) -> Row:
         return Row(contestant.name, None, f"not measured: {contestant.skip}")
     try:
         contestant.run()
-    except RuntimeError as error:  # torch's own: out of memory, a compiler that is missing
-        return Row(contestant.name, None, f"failed: {str(error).strip().splitlines()[0]}")
+    except FAULTS as error:
+        return Row(contestant.name, None, f"failed: {first_line(error)}")
     best, busy, stop = float("inf"), float("inf"), time.perf_counter() + seconds
     while True:
         begin = time.process_time()

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from kit.kernels.timing import FAULTS, first_line
 from kit.model.attention import BACKENDS, attend
 
 RUNS = 10
@@ -61,8 +62,8 @@ def _table(name: str, make: Callable[[], dict[str, Way]], device: torch.device) 
     for way, run in make().items():
         try:
             found[way] = best_ms(run, device)
-        except RuntimeError as error:
-            found[way] = str(error).strip().splitlines()[0]
+        except FAULTS as error:
+            found[way] = first_line(error)
     text = ", ".join(f"{way} {ms:.3g}" if isinstance(ms, float) else f"{way} not to be had ({ms})" for way, ms in found.items())
     return {"name": name, "ms": found}, f"{name}, ms: {text}"
 

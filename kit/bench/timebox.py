@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from kit.errors import KitError
 from kit.files import write_whole
+from kit.kernels.timing import FAULTS, first_line
 
 
 class Timebox:
@@ -43,8 +43,8 @@ class Timebox:
             return None
         try:
             values, line = measure()
-        except (RuntimeError, ValueError, KitError) as error:  # torch's own, out of memory and compilers among them
-            what = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        except FAULTS as error:  # kit's own are among them
+            what = first_line(error)
             values, line = {"name": name, "error": f"{type(error).__name__}: {what}"}, f"{name}: not measured: {what}"
         self._longest[kind] = max(self._longest.get(kind, 0.0), time.monotonic() - start)
         self.rows.append(values)

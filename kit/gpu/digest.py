@@ -49,9 +49,11 @@ def _tables(found: dict) -> list[str]:
     """Return a line for each table of kit.kernels.bench: our time, the share of the memory floor, the rivals' over ours."""
     bandwidth, lines = found.get("copy_gb_s"), []
     for table in found.get("tasks", ()):
-        ours, *others = [row for row in table["rows"] if row["ms"] is not None] or [None]
-        if ours is None:
-            lines.append(f"{table['task']}: {table['rows'][0]['note']}")
+        ours, *rest = table["rows"]
+        others = [row for row in rest if row["ms"] is not None]
+        if ours["ms"] is None:
+            rivals = "; ".join(f"{row['name']} {row['ms']:.2f} ms" for row in others)
+            lines.append(f"{table['task']}: {ours['name']} {ours['note']}" + f"; {rivals}" * bool(rivals))
             continue
         floor = f", {100 * table['bytes'] / ours['ms'] / 1e6 / bandwidth:.0f} % of the memory floor" if bandwidth else ""
         share = f", {100 * table['share']:.1f} % of the time of both" if table["share"] is not None else ""

@@ -20,13 +20,13 @@ from kit.config import RunConfig
 from kit.gpu.learn_data import Data, made_plates, real_fields
 from kit.gpu.learn_run import Curve, Trainer, train_for
 from kit.gpu.notes import Options
+from kit.kernels.timing import FAULTS, first_line
 from kit.recipe import load_recipe
 
 ROOT = Path(__file__).parents[2]
 RECIPES = ("sslprofiler-local", "dinov2-separate")
 FIELDS = ROOT / "build" / "gpu-fields"
 AT_END = 4.0  # seconds that are left over
-FAULTS = (ArithmeticError, AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError)  # kit's own and torch's too
 LEAST = 8.0  # seconds: a trial with less does not start
 SMALL = (*TINY, "crops.global_side=28", "crops.local_side=14", "model.position_side=28", "embed.side=28", "train.batch=4")
 
@@ -71,7 +71,7 @@ def main() -> int:
         for baseline in ("intensity", "texture"):
             try:
                 scores = data.by_hand(baseline)
-            except (*FAULTS, ImportError) as error:
+            except FAULTS as error:
                 given.notes.line(f"{data.name}: {baseline} not measured, {error}")
                 continue
             given.notes.add("by_hand", {"data": data.name, "baseline": baseline, **scores})
@@ -88,7 +88,7 @@ def main() -> int:
             one(given, data, recipe, device, seconds)
         except FAULTS as error:  # the other trials go on
             failed += 1
-            given.notes.line(f"{data.name}, {recipe}: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}")
+            given.notes.line(f"{data.name}, {recipe}: {type(error).__name__}: {first_line(error)}")
     return int(failed > 0 or not sets)
 
 

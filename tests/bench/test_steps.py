@@ -4,6 +4,7 @@ import json
 
 import pytest
 import torch
+from triton.errors import TritonError
 
 from kit.bench import steps
 from kit.bench.step_case import KIT, PLAIN, Row
@@ -23,15 +24,20 @@ def test_the_file_is_whole_after_every_row(tmp_path):
     def fail():
         raise KitError("no such thing\nsecond line")
 
+    def not_compiled():
+        raise TritonError("at 7:11")
+
     def killed():
         raise KeyboardInterrupt
 
     assert box.run("one", lambda: ({"name": "one"}, "one: 1")) == {"name": "one"}
     assert box.run("two", fail) is None
+    assert box.run("two and a half", not_compiled) is None  # Triton's errors are no RuntimeError
     with pytest.raises(KeyboardInterrupt):
         box.run("three", killed)
     found = read(path)
-    assert found["rows"] == [{"name": "one"}, {"name": "two", "error": "KitError: no such thing"}]
+    assert found["rows"] == [{"name": "one"}, {"name": "two", "error": "KitError: no such thing"},
+                             {"name": "two and a half", "error": "TritonError: at 7:11"}]  # fmt: skip
     assert not found["finished"]
     box.finish()
     assert read(path)["finished"]

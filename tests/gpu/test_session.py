@@ -164,6 +164,11 @@ def test_tables_of_the_kernels_bench_are_one_line_each():
     )
     assert "view: 2.00 ms, 50 % of the memory floor; eager torch 4.50 x\n" in said
     assert "no time left for blur" in said
+    rows[0] |= {"ms": None, "note": "failed: no kernel"}  # a rival must not pass for ours
+    said = summary(
+        {"run": "x", "date": "d", "machine": machine, "rehearsal": False, "parts": {"views": {"state": "done", "found": found}}}
+    )
+    assert "view: kit failed: no kernel; eager torch 9.00 ms\n" in said
     assert "no GPU" not in said
 
 

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from triton.errors import TritonError
 
 from kit.kernels import bench, bench_step, bench_view
 from kit.kernels.timing import Contestant, Row, Task, measure
@@ -38,12 +39,17 @@ def test_the_step_goes_back_to_every_weight():
     assert all(weight.grad is None for weight in teacher.parameters())
 
 
-def test_a_contestant_that_fails_is_named():
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError, TritonError, AttributeError])  # Triton's is no RuntimeError
+def test_a_contestant_that_fails_is_named_and_costs_the_others_nothing(error):
     def fail():
-        raise torch.OutOfMemoryError("out of memory\nmore")
+        raise error("out of memory\nmore")
 
     assert measure(Contestant("rival", fail), "cpu", 0.0) == Row("rival", None, "failed: out of memory")
-    assert measure(Contestant("kit", lambda: None), "cpu", 0.0).ms >= 0
+    found = bench.run(Task("t", "cpu", 1, 1, (Contestant("kit", fail), Contestant("rival", int)), error=fail), 0.0)
+    text = bench.to_text(found, 100.0)
+    assert "largest error not to be had: out of memory" in text
+    assert "kit                                  failed: out of memory" in text
+    assert found["rows"][1]["ms"] >= 0
 
 
 @pytest.mark.parametrize(("version", "reason"), [("0.8.3", "kornia 0.8.3 blurs"), ("0.10.0", "KIT_BENCH_COMPILE=1")])
