@@ -6,13 +6,12 @@ Without a card and without KIT_CUDA_ARCHS the CUDA extension is left out: it tak
 """
 
 import os
-import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-from kit.gpu.machine import capabilities
+from kit.gpu.machine import capabilities, tool
 from kit.gpu.notes import Options
 
 ROOT = Path(__file__).parents[2]
@@ -22,7 +21,7 @@ REPORT = "from kit.kernels.extension import cpu_reason, cuda_reason; print(cpu_r
 def switches() -> dict[str, str]:
     """Return setup.py's switches for this machine."""
     archs = os.environ.get("KIT_CUDA_ARCHS", "") or capabilities()
-    if not archs or shutil.which("nvcc") is None:
+    if not archs or tool("nvcc") is None:
         return {"KIT_CUDA": "0"}
     return {"KIT_CUDA": "auto", "KIT_CUDA_ARCHS": archs}
 
@@ -42,9 +41,8 @@ def main() -> int:
     archs = told.get("KIT_CUDA_ARCHS", "")
     given.notes.put(seconds=time.monotonic() - start, cpu=cpu, cuda=cuda, archs=archs)
     given.notes.line(f"_cpu: {cpu or said.stderr.strip()[-200:]}")
-    given.notes.line(
-        f"_cuda: {cuda}" + (f", for sm_{archs}" if archs else ": left out, as there is neither card nor KIT_CUDA_ARCHS")
-    )
+    lacking = "no nvcc" if tool("nvcc") is None else "neither card nor KIT_CUDA_ARCHS"
+    given.notes.line(f"_cuda: {cuda}, " + (f"for sm_{archs}" if archs else f"left out, as there is {lacking}"))
     no_card = not capabilities() and cuda.startswith("no ")
     return code or int(cpu != "ready" or (bool(archs) and cuda != "ready" and not no_card))
 

@@ -44,14 +44,20 @@ def card_facts() -> dict:
 
 def tool_facts(root: Path) -> dict:
     """Return the versions of Python, nvcc and the system, the CPUs, and the commit of the checkout."""
-    nvcc = re.search(r"release ([\d.]+)", _ask(["nvcc", "--version"]))
+    nvcc = re.search(r"release ([\d.]+)", _ask([tool("nvcc") or "nvcc", "--version"]))
     return {
         "commit": commit(root),
         "system": platform.platform(),
         "cpus": len(os.sched_getaffinity(0)),
         "nvcc": nvcc[1] if nvcc else None,
-        "compute_sanitizer": shutil.which("compute-sanitizer") is not None,
+        "compute_sanitizer": tool("compute-sanitizer") is not None,
     }
+
+
+def tool(name: str) -> str | None:
+    """Return the path of a tool of the CUDA toolkit: on PATH, or in the toolkit's own folder, which often is not on it."""
+    home = os.environ.get("CUDA_HOME") or os.environ.get("CUDA_PATH") or "/usr/local/cuda"
+    return shutil.which(name) or shutil.which(name, path=f"{home}/bin{os.pathsep}{home}/compute-sanitizer")
 
 
 def commit(root: Path) -> str:

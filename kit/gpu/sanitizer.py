@@ -7,10 +7,10 @@ The tools run one after the other on small inputs, for as long as there is time.
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 
+from kit.gpu.machine import tool
 from kit.gpu.notes import Options
 
 TOOLS = ("memcheck", "initcheck", "racecheck")  # the most important first
@@ -20,14 +20,14 @@ _ERRORS = re.compile(r"(?:ERROR SUMMARY: (\d+) error|RACECHECK SUMMARY: (\d+) ha
 
 def main() -> int:
     given = Options("kit.gpu.sanitizer", __doc__.partition("\n")[0])
-    tool = shutil.which("compute-sanitizer")
+    program = tool("compute-sanitizer")
     work = [sys.executable, "-m", "kit.gpu.sanitized"]
     if given.rehearse:
         done = subprocess.run([*work, "--rehearse"], check=False)
         given.notes.line(f"rehearsed on the CPU: the kernels' calls end with {done.returncode}")
         return done.returncode
-    if tool is None:
-        given.notes.line("not run: compute-sanitizer is not on PATH")
+    if program is None:
+        given.notes.line("not run: compute-sanitizer is neither on PATH nor in the CUDA toolkit")
         return 0
     faults = 0
     for place, name in enumerate(TOOLS):
@@ -36,7 +36,7 @@ def main() -> int:
             given.notes.line(f"{name}: no time left")
             continue
         faults += one(
-            given, [tool, "--tool", name, "--error-exitcode", str(FAULT), "--target-processes", "all", *work], name, box
+            given, [program, "--tool", name, "--error-exitcode", str(FAULT), "--target-processes", "all", *work], name, box
         )
     return int(faults > 0)
 
