@@ -1,6 +1,6 @@
 """Benchmark the loader against torch's DataLoader: crops a second from the store, and the tile op alone.
 
-    python -m kit.bench.loader [--threads 2] [--seconds N] [--json FILE]
+    python -m kit.bench.loader [--threads 2] [--seconds N] [--json FILE] [--rehearse]
 
 One plate of TIFFs is made and ingested in a temporary folder; every contestant then
 delivers three crops per sample (two of one site, one of another site of its well), five channels of 1080 px to 518 px, uint8.
@@ -26,6 +26,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from kit.bench.feeding import wait_share
 from kit.bench.step_case import STAINS
+from kit.bench.steps import TINY, TINY_SIDES
 from kit.bench.timebox import Timebox
 from kit.config import CropsConfig
 from kit.images.crops.boxes import draw_crops
@@ -228,42 +229,54 @@ def race_gpu(side: int, area: tuple[float, float]) -> tuple[dict, str]:
 
 
 def _gpu_seconds(run: Callable[[], object]) -> float:
-    """Return the median time of a call on the GPU."""
-    times = []
+    """Return the median time of a call on the GPU, of several that follow each other: else it waits for the host between them."""
+    times, calls = [], 8
     for _ in range(30):
         start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
         start.record()
-        run()
+        for _ in range(calls):
+            run()
         end.record()
         end.synchronize()
-        times.append(start.elapsed_time(end) / 1e3)
+        times.append(start.elapsed_time(end) / 1e3 / calls)
     return statistics.median(times[5:])
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m kit.bench.loader", description=__doc__.partition("\n")[0])
-    parser.add_argument("--threads", type=int, default=2, help="of the loaders, and of torch (2)")
+    parser.add_argument("--threads", type=int, default=2, help="of the loaders, and of torch (2); 0: as many as there are CPUs")
     parser.add_argument("--seconds", type=float, default=math.inf, help="start nothing that would not end in this time")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the results here, after each")
+    parser.add_argument(
+        "--rehearse", action="store_true", help="only steps from the store, small and on the CPU: measures nothing"
+    )
     given = parser.parse_args(argv)
-    torch.set_num_threads(given.threads)
-    box = Timebox(given.seconds, given.json, {"torch": torch.__version__, "threads": given.threads})
-    sides = {518: (0.32, 1.0), 98: (0.05, 0.32)}
+    threads = given.threads or len(os.sched_getaffinity(0))
+    torch.set_num_threads(threads)
+    box = Timebox(given.seconds, given.json, {"torch": torch.__version__, "threads": threads})
     with tempfile.TemporaryDirectory() as folder:
-        work = make_store(Path(folder))
-        if torch.cuda.is_available():
-            for side in (224, 518):
-                box.run(
-                    f"steps from the store, {side} px",
-                    partial(wait_share, work, side, torch.device("cuda"), threads=given.threads),
-                    kind="steps",
-                )
-            for side, area in sides.items():
-                box.run(f"tile on the GPU, {side} px", partial(race_gpu, side, area), kind="tile on the GPU")
-        box.run("loader", partial(race_loaders, Path(folder), work, given.threads), kind="loader")
-        for side, area in sides.items():
-            box.run(f"tile, {side} px", partial(race_tile, side, area), kind="tile")
+        run(box, Path(folder), threads, rehearse=given.rehearse)
     box.finish()
+
+
+def run(box: Timebox, folder: Path, threads: int, *, rehearse: bool) -> None:
+    """Make the plate, then measure: on a GPU steps from the store and the tile op, anywhere the loaders and the tile op."""
+    work, sides = make_store(folder), {518: (0.32, 1.0), 98: (0.05, 0.32)}
+    device = torch.device("cuda" if torch.cuda.is_available() and not rehearse else "cpu")
+    if rehearse or device.type == "cuda":
+        for side in TINY_SIDES.values() if rehearse else TINY_SIDES:
+            step = partial(
+                wait_share, work, side, device, threads=threads, **({"steps": 2, "settings": TINY} if rehearse else {})
+            )
+            box.run(f"steps from the store, {side} px", step, kind="steps")
+    if rehearse:
+        return
+    if device.type == "cuda":
+        for side, area in sides.items():
+            box.run(f"tile on the GPU, {side} px", partial(race_gpu, side, area), kind="tile on the GPU")
+    box.run("loader", partial(race_loaders, folder, work, threads), kind="loader")
+    for side, area in sides.items():
+        box.run(f"tile, {side} px", partial(race_tile, side, area), kind="tile")
 
 
 if __name__ == "__main__":

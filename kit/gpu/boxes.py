@@ -21,6 +21,7 @@ class Part:
     packages: tuple[str, ...] = ()  # by their import names: without one of them it is skipped
     options: tuple[str, ...] = ()
     ahead: tuple[str, ...] = ()  # what prepares it without a GPU, while the parts before it run
+    alone: bool = False  # it wants every CPU: nothing is prepared meanwhile that has not begun before
     rehearsal: tuple[str, ...] = ("--rehearse",)  # instead, without a GPU, where the lines of the code are to be walked
 
 
@@ -33,23 +34,24 @@ class Run:
 
 
 _STORE = ("imagecodecs", "google_crc32c", "tomli_w", "pydantic", "pandas", "pyarrow", "tqdm")
-_LEARNING = (*_STORE, "safetensors", "filelock", "tenacity", "skimage")
 _TRAINING = ("pydantic", "safetensors", "tomli_w")
+_LEARNING = (*_STORE, "safetensors", "filelock", "tenacity", "skimage")
 PARTS = {
     part.name: part
     for part in (
-        Part("build", "kit.gpu.build", 90, needs_gpu=False),
+        Part("build", "kit.gpu.build", 90, needs_gpu=False, alone=True),
         Part("tests", "kit.gpu.tests", 120, needs_gpu=False, packages=("pytest",)),
         Part("views", "kit.kernels.bench", 75, options=("--device", "cuda"), rehearsal=("--device", "cpu", "--only", "jitter")),
         Part("recipes", "kit.gpu.recipes", 60, packages=_TRAINING),
         Part("steps", "kit.bench.steps", 150, packages=_TRAINING, rehearsal=("--device", "cpu", "--tiny", "--batch", "2")),
+        Part("loader", "kit.bench.loader", 75, packages=(*_TRAINING, *_STORE), options=("--threads", "0"), alone=True),
         Part("learn", "kit.gpu.learn", 240, packages=_LEARNING, ahead=("--prepare",)),
         Part("sanitizer", "kit.gpu.sanitizer", 75),
     )
 }
 RUNS = {
     "first": Run(240, {"build": 45, "tests": 75, "views": 45, "recipes": 60}),
-    "second": Run(360, {"build": 30, "steps": 90, "learn": 220}),
+    "second": Run(360, {"build": 30, "steps": 80, "loader": 50, "learn": 190}),
 }
 
 

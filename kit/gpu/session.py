@@ -71,7 +71,7 @@ class Session:
         try:
             for place, part in enumerate(self._parts):
                 waiting = self._parts[place + 1 :]
-                if part.name != "build":
+                if not part.alone:
                     self._start_ahead(waiting, environment)
                 self._one(part, [other.name for other in waiting], environment)
                 self._save()
@@ -153,7 +153,7 @@ class Session:
         finally:
             text = output.read_text(errors="replace")[-LOG_BYTES:] if output.is_file() else ""
             self._write_log(part.name, text)
-        return ended, {"found": _read(answer), "last_lines": [line[:200] for line in text.splitlines() if line.strip()][-16:]}
+        return ended, {"found": _read(answer), "last_lines": [line[:200] for line in text.splitlines() if line.strip()][-24:]}
 
     def stopped(self) -> None:
         """Take note that the script was told to end."""

@@ -25,6 +25,13 @@ def test_prepared_runs_name_parts_that_exist_and_end_in_four_and_six_minutes():
     for run in RUNS.values():
         assert set(run.weights) <= set(PARTS)
         assert sum(run.weights.values()) <= run.seconds - RESERVE  # the weights are seconds where nothing is lost
+        assert list(run.weights) == [name for name in PARTS if name in run.weights]  # in the order in which they run
+
+
+def test_the_loader_runs_between_the_steps_and_learning_which_keeps_its_three_minutes():
+    assert list(RUNS["second"].weights) == ["build", "steps", "loader", "learn"]
+    assert RUNS["second"].weights["learn"] >= 180
+    assert {part.name for part in PARTS.values() if part.alone} == {"build", "loader"}
 
 
 def test_boxes_fill_what_is_left_and_pass_on_what_a_part_does_not_use():
@@ -112,14 +119,16 @@ def test_a_fault_in_one_part_loses_nothing_of_the_others(run):
     assert len(list(Path(session._results).iterdir())) == 3
 
 
-def test_a_part_is_prepared_on_the_cpu_while_others_run_and_not_before_the_build(run):
-    """b waits in vain for what prepares it if this starts only with b; a build finds nothing of it."""
+def test_a_part_is_prepared_on_the_cpu_while_others_run_and_not_while_one_wants_every_cpu(run):
+    """b waits in vain for what prepares it if this starts only with b; a build or a bench of the loader finds nothing of it."""
     there = "from pathlib import Path\nready = Path('ready')\n"
     none = there + "sys.exit(int(ready.exists()))"
     wait = there + "import os\nif '--prepare' in sys.argv:\n    assert os.environ['CUDA_VISIBLE_DEVICES'] == ''\n"
     wait += "    ready.touch(); print('prepared'); sys.exit()"
     slow = f"{there}end = time.monotonic() + 20\nwhile not ready.exists() and time.monotonic() < end: time.sleep(0.05)\n{GOOD}"
-    _, results, said, log = run({"build": none, "a": slow, "b": f"{wait}\n{slow}"}, b={"ahead": ("--prepare", "--json", "x")})
+    _, results, said, log = run(
+        {"build": none, "a": slow, "b": f"{wait}\n{slow}"}, b={"ahead": ("--prepare", "--json", "x")}, build={"alone": True}
+    )
     assert [part["state"] for part in results["parts"].values()] == ["done"] * 3, said
     assert "===== b, ahead of it\nprepared" in log
     assert max(part["seconds"] for part in results["parts"].values()) < 20
