@@ -18,8 +18,10 @@ def _triton_faults() -> tuple[type[Exception], ...]:
 
 
 # What ends one measurement and not those behind it. Triton's errors, and those of a compiler it calls, are no RuntimeError.
-FAULTS = (ArithmeticError, AssertionError, AttributeError, ImportError, LookupError, OSError, RuntimeError, TypeError, ValueError,
-          subprocess.SubprocessError, *_triton_faults())  # fmt: skip
+FAULTS: tuple[type[Exception], ...] = (
+    ArithmeticError, AssertionError, AttributeError, ImportError, LookupError, OSError, RuntimeError, TypeError, ValueError,
+    subprocess.SubprocessError, *_triton_faults(),
+)  # fmt: skip
 
 
 def first_line(error: Exception) -> str:

@@ -265,9 +265,8 @@ def run(box: Timebox, folder: Path, threads: int, *, rehearse: bool) -> None:
     device = torch.device("cuda" if torch.cuda.is_available() and not rehearse else "cpu")
     if rehearse or device.type == "cuda":
         for side in TINY_SIDES.values() if rehearse else TINY_SIDES:
-            step = partial(
-                wait_share, work, side, device, threads=threads, **({"steps": 2, "settings": TINY} if rehearse else {})
-            )
+            step = partial(wait_share, work, side, device, threads=threads)
+            step = partial(step, steps=2, settings=TINY) if rehearse else step
             box.run(f"steps from the store, {side} px", step, kind="steps")
     if rehearse:
         return
