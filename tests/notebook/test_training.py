@@ -86,10 +86,10 @@ def test_a_failure_gives_the_reason_and_not_torchruns_report(monkeypatch, tmp_pa
 @pytest.mark.slow
 def test_two_processes_of_torchrun_stop_in_order_and_the_run_goes_on(tmp_path):
     make_work(tmp_path, wells=6, sites=2, side=64)
-    settings = [*SHORT, "train.max_steps=2", "train.batch=4", "model.depth=1"]
+    settings = [*SHORT, "train.max_steps=3", "train.batch=4", "model.depth=1"]
     said: list[str] = []
     asked = {"settings": settings, "say": said.append}
     assert not train_networks(tmp_path, {"net": "AGP,RNA"}, "demo", hours=1e-9, processes=2, **asked)
-    assert sum("net: --max-hours 1e-09: stopped cleanly after step 1 of 2" in line for line in said) == 1
+    assert sum("net: --max-hours 1e-09: stopped cleanly after step 2 of 3" in line for line in said) == 1
     assert train_networks(tmp_path, {"net": "AGP,RNA"}, "demo", hours=1, **asked)
-    assert said[-1].startswith("net: 2 steps in ")
+    assert said[-1].startswith("net: 3 steps in ")
