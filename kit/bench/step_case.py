@@ -171,6 +171,24 @@ def _split(views: Views, take: Step, first: int) -> dict[str, float]:
     return {name: 1e3 * value / SPLIT_STEPS for name, value in clock.take().items()}
 
 
+def at_largest_batch(most: int, device: torch.device, take: Callable[[int], Row]) -> Row:
+    """Return `take(batch)` for the largest batch of `most` and its halves that fits the memory.
+
+    Raises:
+        OutOfMemoryError: not even a batch of 1 fits.
+    """
+    batch = most
+    while True:
+        try:
+            return take(batch)
+        except torch.OutOfMemoryError:
+            if batch == 1:
+                raise
+            batch //= 2
+        finally:
+            free(device)
+
+
 def free(device: torch.device) -> None:
     """Give back what the last contestant took, so that the next starts from nothing."""
     gc.collect()

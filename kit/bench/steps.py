@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-from kit.bench.step_case import KIT, PLAIN, STAINS, free, matmul_rate, measure
+from kit.bench.step_case import KIT, PLAIN, STAINS, Row, at_largest_batch, free, matmul_rate, measure
 from kit.bench.step_ops import copy_rate, ops
 from kit.bench.timebox import Timebox
 from kit.config import RunConfig
@@ -81,16 +81,11 @@ def measure_case(
     batch = most
     while batch > 1 and not tiny and not _planned_to_fit(case.config(batch, tiny=tiny), device):
         batch //= 2
-    while True:
-        try:
-            row = measure(case.name, contestant, case.config(batch, tiny=tiny), device, rate=rate, seconds=seconds)
-            break
-        except torch.OutOfMemoryError:
-            if batch == 1:
-                raise
-            batch //= 2
-        finally:
-            free(device)
+
+    def take(batch: int) -> Row:
+        return measure(case.name, contestant, case.config(batch, tiny=tiny), device, rate=rate, seconds=seconds)
+
+    row = at_largest_batch(batch, device, take)
     return row.as_dict(), row.text()
 
 

@@ -12,7 +12,7 @@ from functools import partial
 
 import torch
 
-from kit.bench.step_case import KIT, free, measure
+from kit.bench.step_case import KIT, Row, at_largest_batch, measure
 from kit.bench.steps import TINY
 from kit.bench.timebox import Timebox
 from kit.config import CHANNELS, RunConfig
@@ -41,19 +41,12 @@ def step_of(recipe: str, device: torch.device, *, rehearse: bool) -> tuple[dict,
     Raises:
         ValueError: the loss is not finite.
     """
-    batch = 2 if rehearse else MOST
-    while True:
-        try:
-            row = measure(
-                recipe, KIT, configuration(recipe, batch, rehearse=rehearse), device, rate=None, seconds=0.0, split=False
-            )
-            break
-        except torch.OutOfMemoryError:
-            if batch == 1:
-                raise
-            batch //= 2
-        finally:
-            free(device)
+
+    def take(batch: int) -> Row:
+        config = configuration(recipe, batch, rehearse=rehearse)
+        return measure(recipe, KIT, config, device, rate=None, seconds=0.0, split=False)
+
+    row = at_largest_batch(2 if rehearse else MOST, device, take)
     if not math.isfinite(row.loss):
         raise ValueError(f"the loss of {recipe}'s first step is {row.loss}")
     return row.as_dict(), row.text()

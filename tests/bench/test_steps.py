@@ -7,7 +7,7 @@ import torch
 from triton.errors import TritonError
 
 from kit.bench import steps
-from kit.bench.step_case import KIT, PLAIN, Row
+from kit.bench.step_case import KIT, PLAIN, Row, at_largest_batch
 from kit.bench.timebox import Timebox
 from kit.errors import KitError
 
@@ -102,3 +102,18 @@ def test_a_gpu_that_is_not_there(capsys):
     with pytest.raises(SystemExit):
         steps.main(["--device", "cuda"])
     assert "torch sees no GPU here; --device cpu measures on the CPU" in capsys.readouterr().err
+
+
+def test_a_batch_that_does_not_fit_is_halved_until_one_does():
+    asked = []
+
+    def take(batch, fits=3):
+        asked.append(batch)
+        if batch > fits:
+            raise torch.OutOfMemoryError
+        return batch
+
+    assert at_largest_batch(16, torch.device("cpu"), take) == 2
+    assert asked == [16, 8, 4, 2]
+    with pytest.raises(torch.OutOfMemoryError):
+        at_largest_batch(2, torch.device("cpu"), lambda batch: take(batch, fits=0))
