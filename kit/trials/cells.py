@@ -35,6 +35,7 @@ SHAPED, JOINED, GUESS = "texture + shape", "trained + texture + shape", "the mos
 SCORES = ("accuracy", "mean recall")
 SETTINGS = (
     "crops.global_area=[0.6,1.0]",  # 77 to 100 % of a cell's side
+    "crops.batch_of=all",
     "crops.second_site=false",  # a cell has one image: local aggregation has nothing to aggregate
     "loss.local_aggregation=false",
     "loss.same_view_weight=1",

@@ -31,6 +31,7 @@ JOINED = "trained + texture"
 # A nucleus of 11 px is 16 px of a view: magnified 1.5 times, at full resolution. A view holds tens of cells, not two.
 SETTINGS = (
     "crops.global_area=[0.185,0.366]",  # 110 to 155 px of a site of 256 px
+    "crops.batch_of=all",  # few wells a plate
     "crops.global_side=196",
     "model.position_side=196",
     "embed.side=392",

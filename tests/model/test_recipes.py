@@ -18,7 +18,16 @@ FOLDER = Path(kit.recipe.__file__).parent / "recipes"
 PUBLISHED = ("dinov2-8ch", "dinov2-separate", "dinov2-518", "sslprofiler", "sslprofiler-local")
 CHANNEL_FREE = ("cellrep", "cellrep-vits", "bag-of-channels")
 BASELINES = ("simclr", "mae")
-OURS = ("demo", "energy", "cellrep-small", "bag-of-channels-small", "simclr-small", "mae-small")
+OURS = (
+    "demo",
+    "energy",
+    "cellrep-small",
+    "bag-of-channels-small",
+    "simclr-small",
+    "mae-small",
+    "sslprofiler-small",
+    "cell-dino-tiny",
+)
 CELL_DINO = ("cell-dino", "cell-dino-plus", "cell-dino-small")
 
 

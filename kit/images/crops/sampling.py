@@ -18,7 +18,7 @@ from kit.config import CropsConfig
 from kit.errors import KitError, UsageError
 from kit.images.store.work import Work
 from kit.streams import Stream, random_words, shuffled
-from kit.words import some
+from kit.words import count, some
 
 WHO = ["Metadata_Plate", "Metadata_Well", "Metadata_Site"]
 CELL_LINE = "Metadata_Cell_type"  # also where the labels are a lab's own
@@ -63,8 +63,8 @@ class Sampling:
             )
         if smallest < self.share and self.alone:
             raise UsageError(
-                f"crops.batch_of = {config.batch_of} draws a batch from one of them, but the smallest has {smallest} {what}s for "
-                f"train.batch = {self.batch}; lower train.batch or set crops.batch_of = all"
+                f"crops.batch_of = {config.batch_of} draws a batch from one of them; the smallest has {count(smallest, what)} "
+                f"for train.batch = {self.batch}; lower train.batch or set crops.batch_of = all"
             )
         if smallest < self.share:
             raise UsageError(
