@@ -84,14 +84,14 @@ def trial(folder: Path, out: Path, *, seeds: Iterable[int], settings: Iterable[s
         raise KitError(report.failed[0])
     work = kit.open(out / "work")
     configs = [load_recipe("demo", [*SETTINGS, *settings], channels=CHANNELS, seed=seed) for seed in seeds]
-    sets = feature_sets(work, {"demo": configs}, say)
+    sets, cost = feature_sets(work, {"demo": configs}, say)
     wells = wells.set_index("well").loc[work.sites["Metadata_Well"]].reset_index()
     scores = score_sets(sets, lambda features, how: doses.measure(features, how, wells))
     null = shuffled_scores(sets[TRAINED][0], wells)
     write_whole(out / "results.json", json.dumps({"settings": [*SETTINGS, *settings], "scores": scores, "null": null}, indent=1))
     chance = doses.chance(wells)
     noise = {name: (float(np.mean(values)), float(np.std(values, ddof=1))) for name, values in null.items()}
-    return f"{summary(scores, chance, noise)}\n\n{everything(scores, list(chance))}"
+    return f"{summary(scores, chance, noise)}\n\n{everything(scores, list(chance))}\n\n{cost}"
 
 
 def shuffled_scores(features_MF: np.ndarray, wells: pd.DataFrame) -> dict[str, list[float]]:

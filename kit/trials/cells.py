@@ -28,10 +28,11 @@ from kit.trials.command import finish, new_parser, say
 from kit.trials.compare_budget import listed
 from kit.trials.features import KEY, TEXTURE, TRAINED, feature_sets, recipe_configs, recipes_text
 from kit.trials.table import markdown, over_seeds
-from kit.trials.weeks import paired_p
+from kit.trials.weeks import paired_p, shuffled_rows
 from kit.words import count, some
 
-SHAPED, JOINED, GUESS = "texture + shape", "trained + texture + shape", "the most frequent class"
+SHAPED, JOINED, GUESS, NULL = "texture + shape", "trained + texture + shape", "the most frequent class", "trained, cells shuffled"
+SHUFFLES = 5
 SCORES = ("accuracy", "mean recall")
 SETTINGS = (
     "crops.global_area=[0.6,1.0]",  # 77 to 100 % of a cell's side
@@ -67,17 +68,18 @@ def trial(
         load_recipe(name, [*SETTINGS, *settings], channels=cells.names)  # a wrong key is refused before cells are packed
     work, row_N = pack_cells(cells, out)
     configs = recipe_configs(recipe, [*SETTINGS, *settings], list(seeds), work, images)
-    sets = with_shapes(feature_sets(work, configs, say), work)
+    sets, cost = feature_sets(work, configs, say)
+    blocks = with_shapes(sets, work)
     label_N, group_N = label_N[row_N], group_N[row_N]
     known_N = label_N != ""
-    sets = {name: [[block[known_N] for block in blocks] for blocks in of_seed] for name, of_seed in sets.items()}
+    blocks = {name: [[block[known_N] for block in of_seed] for of_seed in seeds] for name, seeds in blocks.items()}
     label_N, group_N = label_N[known_N], group_N[known_N]
-    found = score(sets, label_N, group_N)
+    found = score(blocks, label_N, group_N)
     record = {"label": label, "leave_out": leave_out, "settings": [*SETTINGS, *settings]}
     rows = {"labels": label_N.tolist(), "groups": group_N.tolist() if leave_out else None, "correct": found}
     write_whole(out / "results.json", json.dumps({**record, **rows}))
     tables = [accuracies(found, label_N), p_values(found, label_N, group_N), how(label_N, group_N, leave_out)]
-    return "\n\n".join(filter(None, [*tables, recipes_text(list(configs))]))
+    return "\n\n".join(filter(None, [*tables, recipes_text(list(configs)), cost]))
 
 
 def labels_of(cells: Cells, label: str, leave_out: str) -> tuple[np.ndarray, np.ndarray]:
@@ -113,10 +115,12 @@ Found = dict[str, list[list[bool]]]  # feature set -> for each seed whether each
 
 
 def score(sets: dict[str, list[list[np.ndarray]]], label_N: np.ndarray, group_N: np.ndarray) -> Found:
-    """Return for every set and seed whether each cell was named correctly, and for the constant guess."""
+    """Return whether each cell was named correctly, for every set and seed, the constant guess, and cells shuffled in groups."""
     code_N, fold_N = np.unique(label_N, return_inverse=True)[1], deal_folds(group_N)
     found: Found = {GUESS: [(code_N == np.bincount(code_N).argmax()).tolist()]}
-    for name, seeds in sets.items():
+    orders = [shuffled_rows(group_N, shuffle) for shuffle in range(SHUFFLES)]
+    shuffled = {NULL: [[block_NF[order] for block_NF in sets[TRAINED][0]] for order in orders]}
+    for name, seeds in (shuffled | sets).items():
         found[name] = [(said(blocks, code_N, fold_N) == code_N).tolist() for blocks in seeds]
     return found
 

@@ -13,7 +13,7 @@ from kit.profiles.embedded import open_runs
 from kit.profiles.table import PLATE, SITE, WELL
 from kit.profiles.texture import correlations
 from kit.recipe import load_recipe
-from kit.trials.compare_budget import listed, with_images
+from kit.trials.compare_budget import cost_text, listed, timed, with_images
 from kit.trials.compare_rows import run_name
 
 TRAINED, TEXTURE = "trained", "texture"
@@ -39,15 +39,21 @@ def recipe_configs(
 
 def feature_sets(
     work: Work, recipes: Mapping[str, Sequence[RunConfig]], say: Callable[[str], None]
-) -> dict[str, list[np.ndarray]]:
-    """Train and embed each configuration (one per seed); return float32 [sites, F] per set and seed.
+) -> tuple[dict[str, list[np.ndarray]], str]:
+    """Train and embed each configuration (one per seed); return float32 [sites, F] per set and seed, and what training cost.
 
     Rows are in the order of `work.sites`. What an earlier call trained is not trained again. Baselines that know no seed are
     there once. The first recipe is the set `trained`, with random weights of its network beside it; others have their own names.
     """
-    configs, *others = recipes.values()
-    sets = {TRAINED: [_trained(work, config, say) for config in configs]}
-    sets |= {name: [_trained(work, config, say) for config in own] for name, own in zip(list(recipes)[1:], others, strict=True)}
+    sets: dict[str, list[np.ndarray]] = {}
+    costs: dict[str, list[dict]] = {}
+    for recipe, own in recipes.items():
+        name = recipe if sets else TRAINED
+        sets[name], costs[name] = [], []
+        for config in own:
+            costs[name].append({"cost": [_train(work, config, say)]})
+            sets[name].append(_read(work, run_name(config)))
+    configs = next(iter(recipes.values()))
     sets["random weights"] = []
     for config in configs:
         run = run_name(config)
@@ -59,7 +65,7 @@ def feature_sets(
     sets["mean and sd, raw counts"] = [_read(work, f"{run}-intensity-raw")]
     sets[TEXTURE] = [_read(work, f"{run}-texture")]
     sets["correlations and skewness"] = [shape_statistics(work, configs[0].channels)]
-    return sets
+    return sets, cost_text(costs)
 
 
 def recipes_text(recipes: Sequence[str]) -> str:
@@ -67,14 +73,15 @@ def recipes_text(recipes: Sequence[str]) -> str:
     return f"trained: recipe {recipes[0]}; the other recipes stand under their names." if len(recipes) > 1 else ""
 
 
-def _trained(work: Work, config: RunConfig, say: Callable[[str], None]) -> np.ndarray:
+def _train(work: Work, config: RunConfig, say: Callable[[str], None]) -> dict:
+    """Train and embed; return the cost."""
     from kit.model.train import train
 
     run = run_name(config)
     say(f"train, embed: {run}")
-    train(work, run, config, resume=True)
+    cost = timed(lambda: train(work, run, config, resume=True), config)
     embed(work, run)
-    return _read(work, run)
+    return cost
 
 
 def shape_statistics(work: Work, channels: tuple[str, ...]) -> np.ndarray:

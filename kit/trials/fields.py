@@ -25,9 +25,10 @@ from kit.trials.command import run
 from kit.trials.features import TEXTURE, TRAINED, feature_sets, recipe_configs, recipes_text
 from kit.trials.fields_table import read_fields, write_load_data
 from kit.trials.table import markdown, over_seeds
-from kit.trials.weeks import ASKED, correct, guess, paired_p
+from kit.trials.weeks import ASKED, correct, guess, paired_p, shuffled_rows
 
-JOINED = "trained + texture"
+JOINED, NULL = "trained + texture", "trained, wells shuffled within weeks"
+SHUFFLES = 20
 # A nucleus of 11 px is 16 px of a view: magnified 1.5 times, at full resolution. A view holds tens of cells, not two.
 SETTINGS = (
     "crops.global_area=[0.185,0.366]",  # 110 to 155 px of a site of 256 px
@@ -65,7 +66,8 @@ def trial(
         raise KitError(report.failed[0])
     work = kit.open(out / "work")
     configs = recipe_configs(recipe, [*SETTINGS, *settings], list(seeds), work, images)
-    sets, wells = well_sets(feature_sets(work, configs, say), work, fields)
+    trained, cost = feature_sets(work, configs, say)
+    sets, wells = well_sets(trained, work, fields)
     scored = wells["week"].isin(chosen).to_numpy()
     wells = wells[scored].reset_index(drop=True)
     found = score({name: [[block[scored] for block in blocks] for blocks in of_seed] for name, of_seed in sets.items()}, wells)
@@ -74,7 +76,7 @@ def trial(
         out / "results.json",
         json.dumps({"settings": [*SETTINGS, *settings], "weeks": chosen, "wells": wells.to_dict("list"), "correct": found}),
     )
-    return "\n\n".join(filter(None, [*tables, confounds(wells), recipes_text(list(configs))]))
+    return "\n\n".join(filter(None, [*tables, confounds(wells), recipes_text(list(configs)), cost]))
 
 
 def choose_weeks(fields: pd.DataFrame, weeks: str) -> list[str]:
@@ -111,9 +113,11 @@ Found = dict[str, list[dict[str, list[float]]]]  # feature set -> one {what is a
 
 
 def score(sets: dict[str, list[list[np.ndarray]]], wells: pd.DataFrame) -> Found:
-    """Return for every set, seed and question whether each well was named correctly."""
+    """Return for every set, seed and question whether each well was named correctly; for the null, by shuffle."""
     found: Found = {"guess by week": [{name: values.tolist() for name, values in guess(wells).items()}]}
-    for name, seeds in sets.items():
+    orders = [shuffled_rows(wells["week"].to_numpy(dtype=str), shuffle) for shuffle in range(SHUFFLES)]
+    shuffled = {NULL: [[block_MF[order] for block_MF in sets[TRAINED][0]] for order in orders]}
+    for name, seeds in (shuffled | sets).items():
         found[name] = [{asked: right.astype(float).tolist() for asked, right in correct(b, wells).items()} for b in seeds]
     return found
 

@@ -51,7 +51,7 @@ def trial(folder: Path, out: Path, *, seeds: Iterable[int], settings: Iterable[s
     packed(IngestPlan(out / "tiles" / "load_data.csv", out / "work"))
     work = kit.open(out / "work")
     configs = [config_of(seed, settings) for seed in seeds]
-    sets = feature_sets(work, {"demo": configs}, say)
+    sets, cost = feature_sets(work, {"demo": configs}, say)
     tiles = in_order(tiles, work)
     scores = score_sets(sets, lambda features, how: measure(features, how, tiles))
     null = [measure(sets[TRAINED][0], CHOSEN, shuffled(tiles, number))["right site"] for number in range(SHUFFLES)]
@@ -62,7 +62,7 @@ def trial(folder: Path, out: Path, *, seeds: Iterable[int], settings: Iterable[s
     write_whole(out / "results.json", json.dumps(record, indent=1))
     chance = {"right site": 1 / tiles["site"].nunique()}
     noise = {"right site": (float(np.mean(null)), float(np.std(null, ddof=1)))}
-    return f"{summary(scores, chance, noise)}\n\n{everything(scores, list(chance))}"
+    return f"{summary(scores, chance, noise)}\n\n{everything(scores, list(chance))}\n\n{cost}"
 
 
 def config_of(seed: int, settings: Iterable[str]) -> RunConfig:

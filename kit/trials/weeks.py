@@ -72,6 +72,13 @@ def guess(wells: pd.DataFrame) -> dict[str, np.ndarray]:
     return found
 
 
+def shuffled_rows(group_M: np.ndarray, seed: int) -> np.ndarray:
+    """Return the rows in an order that leaves each in its group, int64 [M]; groups of one row alone count as one group."""
+    names, group_M = np.unique(group_M, return_inverse=True)
+    group_M = np.zeros_like(group_M) if len(names) == len(group_M) else group_M
+    return np.lexsort((np.random.default_rng(seed).random(len(group_M)), group_M))[np.argsort(np.argsort(group_M, kind="stable"))]
+
+
 def paired_p(better_M: np.ndarray, worse_M: np.ndarray, group_M: np.ndarray | None = None, *, seed: int = 0) -> float:
     """Return the one-sided p of a mean difference over wells at least this large, the sign of each well's difference being free.
 

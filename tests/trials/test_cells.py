@@ -13,7 +13,7 @@ from kit.images.source.cells import Cells
 from kit.trials.cell_scores import class_weights, deal_folds, said
 from kit.trials.cell_shapes import SHAPE, cell_shape
 from kit.trials.cell_store import pack_cells
-from kit.trials.cells import GUESS, JOINED, SHAPED, accuracies, channel_numbers, how, labels_of, p_values, score
+from kit.trials.cells import GUESS, JOINED, NULL, SHAPED, accuracies, channel_numbers, how, labels_of, p_values, score
 
 LABELS = np.tile(["a", "b"], 30)
 GROUPS = np.repeat([f"g{number}" for number in range(12)], 5)
@@ -135,6 +135,7 @@ def test_tables():
     assert "| 60 cells of 2 classes, % | accuracy | mean recall |" in table
     assert f"| {GUESS} | 50.0 | 50.0 |" in table
     assert "| trained | 100.0 +- 0.0 | 100.0 +- 0.0 |" in table
+    assert np.mean(found[NULL]) < 0.75
     assert "| p, one-sided, 12 groups |" in p_values(found, LABELS, GROUPS)
     assert how(LABELS, GROUPS, "plate").endswith("12 groups (plate) in 5 folds, none split.")
     assert how(np.where(GROUPS == "g3", "c", LABELS), GROUPS, "plate").endswith("Of one group alone, so never named: c.")

@@ -7,7 +7,7 @@ import pytest
 from kit.errors import KitError, UsageError
 from kit.images.source.folders import ImageFile, Reader
 from kit.images.source.load_data import images_of, read_load_data
-from kit.trials.fields import JOINED, accuracies, choose_weeks, confounds, p_values, read_fields, score, write_load_data
+from kit.trials.fields import JOINED, NULL, accuracies, choose_weeks, confounds, p_values, read_fields, score, write_load_data
 from tests.trials.test_weeks import WELLS, one_hot
 
 TABLE = """index,file,plate,well,site,compound,concentration,moa,week,min_actin,min_dna
@@ -64,6 +64,7 @@ def test_tables():
     assert [table.split(",")[0] for table in tables] == ["| w1", "| w2", "| all"]
     assert "| trained | 100.0 +- 0.0 | 100.0 +- 0.0 |" in tables[-1]
     assert "| guess by week | 25.0 | 12.5 | 33.3 |" in tables[-1]
+    assert np.mean([seed["treatment"] for seed in found[NULL]]) == pytest.approx(1 / 8, abs=0.06)
     assert "| trained above random weights | 0.000 | 0.000 |" in p_values(found, WELLS)
     wells = WELLS.assign(well="A01")
     assert confounds(wells).startswith("Position and treatment are confounded")

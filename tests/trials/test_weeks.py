@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from kit.trials.weeks import ASKED, correct, eligible, guess, paired_p, standardised
+from kit.trials.weeks import ASKED, correct, eligible, guess, paired_p, shuffled_rows, standardised
 
 
 def made_wells() -> pd.DataFrame:
@@ -76,3 +76,13 @@ def test_paired_test():
 def test_a_plate_alone_in_its_week_is_named():
     with pytest.raises(ValueError, match="a well of w1 has no well to be compared with"):
         correct([np.ones((8, 2))], WELLS.iloc[:8])
+
+
+def test_rows_are_shuffled_within_their_groups():
+    group = np.array(list("babcabbb"))
+    orders = [shuffled_rows(group, seed) for seed in range(200)]
+    assert all(sorted(order) == list(range(8)) and (group[order] == group).all() for order in orders)
+    assert np.mean(orders, axis=0) == pytest.approx([np.flatnonzero(group == name).mean() for name in group], abs=0.6)
+    assert np.array_equal(shuffled_rows(group, 3), orders[3])
+    assert {*shuffled_rows(np.arange(4), 0)} == {0, 1, 2, 3}
+    assert not np.array_equal(shuffled_rows(np.arange(40), 0), np.arange(40))  # all alone: shuffled as one group
