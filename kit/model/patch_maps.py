@@ -24,18 +24,25 @@ def patch_tokens(network: Vit, view_BCPP: Tensor, autocast: torch.dtype | None =
 def foreground(view_BCPP: Tensor, patch: int) -> np.ndarray:
     """Return which patches hold something, bool [B, N]: those with more contrast than Otsu's threshold over all sites.
 
-    The contrast of a patch is the standard deviation of its pixels, mean over channels in units of each channel's median: cells
-    have it in fluorescence and in brightfield. Where all patches have the same, all are foreground.
+    Where all patches have the same, all are foreground.
     """
     from skimage.filters import threshold_otsu
 
-    blocks = F.unfold(view_BCPP.float().flatten(0, 1)[:, None], patch, stride=patch)  # [B C, patch squared, N]
-    sd_BCN = blocks.std(dim=1, correction=0).view(*view_BCPP.shape[:2], -1)
-    median_C = sd_BCN.transpose(0, 1).flatten(1).median(dim=1).values.clamp(min=1e-6)
-    contrast_BN = (sd_BCN / median_C[:, None]).mean(dim=1).clamp(min=1e-6).log().cpu().numpy()
+    contrast_BN = contrast(view_BCPP, patch)
     if contrast_BN.min() == contrast_BN.max():
         return np.ones(contrast_BN.shape, dtype=bool)
     return contrast_BN > threshold_otsu(contrast_BN)
+
+
+def contrast(view_BCPP: Tensor, patch: int) -> np.ndarray:
+    """Return the contrast of each patch, float [B, N]: cells have it in fluorescence and in brightfield.
+
+    The log of the standard deviation of its pixels, mean over channels in units of each channel's median.
+    """
+    blocks = F.unfold(view_BCPP.float().flatten(0, 1)[:, None], patch, stride=patch)  # [B C, patch squared, N]
+    sd_BCN = blocks.std(dim=1, correction=0).view(*view_BCPP.shape[:2], -1)
+    median_C = sd_BCN.transpose(0, 1).flatten(1).median(dim=1).values.clamp(min=1e-6)
+    return (sd_BCN / median_C[:, None]).mean(dim=1).clamp(min=1e-6).log().cpu().numpy()
 
 
 def component_colours(patch_BND: Tensor, foreground_BN: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -14,7 +14,8 @@ from kit.images.crops.whole_sites import whole_sites
 from kit.model.blanking import blanked_vectors, kept_similarity
 from kit.model.cost import forward_flops
 from kit.model.knn import LABEL, WELL, choose_wells, neighbour_accuracy
-from kit.model.patch_maps import component_colours, foreground, patch_tokens
+from kit.model.patch_maps import component_colours, contrast, foreground, patch_tokens
+from kit.model.patch_matches import Matches, match_patches
 from kit.model.precision import precision
 from kit.model.views import normalise_site
 from kit.profiles.backbone import Backbone
@@ -46,11 +47,17 @@ class ChannelUse:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PatchMaps:
-    """colour_BRR3: each patch by row and column, 0 to 1, NaN on background. share_3: of the variance that each colour shows."""
+    """What the network makes of the patches of sites.
+
+    colour_BRR3: each patch by row and column, 0 to 1, NaN on background. share_3: of the variance that each colour shows. query:
+    the foreground patch of the first site that has most contrast. matches: of the first site with each, itself too.
+    """
 
     keys: tuple[Key, ...]
     colour_BRR3: np.ndarray
     share_3: np.ndarray
+    query: int
+    matches: tuple[Matches, ...]
 
 
 def channel_use(backbone: Backbone, *, flop: float | None = None) -> ChannelUse:
@@ -100,14 +107,22 @@ def channel_use(backbone: Backbone, *, flop: float | None = None) -> ChannelUse:
 
 
 def patch_maps(backbone: Backbone, keys: Sequence[Key]) -> PatchMaps:
-    """Return the patches of sites as colours; a colour means the same on each of them."""
+    """Return the patches of sites as colours, which mean the same on each of them, and those of the first that others have."""
     config, patch = backbone.config, backbone.config.model.patch
     side = config.embed.side
     view_BCPP = _views(backbone, list(keys), side)
     tokens = [patch_tokens(backbone.network, one[None], precision(config, view_BCPP.device)) for one in view_BCPP]
-    colour_BN3, share_3 = component_colours(torch.cat(tokens), foreground(view_BCPP, patch))
+    first_ND, foreground_BN = tokens[0][0], foreground(view_BCPP, patch)
+    colour_BN3, share_3 = component_colours(torch.cat(tokens), foreground_BN)
     return PatchMaps(
-        keys=tuple(keys), colour_BRR3=colour_BN3.reshape(len(keys), side // patch, side // patch, 3), share_3=share_3
+        keys=tuple(keys),
+        colour_BRR3=colour_BN3.reshape(len(keys), side // patch, side // patch, 3),
+        share_3=share_3,
+        query=int(np.where(foreground_BN[0], contrast(view_BCPP, patch)[0], -np.inf).argmax()),
+        matches=tuple(
+            match_patches(first_ND, other_1ND[0], foreground_BN[0], other_N)
+            for other_1ND, other_N in zip(tokens, foreground_BN, strict=True)
+        ),
     )
 
 

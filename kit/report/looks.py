@@ -14,8 +14,9 @@ from kit.report.blocks import Block, Figure, Missing, Picture, Section
 from kit.report.colours import INK, MUTED, PALETTE
 from kit.report.context import Context
 from kit.report.figures import figure, style
+from kit.report.matches import matched
 from kit.report.panels import Panel, panels
-from kit.report.pixels import jpeg_uri
+from kit.report.pixels import enlarged, jpeg_uri
 from kit.report.sheet import sheet
 from kit.report.strength import strengths
 from kit.report.tiles import Tile, mixed, windows
@@ -52,7 +53,7 @@ def _blocks(context: Context, run: str) -> list[Block]:
     try:
         backbone = open_run(context.work, run)
         keys = _choose(context, backbone.channels)
-        found: list[Block] = [_maps(context, run, backbone, patch_maps(backbone, keys))] if keys else []
+        found: list[Block] = _maps(context, run, backbone, patch_maps(backbone, keys)) if keys else []
     except (KitError, OSError) as error:
         return [Missing(what, f"a whole checkpoint and sites with its channels: {error}")]
     try:
@@ -74,15 +75,15 @@ def _choose(context: Context, channels: Sequence[str]) -> "list[Key]":
     )
 
 
-def _maps(context: Context, run: str, backbone: "Backbone", maps: "PatchMaps") -> Figure:
-    """Return the sites, each above its patches."""
+def _maps(context: Context, run: str, backbone: "Backbone", maps: "PatchMaps") -> list[Block]:
+    """Return the sites, each above its patches, and the patches of the first found again in the others."""
     name_of = context.wells.set_index([PLATE, WELL])["name"].to_dict()
     channels = tuple(name for name, _ in mixed(backbone.channels))
     levels = [context.work.read_site(*key, channels=channels) for key in maps.keys]
     tiles = [Tile(channels, site_CHW.astype(np.float32)) for site_CHW in levels]
     scale = windows(tiles)
     views = [_small(tile.shown(scale)[0]) for tile in tiles]
-    colours = [_enlarged(colour_RR3) for colour_RR3 in maps.colour_BRR3]
+    colours = [enlarged(colour_RR3, _SIDE) for colour_RR3 in maps.colour_BRR3]
     pictures, rows = [], []
     for (plate, well, site), view, colour, colour_RR3 in zip(maps.keys, views, colours, maps.colour_BRR3, strict=True):
         named, where = name_of.get((plate, well), "") or "unknown", f"{plate} {well}, site {site}"
@@ -106,24 +107,19 @@ def _maps(context: Context, run: str, backbone: "Backbone", maps: "PatchMaps") -
         drawing = sheet((views, colours), ("site", "patches"), [picture.title for picture in pictures], 2.2)
         table = pd.DataFrame(rows, columns=["perturbation", "plate", "well", "site", "row", "column", "red", "green", "blue"])
         alt = f"Sites and their patches as {run} sees them: {', '.join(picture.title for picture in pictures)}"
-        return figure(
+        coloured = figure(
             context.files, f"looks_{run}", drawing, table, alt=alt, caption=caption, title=f"Patches, as {run} sees them",
             pictures=pictures,
         )  # fmt: skip
+    if len(views) < 2:
+        return [coloured]
+    return [coloured, matched(context, run, maps, [picture.title for picture in pictures], views)]
 
 
 def _small(view_HW3: np.ndarray) -> np.ndarray:
     from PIL import Image
 
     return np.asarray(Image.fromarray(view_HW3).resize((_SIDE, _SIDE), Image.Resampling.LANCZOS))
-
-
-def _enlarged(colour_RR3: np.ndarray) -> np.ndarray:
-    """Return patches as squares of pixels, the background in near black: uint8 [_SIDE, _SIDE, 3]."""
-    from PIL import Image
-
-    shown = np.where(np.isfinite(colour_RR3), 0.12 + 0.88 * colour_RR3, 0.05)
-    return np.asarray(Image.fromarray((255 * shown).round().astype(np.uint8)).resize((_SIDE, _SIDE), Image.Resampling.NEAREST))
 
 
 def _channels(context: Context, run: str, use: "ChannelUse", side: int) -> Figure:

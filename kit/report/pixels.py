@@ -22,3 +22,11 @@ def jpeg_uri(image: np.ndarray | Path, width: int | None = None) -> str:
     data = io.BytesIO()
     opened.save(data, format="JPEG", quality=_QUALITY, optimize=True)
     return f"data:image/jpeg;base64,{base64.b64encode(data.getvalue()).decode()}"
+
+
+def enlarged(colour_RR3: np.ndarray, side: int) -> np.ndarray:
+    """Return R rows of R colours, 0 to 1, as squares of pixels, NaN in near black: uint8 [side, side, 3]."""
+    from PIL import Image
+
+    shown = np.where(np.isfinite(colour_RR3), 0.12 + 0.88 * colour_RR3, 0.05)
+    return np.asarray(Image.fromarray((255 * shown).round().astype(np.uint8)).resize((side, side), Image.Resampling.NEAREST))

@@ -5,11 +5,14 @@ import pandas as pd
 import pytest
 
 from kit.errors import KitError
+from kit.model.patch_matches import Matches
 from kit.profiles import opening
 from kit.profiles.looks import ChannelUse
 from kit.report import looks
 from kit.report.context import Context
 from kit.report.looks import section
+from kit.report.matches import matched_colours
+from kit.report.pixels import enlarged
 from tests.images.made_work import change_table, make_work
 from tests.model.tiny import CHANNELS
 from tests.profiles.blind import blind_backbone
@@ -40,9 +43,9 @@ def add_run(context, monkeypatch) -> None:
     monkeypatch.setattr(opening, "open_run", lambda work, run: backbone)
 
 
-def test_an_ignored_channel_has_no_bar_and_background_no_colour(context, monkeypatch):
+def test_an_ignored_channel_has_no_bar_background_no_colour_and_patches_are_found_again(context, monkeypatch):
     add_run(context, monkeypatch)
-    maps, channels = section(context).blocks
+    maps, found_again, channels = section(context).blocks
     own = pd.read_csv(context.files.folder / "channels_fluo.csv").set_index("channel")["change"]
     assert list(own.index) == list(CHANNELS)
     assert own["AGP"] == 0
@@ -54,6 +57,14 @@ def test_an_ignored_channel_has_no_bar_and_background_no_colour(context, monkeyp
     assert 0 < len(colours) < looks.SITES * 16
     assert colours[["red", "green", "blue"]].min().min() == 0
     assert all(picture.html.count("data:image/jpeg") == 2 for picture in maps.pictures)
+    matches, cosines = (pd.read_csv(context.files.folder / f"matches_fluo{what}.csv") for what in ("", "_cosine"))
+    assert matches["perturbation"].nunique() == looks.SITES - 1
+    asked = cosines.iloc[cosines["cosine"].argmax()]
+    assert (asked["perturbation"], asked["cosine"]) == ("control", 1)
+    for _, row in matches[(matches["row"] == asked["row"]) & (matches["column"] == asked["column"])].iterrows():
+        own = cosines[(cosines["plate"] == row["plate"]) & (cosines["well"] == row["well"])].set_index(["row", "column"])
+        assert own.loc[(row["nearest_row"], row["nearest_column"]), "cosine"] == row["cosine"]
+    assert all(picture.html.count("data:image/jpeg") == 3 for picture in found_again.pictures)
 
 
 def test_the_score_without_a_channel_stands_beside_its_change(context):
@@ -85,8 +96,19 @@ def test_without_a_network_or_with_a_broken_one_it_is_said(context, monkeypatch)
 
 def test_patches_are_squares_and_background_is_near_black():
     colour = np.array([[[1, 0, 0.5], [np.nan] * 3], [[0, 0, 0], [1, 1, 1]]], dtype=np.float32)
-    image = looks._enlarged(colour)
-    half = looks._SIDE // 2
+    image = enlarged(colour, 20)
+    half = 10
     assert image[half - 1, half - 1].tolist() == [255, 31, 143]
     assert image[0, -1].tolist() == [13, 13, 13]
     assert image[-1, -1].tolist() == [255, 255, 255]
+
+
+def test_a_patch_has_the_colour_of_its_partners_place():
+    found = Matches(
+        cosine_NM=np.eye(4), nearest_N=np.array([3, 0, -1, 0]), mutual_N=np.array([True, False, False, True])
+    )  # the first's top left is the second's bottom right, its bottom right is the second's top left
+    colour_RR3 = matched_colours(found, 2)
+    assert colour_RR3[1, 1].tolist() == [0.0, 0.45, 0.70]
+    assert colour_RR3[0, 0].tolist() == [0.80, 0.47, 0.65]
+    assert np.isnan(colour_RR3[0, 1]).all()
+    assert np.isnan(colour_RR3[1, 0]).all()
