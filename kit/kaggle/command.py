@@ -26,6 +26,12 @@ _MOST_SECONDS = 48 * 3600.0
 _LOOK_SECONDS = 0.1
 _MEGABYTE = 1 << 20
 _KEPT = 1 << 20  # characters of output: a bar that is redrawn for hours is not kept whole
+_TIED = """
+import ctypes, os, sys
+ctypes.CDLL(None).prctl(1, 9)  # PR_SET_PDEATHSIG, SIGKILL: kept by exec
+os.getppid() == int(sys.argv[1]) or os._exit(1)  # it may have died before that
+os.execv(sys.argv[2], sys.argv[2:])
+"""
 
 
 class Refused(KitError):
@@ -81,7 +87,7 @@ def run(words: list[str], *, way_out: str = "", quiet_seconds: float = QUIET_SEC
     command = [script] if script else [sys.executable, "-m", "kaggle"]
     own = {name: value for name, value in os.environ.items() if not name.startswith("TQDM_")}  # its bar says that an upload began
     child = subprocess.Popen(
-        [*command, "-W", *words],  # -W: no word about a newer version among the answers
+        _tied([*command, "-W", *words]),  # -W: no word about a newer version among the answers
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -102,6 +108,13 @@ def run(words: list[str], *, way_out: str = "", quiet_seconds: float = QUIET_SEC
     if failure is not None:
         raise Refused(failure, way_out)
     return stdout.strip()
+
+
+def _tied(command: list[str]) -> list[str]:
+    """Return a command that does not outlive this process, however it ends; on Linux alone, else it is as it was."""
+    if sys.platform != "linux":
+        return command
+    return [sys.executable, "-I", "-S", "-c", _TIED, str(os.getpid()), *command]
 
 
 class _Reader(threading.Thread):
