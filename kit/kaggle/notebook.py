@@ -12,6 +12,7 @@ from kit.files import existing_file
 from kit.kaggle.command import run
 from kit.kaggle.competition import COMPETITION
 from kit.kaggle.metadata import NOTEBOOK, OWNER, address_of, check_notebook, full_id, own_name, read_metadata, write_metadata
+from kit.kaggle.record import is_record
 from kit.kaggle.stage import Piece, digest_of, files_below
 from kit.words import count, some
 
@@ -75,10 +76,10 @@ def pull_runs(ref: str, work: Path, *, replace: bool = False) -> list[str]:
         printed = run(words, way_out="Check the name in the notebook's address", quiet_seconds=_FILE_SECONDS)
         if "Next page token: " in printed:
             raise KitError(f"the installed kaggle fetches only the first files of {ref}: pip install -U kaggle")
-        found = sorted(path.parent for path in output.rglob("run.toml"))
+        found = sorted(path.parent for path in output.rglob("run.toml") if not is_record(path.parent))
         if not found:
             files = count(len(files_below(output)), "file")
-            raise KitError(f"the output of {ref} ({status.lower()}) holds no run: no run.toml among {files}")
+            raise KitError(f"the output of {ref} ({status.lower()}) holds no run: no run.toml of one among {files}")
         wanted = {ref.rpartition("/")[2] if path == output else path.name: path for path in found}
         if len(wanted) < len(found):
             raise KitError(

@@ -96,6 +96,14 @@ def read_record(folder: Path) -> Record:
         raise KitError(f"{folder} is not a readable record: {error}") from error
 
 
+def is_record(folder: Path) -> bool:
+    """Return whether the run.toml of a folder is that of an upload, not of a trained run."""
+    try:
+        return "submission" in tomllib.loads((folder / "run.toml").read_text())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError):
+        return False
+
+
 def _without_null(value: Any) -> Any:
     """Drop what TOML cannot express."""
     if isinstance(value, dict):

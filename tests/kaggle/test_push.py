@@ -278,6 +278,14 @@ def test_a_notebook_takes_its_metadata_along(kaggle, tmp_path, monkeypatch):
         push_notebook("none")
 
 
+def test_the_record_of_an_upload_is_no_run(kaggle, tmp_path):
+    kaggle.output = {"submissions/today_fluo/run.toml": '[submission]\nfile = "a.csv"\n'}
+    with pytest.raises(KitError, match=r"holds no run: no run\.toml of one among 1 file"):
+        pull_runs("kit-train", tmp_path)
+    kaggle.output["work/runs/fluo/run.toml"] = "a = 1\n"
+    assert pull_runs("kit-train", tmp_path)[1:] == [f"{tmp_path / 'runs/fluo'}: new"]
+
+
 def test_runs_of_a_notebook_come_back(kaggle, tmp_path):
     kaggle.output = {"work/runs/fluo/run.toml": "a = 1\n", "work/runs/fluo/checkpoints/last.pt": "w", "submission.csv": "ID"}
     assert pull_runs("kit-train", tmp_path) == ["someone/kit-train: complete", f"{tmp_path / 'runs/fluo'}: new"]
@@ -298,7 +306,7 @@ def test_runs_of_a_notebook_come_back(kaggle, tmp_path):
     assert pull_runs("kit-own", tmp_path)[-1] == f"{tmp_path / 'runs/kit-own'}: new"
     assert sorted(path.name for path in tmp_path.iterdir()) == before
     kaggle.status, kaggle.output = "error", {"x.log": ""}
-    with pytest.raises(KitError, match=r"\(error\) holds no run: no run\.toml among 1 file"):
+    with pytest.raises(KitError, match=r"\(error\) holds no run: no run\.toml of one among 1 file"):
         pull_runs("kit-train", tmp_path)
 
 
