@@ -32,14 +32,16 @@ def section(context: Context) -> Section:
     blocks: list[Block] = []
     for group in groups[:_GROUPS]:
         mine = ranked[ranked["group"] == group] if group else ranked
-        blocks.append(_sheet(context, group, mine.head(_STRONGEST), said))
+        blocks.append(_sheet(context, group, mine, said))
     if len(groups) > _GROUPS:
         blocks.append(Text(f"The first {_GROUPS} of {len(groups)} groups."))
     return Section("cells", "Cells", tuple(blocks))
 
 
-def _sheet(context: Context, group: str, ranked: pd.DataFrame, said: str) -> Figure | Missing:
+def _sheet(context: Context, group: str, everything: pd.DataFrame, said: str) -> Figure | Missing:
     sites = _usable(context, group)
+    imaged = everything[everything["label"].isin(sites["label"])]  # profiles may hold plates that are not in this store
+    ranked, here = imaged.head(_STRONGEST), "" if len(imaged) == len(everything) else " of this store"
     chosen = _choose(sites, ranked)
     channels = _channels(context)
     try:
@@ -59,8 +61,8 @@ def _sheet(context: Context, group: str, ranked: pd.DataFrame, said: str) -> Fig
     name = f"cells_{re.sub('[^A-Za-z0-9._+-]+', '-', group)}" if group else "cells"  # a file's name, whatever the group's is
     pictures = [_card(row, views, channels) for row, views in shown]
     caption = (
-        f"{_who(chosen, ranked, said)}, its middle {tiles[0][1].side} px; on a plate a channel is bright or dark by the same "
-        f"camera counts everywhere. Above: {_mix(channels)}; below: {', '.join(channels)}."
+        f"{_who(chosen, ranked, here, said)}, its middle {tiles[0][1].side} px; on a plate a channel is bright or dark by the "
+        f"same camera counts everywhere. Above: {_mix(channels)}; below: {', '.join(channels)}."
     )
     rows = [{**row, **_range(scales[row[PLATE]], channels)} for row in chosen]
     with style():
@@ -72,12 +74,12 @@ def _sheet(context: Context, group: str, ranked: pd.DataFrame, said: str) -> Fig
         )  # fmt: skip
 
 
-def _who(chosen: list[dict[str, Any]], ranked: pd.DataFrame, said: str) -> str:
+def _who(chosen: list[dict[str, Any]], ranked: pd.DataFrame, here: str, said: str) -> str:
     """Return what is shown, in words."""
     if ranked.empty:
         return "The sharpest site of a control" if chosen[0]["name"] == "control" else "The sharpest site of some wells"
     both = "Control and the" if chosen[0]["name"] == "control" else "The"
-    strongest = f"{both} {count(len(ranked), 'perturbation')} farthest from the controls, by {said}"
+    strongest = f"{both} {count(len(ranked), 'perturbation')}{here} farthest from the controls, by {said}"
     return f"{strongest}. The sharpest site of the first well"
 
 

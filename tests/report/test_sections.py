@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -96,6 +97,16 @@ def test_the_sheet_shows_control_and_perturbations_of_each_group(work):
     drawn = pd.read_csv(work.path.parent / "report_files" / "cells_U2OS.csv")
     assert drawn["Metadata_Plate"].tolist() == ["P1"] * 3
     assert drawn["Mito white"].nunique() == 1  # one scale a plate
+
+
+def test_the_sheet_says_how_many_it_shows_where_profiles_know_more(tmp_path, work):
+    profiles = made()  # of U2OS, sixteen perturbations; two of them in this store
+    names = {"BRD-07": "BRD-A02", "BRD-03": "BRD-A03"}
+    who = profiles.who.assign(Metadata_broad_sample=profiles.who["Metadata_broad_sample"].replace(names))
+    write_profiles(replace(profiles, who=who), tmp_path / "p.parquet")
+    block = cells.section(context(work, profiles_path=tmp_path / "p.parquet")).blocks[1]
+    assert {picture.title for picture in block.pictures} == {"control", "BRD-A02", "BRD-A03"}
+    assert block.caption.startswith("Control and the 2 perturbations of this store farthest from the controls, by p.parquet.")
 
 
 def test_wells_that_nobody_labelled_are_shown_under_their_own_names(tmp_path):
