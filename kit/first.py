@@ -23,7 +23,7 @@ from kit.profiles.fill import fill_wells
 from kit.profiles.post_processing import Steps, post_process
 from kit.profiles.table import PLATE, Profiles, read_profiles, write_profiles
 from kit.sections import SECTIONS
-from kit.words import count, some
+from kit.words import count, some, typed
 
 # Neither reads a label or a position. On five U2OS plates of CellProfiler's features, k=5 cosine, leave one plate out: accuracy
 # 42.3 % after these, 40.0 without; at another position than the compound's own 73.6 and 60.0; DMSO wells placed 6.9 and 15.6.
@@ -103,5 +103,5 @@ def _submission(out: Path, ids: Path, metadata: Path | None, message: str, say: 
     say(export(profiles, ids, submission, rotated=len(read_profiles(profiles).names) > SCORED).text())
     scores = kit.score(profiles, metadata, ids=ids)
     write_scores(scores, out / "score.json")
-    upload = f'kit submit {submission} --message "{message}"'
+    upload = f'kit submit {typed(submission)} --message "{message}"'
     return "\n".join(["", scores_text(scores, SECTIONS), "", WINNERS, "", f"next: {upload}"])

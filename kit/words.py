@@ -1,7 +1,9 @@
-"""Pieces of messages: numbers with their nouns, the first items of a long list, the name that was probably meant."""
+"""Pieces of messages: numbers with their nouns, the first items of a long list, words of a command, the name probably meant."""
 
 import difflib
+import shlex
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 _SHOWN = 5
 
@@ -15,6 +17,11 @@ def some(items: Sequence[str], shown: int = _SHOWN) -> str:
     """Return the first items of a list and the number of the rest."""
     more = f" and {len(items) - shown} more" if len(items) > shown else ""
     return ", ".join(items[:shown]) + more
+
+
+def typed(argument: Path | str) -> str:
+    """Return a path or a text as a shell takes it for one word, in a command that is printed to be typed."""
+    return shlex.quote(str(argument))
 
 
 def nearest(name: str, names: Iterable[str], *, cutoff: float = 0.5) -> str:

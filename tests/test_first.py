@@ -115,7 +115,7 @@ def test_the_challenges_plates():
 
 
 def test_a_submission_from_the_gallery(bucket, ids, tmp_path):
-    out = tmp_path / "first"
+    out = tmp_path / "a first"
     said = kit_command("first", out, "--ids", ids).stdout
     path = urllib.parse.urlparse(gallery.GALLERY).path
     assert bucket.asked == [f"{path}/{plate}/{plate}{KIND}.csv.gz" for plate in PLATES]
@@ -133,7 +133,7 @@ def test_a_submission_from_the_gallery(bucket, ids, tmp_path):
     assert scores["mean"] > 2 * scores["chance"] > scores["null"]["value"]
     assert scores["wells"]["scored"] == 31, "not the well that was filled in"
     assert scores["verdict"]["directions"]["U2OS->A549"]["value"], "no step reads the position, and the file says so"
-    for text in ("chance", "null (95th)", "24.1", "31.1", "34.2", "38.6", "40.0", f"next: kit submit {out / 'submission.csv'}"):
+    for text in ("chance", "null (95th)", "24.1", "31.1", "34.2", "38.6", "40.0", f"next: kit submit '{out}/submission.csv'"):
         assert text in said
     bucket.asked.clear()
     kept = gallery.find_profiles(bucket.url, PLATES, out / "profiles")

@@ -6,6 +6,7 @@ from typing import Any
 
 from kit.challenge.further_text import percent
 from kit.errors import KitError
+from kit.words import typed
 
 
 def find_score(submission: Path, columns: int, manifest: dict[str, Any] | None) -> tuple[dict[str, Any] | None, list[str]]:
@@ -21,7 +22,7 @@ def find_score(submission: Path, columns: int, manifest: dict[str, Any] | None) 
     path = submission.with_name("score.json")
     if not path.is_file():
         return None, [
-            f"no score.json beside {submission.name}: the record will have no local score (kit score ... --json {path})"
+            f"no score.json beside {submission.name}: the record will have no local score (kit score ... --json {typed(path)})"
         ]
     try:
         table = json.loads(path.read_text())

@@ -14,7 +14,7 @@ from kit.model.fit import Fitted
 from kit.model.machines import Machine
 from kit.model.networks import hours_of, networks_of
 from kit.recipe import changed_keys, config_to_dict
-from kit.words import count
+from kit.words import count, typed
 
 if TYPE_CHECKING:
     from kit.images.store.work import Work
@@ -61,7 +61,7 @@ def write_fitted(out: Path, recipe: str, fitted: Fitted, base: RunConfig, about:
     if out.exists() and out.read_text(errors="replace") != text:
         raise UsageError(f"{out} is there already and holds something else: choose another --out, or delete it")
     write_whole(out, text)
-    return f"written  {out}: kit train --recipe {out} and kit plan --recipe {out} take it"
+    return f"written  {out}: kit train --recipe {typed(out)} and kit plan --recipe {typed(out)} take it"
 
 
 def recipe_toml(base: RunConfig, fitted: RunConfig, extends: str, about: str) -> str:

@@ -12,7 +12,7 @@ import pandas as pd
 from kit.errors import KitError, UsageError
 from kit.profiles.runs import existing_run
 from kit.profiles.table import PLATE, SITE, WELL, open_parquet
-from kit.words import nearest, some
+from kit.words import nearest, some, typed
 
 if TYPE_CHECKING:
     from kit.images.store.work import Work
@@ -110,11 +110,13 @@ def _read_facts(work: "Work", run: str) -> dict:
     folder = work.run_folder(run) / "features"
     path = folder / "features.json"
     if not path.is_file() or not any(folder.glob("*.parquet")):
-        raise KitError(f"run {run} has no features: make them with kit embed --work {work.path} --run {run}")
+        raise KitError(f"run {run} has no features: make them with kit embed --work {typed(work.path)} --run {run}")
     try:
         return json.loads(path.read_text())
     except ValueError as error:
-        raise KitError(f"{path} is damaged ({error}); make the features again with kit embed --run {run}") from error
+        raise KitError(
+            f"{path} is damaged ({error}); make the features again with kit embed --work {typed(work.path)} --run {run}"
+        ) from error
 
 
 def _part_columns(facts: dict, parts: Sequence[str], run: str) -> dict[str, list[str]]:

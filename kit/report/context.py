@@ -17,6 +17,7 @@ from kit.profiles.post_processing import post_process
 from kit.profiles.table import PLATE, SITE, WELL, Profiles, read_facts, read_profiles
 from kit.report.figures import Files
 from kit.report.recognised import Recognised, recognise, rules_of
+from kit.words import typed
 
 if TYPE_CHECKING:
     from kit.images.store.work import Work
@@ -121,7 +122,7 @@ class Context:
         ]
         if not folders:
             return Found(
-                None, f"features: embed a run (kit embed --work {self.work.path} --run RUN), or name profiles (--profiles)"
+                None, f"features: embed a run (kit embed --work {typed(self.work.path)} --run RUN), or name profiles (--profiles)"
             )
         run = sorted(folders, key=lambda folder: not (folder / "run.toml").is_file())[0].name
         merged = merge_runs(self.work, [run], parts=("cls",), merge="mean")

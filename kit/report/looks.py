@@ -20,6 +20,7 @@ from kit.report.pixels import enlarged, jpeg_uri
 from kit.report.sheet import sheet
 from kit.report.strength import strengths
 from kit.report.tiles import Tile, mixed, windows
+from kit.words import typed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -37,7 +38,7 @@ def section(context: Context) -> Section:
     folders = [path.parent for path in (context.work.path / "runs").glob("*/checkpoints") if any(path.glob("*.safetensors"))]
     steps = {folder.name: max(path.stem for path in folder.glob("checkpoints/*.safetensors")) for folder in folders}
     if not steps:
-        how = f"kit train --work {context.work.path} --recipe NAME --channels fluorescence --run fluorescence"
+        how = f"kit train --work {typed(context.work.path)} --recipe NAME --channels fluorescence --run fluorescence"
         return Section("looks", "What the network looks at", (Missing("a trained network to look into", how),))
     blocks: list[Block] = []
     for run in sorted(steps, key=lambda run: (steps[run], run), reverse=True)[:RUNS]:

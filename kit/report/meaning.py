@@ -8,6 +8,7 @@ from kit.challenge.score_text import chance
 from kit.companions.beside_table import mean_own_position_kept
 from kit.report.blocks import Block, Missing, Section, Table, Text
 from kit.report.context import Context, names_of
+from kit.words import typed
 
 _COMPANIONS = ("null", "cross_position", "dmso_position", "plate", "verdict")
 
@@ -16,7 +17,7 @@ def section(context: Context) -> Section:
     """Return the reading of the first feature set's score."""
     title = "What the score means, and what leaks position"
     if context.lead is None:
-        how = f"kit score PROFILES --metadata DIR --json {context.out.with_name('score.json')}, then kit report again"
+        how = f"kit score PROFILES --metadata DIR --json {typed(context.out.with_name('score.json'))}, then kit report again"
         return Section("meaning", title, (Missing("the reading of a score: there is none yet", how),))
     return Section("meaning", title, tuple(_blocks(*context.lead)))
 

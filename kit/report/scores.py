@@ -8,7 +8,7 @@ from kit.companions.beside_table import beside_table
 from kit.report.blocks import Block, Facts, Missing, Section, Table, Text
 from kit.report.context import Context, ScoreFile, names_of
 from kit.report.score_bars import bars
-from kit.words import count
+from kit.words import count, typed
 
 LEAK = (
     "* uses the well position (cross-plate alignment). Where a position holds the same compound on every plate, pure noise "
@@ -27,7 +27,7 @@ _PLAIN = {
 def section(context: Context) -> Section:
     """Return what `kit score --json` wrote, as bars, words and tables."""
     if not context.scores:
-        how = f"kit score PROFILES --metadata DIR --json {context.out.with_name('score.json')}, then kit report again"
+        how = f"kit score PROFILES --metadata DIR --json {typed(context.out.with_name('score.json'))}, then kit report again"
         return Section("scores", "Score", (Missing("a score: no score.json beside this page or in the work folder", how),))
     blocks: list[Block] = []
     for file in context.scores:

@@ -18,7 +18,7 @@ from kit.report.context import Context
 from kit.report.figures import Files
 from kit.report.panels import Panel, panels
 from kit.report.views_picture import views_picture
-from kit.words import some
+from kit.words import some, typed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,7 +33,7 @@ def section(context: Context) -> Section:
     """Return the table of runs, and for the longest ones how they were trained."""
     folders = [folder for folder in sorted((context.work.path / "runs").glob("*")) if folder.is_dir()]
     if not folders:
-        how = f"kit train --work {context.work.path} --recipe NAME --channels fluorescence --run fluorescence"
+        how = f"kit train --work {typed(context.work.path)} --recipe NAME --channels fluorescence --run fluorescence"
         return Section("runs", "Training", (Missing("runs: no network was trained or embedded here", how),))
     runs = [_Run.of(folder) for folder in folders]
     trained = sorted((run for run in runs if not run.history.losses.empty), key=lambda run: -run.steps)

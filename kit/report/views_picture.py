@@ -10,6 +10,7 @@ from kit.errors import KitError
 from kit.report.blocks import Block, Figure, Missing, Picture
 from kit.report.context import Context
 from kit.report.pixels import jpeg_uri
+from kit.words import typed
 
 _WIDTH = 1400  # pixels of the picture on the page
 
@@ -28,7 +29,9 @@ def views_picture(context: Context, run: str, folder: Path, config: RunConfig | 
         try:
             draw_views_figure(context.work, config.views, path, channels=config.channels)
         except KitError as error:
-            return [Missing(what, f"kit views {context.work.path} --recipe {config.recipe} --out views.png ({error})")]
+            return [
+                Missing(what, f"kit views {typed(context.work.path)} --recipe {typed(config.recipe)} --out views.png ({error})")
+            ]
     settings = pd.DataFrame(
         [(key, str(getattr(config.views, key))) for key in config.views.__dataclass_fields__], columns=["setting", "value"]
     )

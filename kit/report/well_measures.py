@@ -12,6 +12,7 @@ from kit.profiles.table import PLATE, WELL
 from kit.recipe import load_config
 from kit.report.blocks import Missing
 from kit.report.context import Context
+from kit.words import typed
 
 NUCLEI = " nuclei log count"  # how `kit embed --baseline texture` names logarithm of 1 + nuclei of a site
 
@@ -70,7 +71,7 @@ def _cells(context: Context) -> Measure | Missing:
             return Measure("nuclei", "Nuclei per site", caption, _mean(context, sites, "nuclei"))
     runs = [path for path in sorted((context.work.path / "runs").glob("*")) if (path / "run.toml").is_file()]
     run = next((path.name for path in runs if "DNA" in load_config(path / "run.toml").channels), "RUN")  # of brightfield: none
-    how = f"kit embed --work {context.work.path} --run {run} --baseline texture counts nuclei where a channel shows DNA"
+    how = f"kit embed --work {typed(context.work.path)} --run {run} --baseline texture counts nuclei where a channel shows DNA"
     return Missing("a map of cell counts: no run has counted nuclei", how)
 
 

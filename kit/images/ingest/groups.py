@@ -11,7 +11,7 @@ from kit.errors import KitError, UsageError
 from kit.images.ingest.quality import empty_sites
 from kit.images.store.container import open_container
 from kit.images.store.tables import read_record, read_table, write_table
-from kit.words import nearest, some
+from kit.words import nearest, some, typed
 
 OPTION = "--groups"
 _GROUP = re.compile(r"\w[\w.-]*")
@@ -120,7 +120,8 @@ def grouping(folder: Path, asked: Mapping[str, tuple[str, ...]] | None, barcodes
             if wanted.get(channel, group) != group and plate not in barcodes:
                 raise UsageError(
                     f"{OPTION} puts {channel} into {wanted[channel]}; plate {plate} of {folder.parent} has it in {group}: "
-                    f"keep that, or first regroup all of them: kit ingest --work {folder.parent} {OPTION} ... (no image is read)"
+                    f"keep that, or first regroup all of them: kit ingest --work {typed(folder.parent)} {OPTION} ... "
+                    "(no image is read)"
                 )
     return Grouping(dict(asked or {}), there)
 

@@ -12,7 +12,7 @@ from kit.images.ingest.well import WellRecord
 from kit.images.labels import Labels
 from kit.images.source.plates import Plate
 from kit.images.source.positions import Positions
-from kit.words import count, some
+from kit.words import count, some, typed
 
 FEW_LEVELS = 32  # grey levels between percentiles 0.5 and 99.5 below which a channel is warned of
 
@@ -200,8 +200,8 @@ class IngestReport:
             lines.append(f"{done}: {', '.join(self.regrouped)}")
         if self.unlabelled:
             lines.append(
-                f"without labels: {', '.join(self.unlabelled)}; add them with kit ingest --work {self.work} --labels FILE, or "
-                "--metadata DIR: this updates the tables and reads no image"
+                f"without labels: {', '.join(self.unlabelled)}; add them with kit ingest --work {typed(self.work)} "
+                "--labels FILE, or --metadata DIR: this updates the tables and reads no image"
             )
         if self.kept_labels:
             lines.append(f"plates not in --labels, which keep the labels they had: {some(self.kept_labels)}")

@@ -28,7 +28,7 @@ from kit.images.store.parts import complete_plates, find_parts, plates_of_parts
 from kit.images.store.settings import read_settings
 from kit.images.store.shards import Shard
 from kit.images.store.tables import read_record, read_table
-from kit.words import nearest, some
+from kit.words import nearest, some, typed
 
 _OPEN_SHARDS = 64
 _RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -48,7 +48,9 @@ def open_work(path: str | Path) -> "Work":
         assert settings
         return Work(path, settings, parts=plates_of_parts(path, parts))
     if settings is None:
-        raise UsageError(f"{path} holds no store (no store.toml): make one with kit ingest SOURCE --metadata DIR --work {path}")
+        raise UsageError(
+            f"{path} holds no store (no store.toml): make one with kit ingest SOURCE --metadata DIR --work {typed(path)}"
+        )
     return Work(path, settings)
 
 
@@ -262,7 +264,7 @@ class Work:
         """
         files = sorted((self.run_folder(run) / "features").glob("*.parquet"))
         if not files:
-            raise KitError(f"run {run} has no features: run kit embed --work {self.path} --run {run}")
+            raise KitError(f"run {run} has no features: run kit embed --work {typed(self.path)} --run {run}")
         return pd.concat([pd.read_parquet(file) for file in files], ignore_index=True)
 
     def _row(self, plate: str, well: str, site: int) -> pd.Series:

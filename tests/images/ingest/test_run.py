@@ -322,6 +322,8 @@ def test_other_images_than_it_was_begun_with(made):
 def test_work_that_is_no_store(tmp_path):
     with pytest.raises(UsageError, match="holds no store"):
         open_work(tmp_path)
+    with pytest.raises(UsageError, match=rf"--work '{tmp_path}/my plates'$"):  # the command it names can be pasted
+        open_work(tmp_path / "my plates")
 
 
 def test_names_of_runs_stay_inside(made):
