@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -106,6 +106,7 @@ def recipes(name: str | None, settings: bool, markdown: bool) -> None:
 @click.option("--channels", help="As in kit train.  [default: the recipe's, or fluorescence]")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE")
 @click.option("--work", type=PATH, help="Count the sites of this work folder instead of CPJUMP1's.")
+@click.option("--cells/--no-cells", default=None, help="Embedding as with kit embed --cells: cells count, not sites.")
 @click.option("--fit", "fitted", is_flag=True, help="Change what is needed to fit the machine, and write the recipe.")
 @click.option(
     "--hours", type=float, callback=more_than_zero,
@@ -119,6 +120,7 @@ def plan(
     channels: str | None,
     settings: tuple[str, ...],
     work: Path | None,
+    cells: bool | None,
     fitted: bool,
     hours: float | None,
     out: Path | None,
@@ -135,16 +137,16 @@ def plan(
     opened = kit.open(work) if work else None
     config = _run_config(recipe, channels, settings, opened)
     if fitted:
-        config, recipe = _fitted(recipe, channels, settings, opened, machine, gpu_memory, hours, out)
+        config, recipe = _fitted(recipe, channels, settings, opened, cells, machine, gpu_memory, hours, out)
     elif hours is not None or out is not None:
         raise UsageError(f"{'--out' if hours is None else '--hours'} goes with --fit")
     averaged = opened is not None and averages(opened)
-    click.echo(run(config, machine, opened, gpu_memory=gpu_memory, name=recipe, averaged=averaged))
+    click.echo(run(config, machine, opened, gpu_memory=gpu_memory, name=recipe, averaged=averaged, by_cell=cells))
 
 
 def _fitted(
-    recipe: str, channels: str | None, settings: tuple[str, ...], work: "Work | None", name: str, gpu_memory: float | None,
-    hours: float | None, out: Path | None,
+    recipe: str, channels: str | None, settings: tuple[str, ...], work: "Work | None", by_cell: bool | None, name: str,
+    gpu_memory: float | None, hours: float | None, out: Path | None,
 ) -> tuple[RunConfig, str]:  # fmt: skip
     """Print and write the recipe that fits; return its configuration and its file."""
     from kit.model.fit import fit
@@ -157,8 +159,12 @@ def _fitted(
     out = out or Path(f"{Path(recipe).stem}-{name}.toml")
     base = _run_config(recipe, channels, settings, work)
     kept = frozenset(setting.partition("=")[0].strip() for setting in settings)
-    found = fit(lambda more: _run_config(recipe, channels, (*settings, *more), work), kept, machine, work, hours=hours)
-    click.echo(fit_report(recipe, base, found, machine, work, hours))
+
+    def rebuild(more: Sequence[str]) -> RunConfig:
+        return _run_config(recipe, channels, (*settings, *more), work)
+
+    found = fit(rebuild, kept, machine, work, hours=hours, by_cell=by_cell)
+    click.echo(fit_report(recipe, base, found, machine, work, hours, by_cell))
     limit = "" if math.isinf(hours) else f" and {hours:g} h"
     about = f"{Path(recipe).stem} fitted to {machine.text}{limit} by kit plan --fit: computed, not measured"
     click.echo(write_fitted(out, recipe, found, _run_config(recipe, channels, (), work), about) + "\n")

@@ -37,18 +37,21 @@ class CropsConfig:
         True,
         "also crop another site of the same well, as local aggregation requires; SSLProfiler 2, section 3.2.1",
     )
-    balance: Annotated[str, one_of("wells", "plates", "cell_lines", "sites")] = setting(
+    balance: Annotated[str, one_of("wells", "plates", "cell_lines", "sites", "cells")] = setting(
         "wells",
         "sample wells uniformly, then a site of each (ours); or first plates or cell_lines, then wells; sites: every site as "
-        "often, so that wells of 16 sites come up more often than those of 9; SSLProfiler 1, section 3.3.1",
+        "often, so that wells of 16 sites come up more often than those of 9, SSLProfiler 1, section 3.3.1; cells: with "
+        "around = cell every cell as often, however many its site has, Cell-DINO's images of cells",
     )
     batch_of: Annotated[str, one_of("all", "plates", "cell_lines")] = setting(
         "all",
         "what a batch is drawn from; all: every plate; plates, cell_lines: one of them at a time, in turn, so that telling "
         "plates or lines apart does not lower the loss (ours)",
     )
-    epoch: Annotated[str, one_of("sites", "wells9")] = setting(
-        "sites", "samples per epoch: sites, one per site; wells9, nine per well"
+    epoch: Annotated[str, one_of("sites", "cells", "wells9")] = setting(
+        "sites",
+        "samples per epoch: sites, one per site; cells, one per cell where around = cell, else one per site; wells9, nine per "
+        "well",
     )
     flips: bool = setting(True, "mirror crops left-right, each with probability 1/2")
     flips_up_down: bool = setting(

@@ -4,6 +4,7 @@ The winners' table weighs the last two: 518 px instead of 224 gave 9.3 points, 4
 go first, to a quarter at most, and then pixels.
 """
 
+import functools
 import json
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -25,6 +26,7 @@ LEAST_SIDE = 224  # pixels, DINOv2's own; views become no smaller
 _SHOWN_SIDES = 6
 
 Rebuild = Callable[[Sequence[str]], RunConfig]
+Networks = Callable[[RunConfig], list[Network]]
 
 
 @dataclass(frozen=True)
@@ -52,18 +54,22 @@ class Fitted:
     others: tuple[tuple[int, int], ...]
 
 
-def fit(rebuild: Rebuild, kept: frozenset[str], machine: Machine, work: "Work | None", *, hours: float = math.inf) -> Fitted:
+def fit(
+    rebuild: Rebuild, kept: frozenset[str], machine: Machine, work: "Work | None", *, hours: float = math.inf,
+    by_cell: bool | None = None,
+) -> Fitted:  # fmt: skip
     """Return the recipe with what has to be changed so that all its networks fit the machine's memory and the hours.
 
     Args:
         rebuild: returns the recipe with further `key=value` settings. kept: keys that must stay as they are.
-        work: an open work folder whose sites count; None: the 24 compound plates.
+        work, by_cell: as `networks_of`.
         hours: of the whole machine, for training all networks one after the other and embedding with them.
 
     Raises:
         KitError: nothing fits; the message says what is too much.
     """
-    found = list(_candidates(rebuild, kept, machine, work, hours))
+    networks = functools.partial(networks_of, work=work, by_cell=by_cell)
+    found = list(_candidates(rebuild, kept, machine, networks, hours))
     if not found:
         raise KitError(
             f"no step of {rebuild(()).recipe} fits {machine.usable / ERROR / 1e9:.1f} GB a process, whatever its micro-batches: "
@@ -72,16 +78,16 @@ def fit(rebuild: Rebuild, kept: frozenset[str], machine: Machine, work: "Work | 
     least = 1.0 if kept & {"train.epochs", "train.max_steps"} else LEAST_SHARE
     chosen = next((one for one in found if one.share >= least), found[-1])
     if chosen.length < 1 or (least == 1 and chosen.share < 1):
-        raise KitError(_too_short(chosen, work, machine, hours))
+        raise KitError(_too_short(chosen, networks(chosen.config), machine, hours))
     config = rebuild(settings := (*chosen.settings, *_shorter(chosen, kept)))
-    taken = hours_of(networks_of(config, work), machine.rate)
+    taken = hours_of(networks(config), machine.rate)
     assert taken <= hours, (taken, hours)
     shown = found[:: max(1, math.ceil(len(found) / _SHOWN_SIDES))] if chosen.share < 1 or chosen.side < found[0].side else []
     return Fitted(config, settings, taken, tuple((one.side, one.length) for one in shown if one.length >= 1))
 
 
 def _candidates(
-    rebuild: Rebuild, kept: frozenset[str], machine: Machine, work: "Work | None", hours: float
+    rebuild: Rebuild, kept: frozenset[str], machine: Machine, networks_of: Networks, hours: float
 ) -> Iterator[_Candidate]:
     """Yield what fits the memory, the largest views first."""
     base = rebuild(())
@@ -90,10 +96,10 @@ def _candidates(
         settings = [] if less == side else [f"crops.global_side={less}"]
         if settings and base.embed.side == side and "embed.side" not in kept:
             settings.append(f"embed.side={less}")
-        memory = _memory_settings(networks_of(rebuild(settings), work), machine, kept)
+        memory = _memory_settings(networks_of(rebuild(settings)), machine, kept)
         if memory is not None:
             config = rebuild(both := (*settings, *memory))
-            networks = networks_of(config, work)
+            networks = networks_of(config)
             embedding = sum(one.embed_flops for one in networks) / machine.rate / 3600
             training = hours_of(networks, machine.rate) - embedding
             yield _Candidate(less, both, config, min(1.0, max(0.0, (hours - embedding) / training)))
@@ -136,8 +142,8 @@ def _shorter(chosen: _Candidate, kept: frozenset[str]) -> list[str]:
     return [f"{key}={json.dumps(value)}" for key, value in values.items() if key not in kept]
 
 
-def _too_short(chosen: _Candidate, work: "Work | None", machine: Machine, hours: float) -> str:
-    whole = hours_of(networks_of(chosen.config, work), machine.rate)
+def _too_short(chosen: _Candidate, networks: Sequence[Network], machine: Machine, hours: float) -> str:
+    whole = hours_of(networks, machine.rate)
     length = _length(chosen.config)
     unit = "steps" if chosen.config.train.max_steps else "epochs"
     return (

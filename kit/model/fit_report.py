@@ -20,13 +20,16 @@ if TYPE_CHECKING:
     from kit.images.store.work import Work
 
 
-def fit_report(name: str, base: RunConfig, fitted: Fitted, machine: Machine, work: "Work | None", hours: float) -> str:
+def fit_report(
+    name: str, base: RunConfig, fitted: Fitted, machine: Machine, work: "Work | None", hours: float, by_cell: bool | None = None
+) -> str:
     """Return what the recipe takes as it is, what was changed to fit, and what would fit as well.
 
     Args:
         name: of the recipe as given. base: the recipe with the user's own settings. hours: that it was fitted to.
+        work, by_cell: as `networks_of`.
     """
-    networks = networks_of(base, work)
+    networks = networks_of(base, work, by_cell=by_cell)
     memory = max(step_memory(one.config, one.config.view_channels, world=machine.cards).total for one in networks)
     takes = " and ".join(f"{one.flops / machine.rate / 3600:.1f}" for one in networks)
     limit = "" if math.isinf(hours) else f"{hours:g} hours, "

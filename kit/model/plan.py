@@ -34,6 +34,7 @@ def plan(
     gpu_memory: float | None = None,
     name: str | None = None,
     averaged: bool = False,
+    by_cell: bool | None = None,
 ) -> str:
     """Return the plan of a run as text.
 
@@ -44,13 +45,14 @@ def plan(
         gpu_memory: of a card, GB of 10**9 bytes, instead of the machine's own.
         name: the recipe as given on the command line; default: its own name.
         averaged: kit profile averages the sites of a well; else it concatenates the challenge's nine.
+        by_cell: as `networks_of`.
 
     Raises:
         UsageError: an unknown machine, or channels that `work` does not have.
     """
     if machine != "here" and machine not in MACHINES:
         raise UsageError(f"--machine {machine}: need here, {' or '.join(MACHINES)}")
-    network, *others = networks = networks_of(config, work)
+    network, *others = networks = networks_of(config, work, by_cell=by_cell)
     config, cost = network.config, network.cost
     lines = [
         f"{name or config.recipe}, {count(len(config.channels), 'channel')} ({', '.join(config.channels)}), "
@@ -62,6 +64,7 @@ def plan(
     rate, more = _here(network, gpu_memory) if machine == "here" else _elsewhere(network, MACHINES[machine], gpu_memory)
     lines += more
     lines += [_pair(network, second, rate) for second in others]
+    lines.append(_embed(network, rate))
     quota = MACHINES[machine].quota if machine in MACHINES else None
     if quota is not None and rate is not None:
         lines.append(f"quota    {quota.text(hours_of(networks, rate))}, embedding included")
@@ -76,8 +79,11 @@ def plan(
 
 
 def _hours(hours: float) -> str:
-    text = f"{hours:.1f} hours" if hours >= 1 else f"{hours * 60:.0f} minutes" if hours * 60 >= 1 else "less than a minute"
-    return f"{text}, {count(math.ceil(hours / SESSION_HOURS), 'session')} of {SESSION_HOURS} h"
+    return f"{_length(hours)}, {count(math.ceil(hours / SESSION_HOURS), 'session')} of {SESSION_HOURS} h"
+
+
+def _length(hours: float) -> str:
+    return f"{hours:.1f} hours" if hours >= 1 else f"{hours * 60:.0f} minutes" if hours * 60 >= 1 else "less than a minute"
 
 
 def _pair(network: Network, second: Network, rate: float | None) -> str:
@@ -85,6 +91,12 @@ def _pair(network: Network, second: Network, rate: float | None) -> str:
     both = [one.flops for one in (network, second)]
     text = f"{sum(both) / 1e18:.3g} EFLOP" if rate is None else _hours(sum(both) / rate / 3600)
     return f"both     {text} with the {second.group} network ({', '.join(second.config.channels)}) trained after this one"
+
+
+def _embed(network: Network, rate: float | None) -> str:
+    """Say what embedding with this network takes; `rate` as for `_pair`."""
+    taken = f"{network.embed_flops / 1e18:.3g} EFLOP" if rate is None else _length(network.embed_flops / rate / 3600)
+    return f"embed    {taken} with this network: {network.embedded}"
 
 
 def _elsewhere(network: Network, machine: Machine, gpu_memory: float | None) -> tuple[float, list[str]]:
@@ -99,7 +111,7 @@ def _time(network: Network, rate: float, where: str, figure: str) -> str:
     hours = network.flops / rate / 3600
     sites = network.config.train.batch * rate / network.cost.total
     digits = f"{sites:.0f}" if sites >= 10 else f"{sites:.2g}"
-    return f"time     {_hours(hours)} on {where}, {digits} sites/s: {figure}"
+    return f"time     {_hours(hours)} on {where}, {digits} {network.config.crops.around}s/s: {figure}"
 
 
 def _memory(config: RunConfig, limit: float, world: int, *, half: bool) -> list[str]:

@@ -8,11 +8,15 @@ import torch
 
 from kit.config import CHANNELS, ModelConfig
 from kit.errors import UsageError
+from kit.images.cells.table import WHO, write_cells
+from kit.images.crops.loader import Crops
 from kit.model.cost import forward_flops, masked_rows, step_flops, step_memory, ways_to_fit
 from kit.model.dino import seeded_network
 from kit.model.learner import make_learner
 from kit.model.losses import prototype_loss
+from kit.model.networks import networks_of
 from kit.model.plan import plan
+from kit.model.shown import CELLS_A_SITE
 from kit.model.sinkhorn import sinkhorn
 from kit.model.step import learn
 from kit.recipe import load_recipe, recipe_names
@@ -132,6 +136,35 @@ def test_a_plan_counts_a_store(tmp_path):
     assert plan(load_recipe("demo", channels=("RNA",)), "h100", work).startswith("demo, 1 channel (RNA), batch")
     with pytest.raises(UsageError, match=r"store has no channel ER; it has Mito, AGP, RNA"):
         plan(load_recipe("demo", channels=("ER",)), "h100", work)
+
+
+def test_a_plan_counts_cells(tmp_path):
+    """Four sites of two plates, of 3, 1, 0 and 2 cells; P2 is not known yet. A site without cells is embedded as nine squares."""
+    work = make_work(tmp_path / "store", wells=2, sites=2)
+    settings = ["crops.around=cell", "crops.cell_px=16", "crops.balance=cells", "crops.epoch=cells", "train.batch=2"]
+    config = load_recipe("demo", settings, channels=work.channels)
+    usual = networks_of(config, work)[0]
+    assert (usual.per_epoch, usual.cells.number) == (8 * CELLS_A_SITE // 2, 8 * CELLS_A_SITE)
+    assert f"600 cells ({CELLS_A_SITE} a site assumed: kit cells {work.path} finds them) of the 8 sites" in usual.source
+    for plate, cells in (("P1", (3, 1, 0, 2)), ("P2", (1, 0, 0, 0))):
+        sites = work.sites.loc[work.sites["Metadata_Plate"] == plate, WHO]
+        write_cells(work, plate, sites.loc[sites.index.repeat(cells)].assign(y=9.0, x=9.0), {"made": 1})
+        if plate == "P1":
+            half = networks_of(config, work)[0]
+            assert (half.cells.number, half.cells.shown) == (6 + 4 * CELLS_A_SITE, 15 + 4 * CELLS_A_SITE)
+            assert f"{CELLS_A_SITE} a site assumed on 1 plate: kit cells" in half.embedded
+    network = networks_of(config, work)[0]
+    with Crops(work, config.crops, channels=work.channels, batch=2, seed=0) as crops:
+        assert network.per_epoch == crops.steps_per_epoch == 7 // 2
+    once = forward_flops(config.model, 3, config.embed.side)
+    assert network.embed_flops == (7 + 4 * 9) * once
+    assert networks_of(config, work, by_cell=False)[0].embed_flops == 8 * once
+    text = plan(load_recipe("demo", channels=work.channels), "h100", work, by_cell=True)
+    assert "this network: 7 cells of 8 sites (as kit cells found them)" in text
+    assert "an epoch: the 8 sites" in text
+    assumed = networks_of(load_recipe("cell-dino-small"), None)[0]
+    assert (assumed.per_epoch, assumed.cells.shown) == (75 * 93_647 // 256, 75 * 93_647)
+    assert "7,023,525 cells of 93,647 sites (75 a site assumed, as in eight" in assumed.embedded
 
 
 def test_no_plan_is_another_recipes():

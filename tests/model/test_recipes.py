@@ -72,7 +72,7 @@ def test_cell_dino_is_what_its_paper_and_its_code_say():
     assert (small.model.dim, small.model.heads, small.model.patch) == (384, 6, 8)
     assert (small.model.ffn, small.model.drop_path) == ("swiglu", 0)
     assert (small.crops.global_side, small.crops.global_area, small.crops.global_aspect) == (128, (0.64, 0.64), (1, 1))
-    assert (small.crops.around, small.crops.cell_px) == ("cell", 160)
+    assert (small.crops.around, small.crops.cell_px, small.crops.balance, small.crops.epoch) == ("cell", 160, "cells", "cells")
     assert (small.crops.local_crops, small.embed.crop, small.embed.side) == (0, 128, 128)
     assert (small.train.peak_lr, small.train.batch) == (pytest.approx(3e-4 * 0.25**0.5), 256)
     assert (small.train.epochs, small.train.warmup_epochs, small.train.ema) == (20, 15, (0.994, 1.0))

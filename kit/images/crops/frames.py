@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from kit.images.store.work import Work
 
 WORDS = 2  # random words of one frame
+_EACH_WAY = 3
+BACKGROUND = _EACH_WAY**2  # squares that are shown of a site without cells
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,13 @@ class Frames:
     batch: int
     seed: int
 
-    def corners(self, rows_R2: Sequence[tuple[int, int]], slots: range, epoch: int, step: int) -> np.ndarray:
+    def counted(self, sites: pd.DataFrame) -> pd.DataFrame:
+        """Return the sites that these frames are of, with the number of their cells as `cells` where crops are around these."""
+        return sites if self.cells is None else sites.assign(cells=self.cells.count_N)
+
+    def corners(
+        self, rows_R2: Sequence[tuple[int, int]], slots: range, epoch: int, step: int, cell_R: np.ndarray | None = None
+    ) -> np.ndarray:
         """Return the top-left corner (y, x) of both frames of each sample, pixels of the site, int64 [R, 2, 2].
 
         It depends on (seed, epoch, step, slot) and the sites alone. Where both sites are one, the second frame is around
@@ -41,15 +49,17 @@ class Frames:
 
         Args:
             rows_R2: the first and the second site of each sample. slots: their places in the global batch.
+            cell_R: which cell of its first site each sample is of; below 0, or None: one is drawn.
         """
         corner_R22 = np.zeros((len(rows_R2), 2, 2), np.int64)
         if self.cells is None:
             return corner_R22
         counter = (self.seed, Stream.CELLS, epoch, step)
         word_R2W = random_words(self.batch * 2 * WORDS, *counter).reshape(self.batch, 2, WORDS)[slots.start : slots.stop]
-        for corner_22, (first, second), word_2W in zip(corner_R22, rows_R2, word_R2W, strict=True):
+        given_R = np.full(len(rows_R2), -1) if cell_R is None else cell_R
+        for corner_22, (first, second), word_2W, given in zip(corner_R22, rows_R2, word_R2W, given_R.tolist(), strict=True):
             n = int(self.cells.count_N[first])
-            chosen = int(word_2W[0, 0] % np.uint64(max(n, 1)))
+            chosen = given if given >= 0 else int(word_2W[0, 0] % np.uint64(max(n, 1)))
             others = max(n - 1, 1)
             again = (chosen + 1 + int(word_2W[1, 0] % np.uint64(others))) % max(n, 1) if first == second else None
             corner_22[0] = self._corner(first, chosen, word_2W[0])
@@ -80,13 +90,13 @@ def middle_px(config: CropsConfig) -> int:
 def shown_corners(place_K2: np.ndarray, side: int, of_site: tuple[int, int], most: int = 0) -> np.ndarray:
     """Return the corners of what is shown of a site by its cells, int64 [K, 2]: a square of `side` pixels around each of them.
 
-    Of a site without cells it is nine squares spread evenly over it: its background, so that no well is lost.
+    Of a site without cells it is BACKGROUND squares spread evenly over it, so that no well is lost.
 
     Args:
         most: no more than so many cells, evenly chosen; 0: all.
     """
     if not len(place_K2):
-        tops, lefts = (np.rint(np.linspace(0, length - side, 3)).astype(np.int64) for length in of_site)
+        tops, lefts = (np.rint(np.linspace(0, length - side, _EACH_WAY)).astype(np.int64) for length in of_site)
         return np.array([(top, left) for top in tops for left in lefts])
     if most and len(place_K2) > most:
         place_K2 = place_K2[np.arange(most) * len(place_K2) // most]

@@ -94,7 +94,7 @@ class Crops:
         prepare: what is done to a site before crops are cut.
 
     Raises:
-        UsageError: fewer wells than the batch, a batch that the ranks cannot share equally.
+        UsageError: fewer wells (or sites or cells) than the batch, a batch that the ranks cannot share equally.
         KitError: no site has the channels; crops.around = cell, and a plate's cells are not known.
     """
 
@@ -104,8 +104,11 @@ class Crops:
         if batch % world:
             raise UsageError(f"train.batch = {batch} cannot be split over {world} processes; make it a multiple of {world}")
         self._work, self._config, self._channels, self._seed = work, config, tuple(channels), seed
-        self._sampling = Sampling(sites_to_draw(work, config, self._channels), config, batch=batch, seed=seed)
-        self._who: list[tuple[str, str, int]] = list(self._sampling.sites[WHO].itertuples(index=False, name=None))
+        sites = sites_to_draw(work, config, self._channels).sort_values(WHO, kind="stable", ignore_index=True)
+        self._who: list[tuple[str, str, int]] = list(sites[WHO].itertuples(index=False, name=None))
+        self._reader = SiteReader(work, self._channels, sorted({plate for plate, _, _ in self._who}), prepare)
+        self._frames = frames_of(work, config, sites, self._reader.size, batch=batch, seed=seed)
+        self._sampling = Sampling(self._frames.counted(sites), config, batch=batch, seed=seed)
         self._device, self._threads = torch.device(device), max(1, threads)
         self._slots = range(rank * batch // world, (rank + 1) * batch // world)
         self._copies = {V1: 1, W: 1, **({V2: 1} if config.second_site else {})}
@@ -114,9 +117,7 @@ class Crops:
         self._in_use = threading.Lock()
         self._running: tuple[threading.Event, threading.Thread] | None = None
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="crops-read")
-        self._reader = SiteReader(work, self._channels, sorted({plate for plate, _, _ in self._who}), prepare)
         self._sites_each = 1 + config.second_site
-        self._frames = frames_of(work, config, self._sampling.sites, self._reader.size, batch=batch, seed=seed)
         site_bytes = len(self._channels) * self._reader.size[0] * self._reader.size[1]
         self._rows = max(1, min(len(self._slots), BUFFER_BYTES // (self._sites_each * site_bytes)))
         shape = (self._rows, self._sites_each, len(self._channels), *self._reader.size)
@@ -192,7 +193,9 @@ class Crops:
                     groups = {name: self._empty_group(name, copies, id_B) for name, copies in self._copies.items()}
             taken = [read.result() for read in part.reads]
             who += [Who(*self._who[first], self._who[second][2]) for first, second in taken]
-            corner_R22 = self._frames.corners(taken, self._slots[part.rows.start : part.rows.stop], epoch, part.step)
+            slots = self._slots[part.rows.start : part.rows.stop]
+            cell_R = part.draw.cells_of(slots, [first for first, _ in taken])
+            corner_R22 = self._frames.corners(taken, slots, epoch, part.step, cell_R)
             with self._ring.on_stream():
                 sites_SCHW = self._ring.upload(part.buffer, len(part.rows))
                 for name, group in groups.items():

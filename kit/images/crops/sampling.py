@@ -4,8 +4,9 @@ The policy: wells first, then sites. The wells of a group (all wells; with crops
 are shuffled and drawn pass by pass, so each is drawn equally often and no batch holds a well twice; the few left at the
 end of a pass, too few for a batch, go to the next. Each draw of a well takes its next site, in an order that is reshuffled
 every epoch. With crops.balance = sites the sites themselves are dealt so: each is drawn as often as any other, and a well that
-has more of them comes up more often. With crops.batch_of a batch is drawn from one group alone, and the groups take turns, in an
-order that is reshuffled every round. B samples of the global batch, W wells, S sites of a well.
+has more of them comes up more often. With crops.balance = cells it is the cells of all sites: a site comes up once for each of
+its cells. With crops.batch_of a batch is drawn from one group alone, and the groups take turns, in an order that is reshuffled
+every round. B samples of the global batch, W wells, S sites of a well, N sites, U units that are dealt: wells, sites or cells.
 """
 
 import functools
@@ -22,6 +23,7 @@ from kit.words import count, some
 
 WHO = ["Metadata_Plate", "Metadata_Well", "Metadata_Site"]
 CELL_LINE = "Metadata_Cell_type"  # also where the labels are a lab's own
+SPARE_CELLS = 16  # of each sample, whose sites stand in for unreadable ones: there may be millions
 
 
 @dataclass(frozen=True)
@@ -32,10 +34,20 @@ class Draw:
     second_B: np.ndarray  # another site of its well; the same one if the well has no other
     spare: tuple[np.ndarray, ...]  # for each sample the sites to take instead, in order, should its own be unreadable
     id_B: np.ndarray  # int64: the sample's number in the whole run, the same whatever the ranks
+    cell_B: np.ndarray | None = None  # which cell of its first site each sample is of; None: whichever is drawn
+
+    def cells_of(self, slots: range, taken: list[int]) -> np.ndarray | None:
+        """Return `cell_B` of these samples, -1 where another site was taken for an unreadable first one."""
+        chosen = slice(slots.start, slots.stop)
+        return None if self.cell_B is None else np.where(self.first_B[chosen] == taken, self.cell_B[chosen], -1)
 
 
 class Sampling:
-    """Distributes the sites of `sites` over batches. Sites have one row each, with WHO columns and `group`."""
+    """Distributes the sites of `sites` over batches.
+
+    Sites have one row each, with WHO columns, `group` and, where crops are drawn around cells, `cells`: how many it has.
+    Without these a site counts as one cell, which it is in a store of single cells.
+    """
 
     def __init__(self, sites: pd.DataFrame, config: CropsConfig, *, batch: int, seed: int):
         self.sites = sites.sort_values(WHO, kind="stable", ignore_index=True)
@@ -44,18 +56,24 @@ class Sampling:
         self.first_row_W = np.searchsorted(well_of_site, np.arange(len(wells)))
         self.sites_W = np.bincount(well_of_site)
         group_W = pd.factorize(self.sites["group"].to_numpy()[self.first_row_W], sort=True)[0]
-        self._well_of_site = well_of_site if config.balance == "sites" else None
-        group_U = group_W if self._well_of_site is None else group_W[self._well_of_site]
-        self.dealt = [np.flatnonzero(group_U == group) for group in range(group_W.max() + 1)]  # wells or sites
+        self._well_of_site = well_of_site
+        cells_N = self.sites["cells"].to_numpy() if "cells" in self.sites else np.ones(len(self.sites), np.int64)
+        self._by = config.balance if config.balance in ("sites", "cells") else "wells"
+        units_N = cells_N if self._by == "cells" else np.ones(len(self.sites), np.int64)
+        self._first_unit_N = np.cumsum(units_N) - units_N
+        self._site_of_unit = np.repeat(np.arange(len(self.sites)), units_N)  # where no wells are dealt
+        group_U = group_W if self._by == "wells" else group_W[well_of_site[self._site_of_unit]]
+        self.dealt = [np.flatnonzero(group_U == group) for group in range(group_W.max() + 1)]
+        self._order = functools.lru_cache(maxsize=2 * len(self.dealt))(self._shuffle)  # a pass of each group, and the next
         self.alone = config.batch_of != "all"
         self.share = batch if self.alone else -(-batch // len(self.dealt))  # the most samples of one group in a batch
-        self._check(config, len(wells))
-        samples = len(self.sites) if config.epoch == "sites" else 9 * len(wells)
+        self._check(config)
+        samples = {"sites": len(self.sites), "cells": int(cells_N.sum()), "wells9": 9 * len(wells)}[config.epoch]
         self.steps = max(1, samples // batch)  # what is left over, less than a batch, is dropped
 
-    def _check(self, config: CropsConfig, wells: int) -> None:
-        smallest = min(len(units) for units in self.dealt)
-        there, what = (wells, "well") if self._well_of_site is None else (len(self.sites), "site")
+    def _check(self, config: CropsConfig) -> None:
+        smallest, there = min(len(units) for units in self.dealt), sum(len(units) for units in self.dealt)
+        what = self._by.removesuffix("s")
         if there < self.batch:
             raise UsageError(
                 f"train.batch = {self.batch}, but there are {there} {what}s with the requested channels and a batch holds "
@@ -80,15 +98,18 @@ class Sampling:
         visit_B = np.concatenate([np.full(len(units), visit) for units, _, visit in dealt])[mix_B]
         spare_units = np.concatenate([spare for _, spare, _ in dealt])
         order_WS = self._site_order(epoch)
-        if self._well_of_site is None:
+        cell_B = None
+        if self._by == "wells":
             well_B, spare_rows = unit_B, self.first_row_W[spare_units]
             turn_B = visit_B % self.sites_W[well_B]
         else:
-            well_B, spare_rows = self._well_of_site[unit_B], spare_units
-            turn_B = (order_WS[well_B] == (unit_B - self.first_row_W[well_B])[:, None]).argmax(axis=1)
+            site_B, spare_rows = self._site_of_unit[unit_B], self._site_of_unit[spare_units]
+            well_B = self._well_of_site[site_B]
+            turn_B = (order_WS[well_B] == (site_B - self.first_row_W[well_B])[:, None]).argmax(axis=1)
+            cell_B = unit_B - self._first_unit_N[site_B] if self._by == "cells" else None
         first_B, second_B, spare = self._choose_sites(well_B, turn_B, spare_rows, epoch, step)
         number = (epoch * self.steps + step) * self.batch
-        return Draw(first_B, second_B, spare, number + np.arange(self.batch, dtype=np.int64))
+        return Draw(first_B, second_B, spare, number + np.arange(self.batch, dtype=np.int64), cell_B)
 
     def _counts(self, epoch: int, step: int) -> list[tuple[int, int, int]]:
         """Return each group of the batch, how many samples it gives, and how many batches of the epoch drew from it before."""
@@ -102,14 +123,15 @@ class Sampling:
         return [(group, int(n), step) for group, n in enumerate(count)]
 
     def _deal(self, group: int, n: int, epoch: int, turn: int) -> tuple[np.ndarray, np.ndarray, int]:
-        """Return n wells (or sites) of the group, those of it that this batch does not hold, and which pass this is."""
+        """Return n units of the group, those of it that this batch does not hold (of cells a few), and which pass this is."""
         visit, place = divmod(turn, len(self.dealt[group]) // self.share)
         order = self._order(group, epoch, visit)
         start = place * self.share
-        return order[start : start + n], np.concatenate([order[start + n :], order[:start]]), visit
+        most = SPARE_CELLS * self.batch if self._by == "cells" else len(order)
+        after = order[start + n :][:most]
+        return order[start : start + n], np.concatenate([after, order[:start][: most - len(after)]]), visit
 
-    @functools.lru_cache(maxsize=64)  # noqa: B019 a sampling lives as long as its loader
-    def _order(self, group: int, epoch: int, visit: int) -> np.ndarray:
+    def _shuffle(self, group: int, epoch: int, visit: int) -> np.ndarray:
         units = self.dealt[group]
         return units[shuffled(len(units), self.seed, Stream.WELL_PASSES, epoch, visit, group)]
 

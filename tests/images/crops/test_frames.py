@@ -105,6 +105,23 @@ def test_ranks_threads_and_buffers_change_no_bit(work, monkeypatch):
         assert_same(take(crops, start=2, count=1)[0], whole[2])
 
 
+def test_an_epoch_over_cells_shows_the_square_of_each_once(work):
+    config, seen = replace(WHOLE, balance="cells", epoch="cells", local_crops=0), []
+    for rank in (0, 1):
+        with loader(work, config, rank=rank, world=2) as crops:
+            assert crops.steps_per_epoch == 85 * 3 // 8  # 93 sites, 8 of them of well A03, which has no cell
+            for batch in take(crops, count=crops.steps_per_epoch):
+                for slot, (plate, well, site, second_site) in enumerate(batch.who):
+                    first, second = (batch.groups[name].pixels_BCPP[slot].numpy().tobytes() for name in ("v1", "v2"))
+                    number = squares(work, plate, well, site)[first]
+                    assert (site, number) != (second_site, squares(work, plate, well, second_site)[second])
+                    seen.append((plate, well, site, number))
+    assert len(seen) == 85 * 3 // 8 * 8
+    assert set(collections.Counter(who[:3] for who in seen).values()) <= {1, 2, 3}
+    apart = [who for who in seen if len(squares(work, *who[:3])) == 3]  # at an edge two cells can have one square
+    assert len(apart) == len(set(apart)) > 200
+
+
 def test_a_site_without_cells_gives_squares_at_random_places(work):
     corners = set()
     with loader(work, WHOLE, batch=12) as crops:

@@ -63,6 +63,38 @@ def test_a_damaged_site_is_replaced_by_its_well_then_by_sites_that_the_batch_lac
     assert len({row for spare in draw.spare for row in spare}) == 125
 
 
+def test_every_cell_is_drawn_once_an_epoch():
+    """Two plates of four wells of two sites, which have 0, 1, 2, 3 cells in turn: 24 cells of 16 sites, no two batches alike."""
+    rows = [(plate, f"A{w}", s) for plate in ("P1", "P2") for w in range(4) for s in (1, 2)]
+    cells_N = np.arange(16) % 4
+    sites = pd.DataFrame(rows, columns=WHO).assign(group="", cells=cells_N).sample(frac=1, random_state=0)
+    found = Sampling(sites, CropsConfig(balance="cells", epoch="cells"), batch=5, seed=3)
+    assert found.steps == 24 // 5
+    orders = []
+    for epoch in range(2):
+        draws = [found.draw(epoch, step) for step in range(4)]
+        first, cell = (np.concatenate([getattr(draw, name) for draw in draws]) for name in ("first_B", "cell_B"))
+        assert (cell < cells_N[first]).all()
+        assert len({*zip(first, cell, strict=True)}) == 20  # of 24: what is left over is less than a batch
+        assert found.draw(epoch, 2).cell_B.tolist() == draws[2].cell_B.tolist()
+        orders.append(first.tolist())
+    assert orders[0] != orders[1]
+    spare = {row for rows in found.draw(0, 0).spare for row in rows}
+    assert spare >= set(np.flatnonzero(cells_N)) - set(found.draw(0, 0).first_B)
+    by_sites = Sampling(sites, CropsConfig(balance="sites", epoch="cells"), batch=4, seed=3)
+    assert (by_sites.steps, by_sites.draw(0, 0).cell_B) == (6, None)
+    with pytest.raises(UsageError, match=r"train\.batch = 25, but there are 24 cells .* a cell at most once; set .* to 24"):
+        Sampling(sites, CropsConfig(balance="cells"), batch=25, seed=3)
+
+
+def test_in_a_store_of_single_cells_a_site_is_a_cell():
+    sites = pd.DataFrame([("P1", f"A{w:02d}", s) for w in range(5) for s in range(4)], columns=WHO).assign(group="")
+    by_cells, by_sites = (Sampling(sites, CropsConfig(balance=kind, epoch=kind), batch=5, seed=3) for kind in ("cells", "sites"))
+    assert by_cells.steps == by_sites.steps == 4
+    for name in ("first_B", "second_B", "id_B"):
+        assert np.array_equal(getattr(by_cells.draw(1, 2), name), getattr(by_sites.draw(1, 2), name))
+
+
 def test_a_batch_may_hold_a_well_twice_but_no_more_than_all_sites():
     assert sampling({"P1": 4}, 20, "sites").steps == 1  # five wells
     with pytest.raises(UsageError, match=r"train\.batch = 21, but there are 20 sites .* a site at most once; set .* to 20"):
