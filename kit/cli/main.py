@@ -70,7 +70,11 @@ def demo(out: Path, seed: int) -> None:
     "--images", type=click.IntRange(min=1), metavar="N",
     help="Every network sees N images: its steps are N / train.batch, its schedules in proportion.  [default: each recipe's own]",
 )  # fmt: skip
-@click.option("--baselines", is_flag=True, help="Also score random weights, intensity, texture, and the network with texture.")
+@click.option(
+    "--baselines",
+    is_flag=True,
+    help="Also score each recipe's random weights, intensity, texture, and the first row with texture.",
+)
 @click.option("--out", type=PATH, required=True, help="JSON file of results; its finished rows are not trained again.")
 def compare(
     work: Path,

@@ -51,7 +51,7 @@ def compare(work: Work, recipes: Sequence[str], *, models: Models, out: Path, se
         settings: `key=value` applied to every row.
         switches: one row each, see `make_rows`.
         seeds: seeds of weights, sampling and views.
-        baselines: also random weights of the first row's networks, intensity statistics of the 8-bit and the raw pixels,
+        baselines: also random weights of each recipe's networks, intensity statistics of the 8-bit and the raw pixels,
             texture, and the first row's networks with texture, half of the variance each.
         images: sites that every network draws, so that all rows see as many; 0: each recipe's own steps.
 
@@ -68,8 +68,8 @@ def compare(work: Work, recipes: Sequence[str], *, models: Models, out: Path, se
     for row in rows:
         for seed in seeds:
             measure.trained(row, seed)
-            if baselines and row is rows[0]:
-                measure.random(row, seed)
+            if baselines and row.name == row.recipe:
+                measure.random(row, seed, "random weights" if row is rows[0] else f"{row.name}, random weights")
     measure.null(rows[0], seeds[0])
     if baselines:
         measure.by_hand(rows[0], seeds)
@@ -111,8 +111,8 @@ class _Measure:
         runs = [run_name(config) for config in configs]
         self._keep(key, row.name, seed, True, _score(self.work, runs, row.merge), runs=runs, configs=stored, cost=cost)
 
-    def random(self, row: Row, seed: int) -> None:
-        self._baseline("random weights", self.runs(row, seed), "random", "random", seed)
+    def random(self, row: Row, seed: int, name: str) -> None:
+        self._baseline(name, self.runs(row, seed), "random", "random", seed)
 
     def by_hand(self, row: Row, seeds: Sequence[int]) -> None:
         """Score what needs no training, of the first seed's channels; and the row's networks with texture, seed by seed."""

@@ -16,7 +16,7 @@ from kit.recipe import load_recipe
 from kit.trials.compare_budget import cost_text, listed, timed, with_images
 from kit.trials.compare_rows import run_name
 
-TRAINED, TEXTURE = "trained", "texture"
+TRAINED, RANDOM, TEXTURE = "trained", "random weights", "texture"
 KEY = [PLATE, WELL, SITE]
 
 
@@ -43,22 +43,20 @@ def feature_sets(
     """Train and embed each configuration (one per seed); return float32 [sites, F] per set and seed, and what training cost.
 
     Rows are in the order of `work.sites`. What an earlier call trained is not trained again. Baselines that know no seed are
-    there once. The first recipe is the set `trained`, with random weights of its network beside it; others have their own names.
+    there once. The first recipe is the set `trained`, others have their names; beside each stand random weights of its network.
     """
     sets: dict[str, list[np.ndarray]] = {}
     costs: dict[str, list[dict]] = {}
-    for recipe, own in recipes.items():
-        name = recipe if sets else TRAINED
-        sets[name], costs[name] = [], []
-        for config in own:
-            costs[name].append({"cost": [_train(work, config, say)]})
-            sets[name].append(_read(work, run_name(config)))
+    for recipe, configs in recipes.items():
+        first = not sets
+        name, untrained = (TRAINED, RANDOM) if first else (recipe, f"{recipe}, {RANDOM}")
+        costs[name] = [{"cost": [_train(work, config, say)]} for config in configs]
+        sets[name] = [_read(work, run_name(config)) for config in configs]
+        for config in configs:
+            embed(work, run_name(config), baseline="random")
+        sets[untrained] = [_read(work, f"{run_name(config)}-random") for config in configs]
     configs = next(iter(recipes.values()))
-    sets["random weights"] = []
-    for config in configs:
-        run = run_name(config)
-        embed(work, run, baseline="random")
-        sets["random weights"].append(_read(work, f"{run}-random"))
+    run = run_name(configs[-1])
     embed(work, run, baseline="intensity")
     embed(work, run, baseline="texture")
     sets["mean and sd, 8 bit"] = [_read(work, f"{run}-intensity")]

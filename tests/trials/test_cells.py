@@ -163,11 +163,15 @@ def test_the_trial_runs_from_an_array_to_a_table(tmp_path, monkeypatch, capsys):
         monkeypatch.delitem(sys.modules, "kit.trials.cells", raising=False)  # so that it runs as python -m does
         runpy.run_module("kit.trials.cells", run_name="__main__")
 
-    run(*(word for value in settings for word in ("--set", value)))
+    run("--recipe", "demo,mae-small", *(word for value in settings for word in ("--set", value)))
     results = json.loads((tmp_path / "out" / "results.json").read_text())
     assert results["labels"] == LABELS[:12].tolist()
-    assert set(results["correct"]) >= {GUESS, "trained", "random weights", "texture", SHAPED, JOINED}
-    assert "| 12 cells of 2 classes, % |" in capsys.readouterr().out
+    assert set(results["correct"]) >= {
+        GUESS, NULL, "trained", "random weights", "mae-small", "mae-small, random weights", "texture", SHAPED, JOINED,
+    }  # fmt: skip
+    text = capsys.readouterr().out
+    assert "| 12 cells of 2 classes, % |" in text
+    assert [line.split()[:2] for line in text.splitlines()[-2:]] == [["trained", "16"], ["mae-small", "16"]]
     with pytest.raises(SystemExit) as ended:
         run("--label", "klass")
     assert (ended.value.code, capsys.readouterr().err) == (

@@ -10,7 +10,7 @@ from kit.config import CHANNELS
 from kit.errors import KitError, UsageError
 from kit.images.store.work import open_work
 from kit.profiles.table import Profiles
-from kit.trials.compare import POST, compare, permuted
+from kit.trials.compare import POST, _Measure, compare, permuted
 from kit.trials.compare_rows import Merge, make_rows, parse_models, run_name
 from kit.trials.compare_table import table_text
 from tests.commands import SHORT, TINY, kit_command, settings
@@ -128,6 +128,22 @@ def test_what_cannot_be_compared_is_refused(tmp_path):
         (tmp_path / "c.json").write_text(text)
         with pytest.raises(UsageError, match="was not written by kit compare"):
             compare(labelled, ["demo"], models=models, out=tmp_path / "c.json")
+
+
+def test_every_recipe_is_scored_untrained_too(tmp_path, monkeypatch):
+    make_work(tmp_path, lines=("HeLa", "HeLa"))
+    for plate in ("P1", "P2"):
+        change_table(tmp_path, plate, lambda table: table.assign(Metadata_drug=table["Metadata_Well"]),
+                     labels={"source": "plates.csv", "perturbation": "Metadata_drug", "control": ""})  # fmt: skip
+    done = []
+    for name in ("trained", "random", "null", "by_hand"):
+        monkeypatch.setattr(_Measure, name, lambda self, row, seeds, *more, name=name: done.append((name, row.name, *more)))
+    monkeypatch.setattr("kit.trials.compare.table_text", lambda *_, **__: "")
+    compare(open_work(tmp_path), ["demo", "mae-small"], models=parse_models("fluorescence"), out=tmp_path / "c.json",
+            settings=("train.batch=1",), switches=["views.noise_p=0"], seeds=[4], baselines=True)  # fmt: skip
+    assert [entry for entry in done if entry[0] == "random"] == [
+        ("random", "demo", "random weights"), ("random", "mae-small", "mae-small, random weights"),
+    ]  # fmt: skip
 
 
 def test_a_lab_s_own_labels_can_be_compared(tmp_path):
