@@ -7,12 +7,12 @@ Source: CellRep, sections 3.2 and 3.3, Algorithm 1; docs/papers.md says how it i
 import math
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from kit.config import ModelConfig
 from kit.model.blocks import Block
+from kit.model.mean_response import mean_response
 from kit.model.positions import resize_grid
 
 ENCODER_SIDE = 3  # pixels of the channel encoder's filters; ours: the paper is silent
@@ -27,7 +27,7 @@ class ChannelEncoder(nn.Module):
         self.linear = nn.Linear(config.channel_filters, config.dim)
 
     def forward(self, x_R1PP: Tensor) -> Tensor:
-        return self.linear(F.relu(self.conv(x_R1PP)).mean(dim=(2, 3)))
+        return self.linear(mean_response(x_R1PP, self.conv.weight, self.conv.bias))
 
 
 class ChannelPatches(nn.Module):
