@@ -11,15 +11,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from kit.errors import KitError
 from kit.images.ingest.plan import IngestPlan
-from kit.images.ingest.run import ingest
 from kit.images.phantom.plates import PhantomConfig, make_plates
 from kit.images.store.work import Work, open_work
 from kit.profiles.embed import embed
 from kit.profiles.embedded import open_runs
 from kit.profiles.table import PLATE, SITE, WELL
 from kit.trials.fields_table import read_fields, write_load_data
+from kit.trials.packing import packed
 from kit.trials.weeks import correct, guess
 
 SEED, SIDE = 13, 256  # of the made plates
@@ -88,7 +87,7 @@ def made_plates(folder: Path, *, small: bool) -> Data:
     if not (work / "store.toml").is_file():
         shutil.rmtree(plates, ignore_errors=True)
         make_plates(plates, config, jobs=_cpus())
-    _pack(IngestPlan(plates / "images", work, metadata=plates / "metadata", load_data=plates / "load_data"))
+    packed(IngestPlan(plates / "images", work, metadata=plates / "metadata", load_data=plates / "load_data"))
     store = open_work(work)
     label = store.wells[store.perturbation].fillna("").astype(str)
     treated = store.wells[(label != "") & ~store.wells["Metadata_is_control"]]
@@ -107,15 +106,9 @@ def real_fields(folder: Path, source: Path) -> Data:
     fields, planes = read_fields(source)
     folder.mkdir(parents=True, exist_ok=True)
     write_load_data(source, fields, planes, folder / "load_data.csv")
-    _pack(IngestPlan(folder / "load_data.csv", folder / "work"))
+    packed(IngestPlan(folder / "load_data.csv", folder / "work"))
     wells = fields.drop_duplicates(["plate", "well"])[["plate", "well", "week", "compound", "treatment", "mechanism"]]
     return _data("real fields", open_work(folder / "work"), wells, ("compound", "treatment", "mechanism"))
-
-
-def _pack(plan: IngestPlan) -> None:
-    report = ingest(plan)
-    if report.failed:
-        raise KitError(report.failed[0])
 
 
 def _data(name: str, work: Work, wells: pd.DataFrame, asked: tuple[str, ...]) -> Data:

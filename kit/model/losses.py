@@ -17,19 +17,16 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from kit.model.distributed import ONE, Group
+from kit.model.precision import at_least_float32
 
 FP16_BOOST = 1024.0  # keeps differences of probabilities near 1 / 65,536 out of half precision's subnormals
-
-
-def _full(x: Tensor) -> Tensor:
-    return x if x.dtype == torch.float64 else x.float()
 
 
 def mean_logits(rows_RH: Tensor, prototypes_KH: Tensor, group: Group = ONE) -> Tensor:
     """Return the mean logits [K] of all ranks' rows: the logits are linear, so the rows are averaged first."""
     count = group.sum(rows_RH.new_full((), len(rows_RH), dtype=torch.float32))
     with torch.autocast(rows_RH.device.type, enabled=False):
-        return _full(prototypes_KH) @ (group.sum(_full(rows_RH).sum(0)) / count.clamp(min=1))
+        return at_least_float32(prototypes_KH) @ (group.sum(at_least_float32(rows_RH).sum(0)) / count.clamp(min=1))
 
 
 class _PrototypeCrossEntropy(torch.autograd.Function):
@@ -60,7 +57,7 @@ class _PrototypeCrossEntropy(torch.autograd.Function):
         for start in range(0, len(student_RH), chunk or max(len(student_RH), 1)):
             rows = slice(start, start + (chunk or len(student_RH)))
             target = targets(rows, dtype)
-            logits = _full(scaled_RH[rows] @ student_KH.T)
+            logits = at_least_float32(scaled_RH[rows] @ student_KH.T)
             logits -= logits.amax(dim=1, keepdim=True)
             common = torch.linalg.vecdot(target, logits)
             total = logits.exp_().sum(dim=1)
@@ -119,7 +116,7 @@ def prototype_loss(
         if targets_RK is not None:
             return targets_RK[rows]
         logits = (teacher_RH[rows] / teacher_temperature).to(dtype) @ teacher_KH.to(dtype).T
-        return torch.softmax(_full(logits).add_(bias_K), dim=1)
+        return torch.softmax(at_least_float32(logits).add_(bias_K), dim=1)
 
     with torch.autocast(student_RH.device.type, enabled=False):
         return _PrototypeCrossEntropy.apply(student_RH, student_KH, targets, weight_R, student_temperature, chunk, dtype)
@@ -132,7 +129,9 @@ def kl_to_uniform(rows_RH: Tensor, prototypes_KH: Tensor, temperature: float, *,
     Source: CellRep, section A.1.
     """
     with torch.autocast(rows_RH.device.type, enabled=False):
-        own_K = _SummedSoftmax.apply(_full(rows_RH) / temperature, _full(prototypes_KH), chunk or max(len(rows_RH), 1))
+        own_K = _SummedSoftmax.apply(
+            at_least_float32(rows_RH) / temperature, at_least_float32(prototypes_KH), chunk or max(len(rows_RH), 1)
+        )
         others_K = group.sum(own_K.detach()) - own_K.detach()
         mean_K = (own_K + others_K) / (len(rows_RH) * group.world)
         return -mean_K.clamp_min(torch.finfo(mean_K.dtype).tiny).log().mean() - math.log(len(mean_K))
@@ -167,7 +166,7 @@ def koleo(cls_BD: Tensor, group: Group = ONE) -> Tensor:
     Source: DINOv2 (arXiv:2304.07193), after Sablayrolles et al. 2018.
     """
     with torch.autocast(cls_BD.device.type, enabled=False):
-        unit_BD = group.gather_rows(F.normalize(_full(cls_BD), dim=-1, eps=1e-8))
+        unit_BD = group.gather_rows(F.normalize(at_least_float32(cls_BD), dim=-1, eps=1e-8))
         if len(unit_BD) < 2:
             return unit_BD.sum() * 0
         with torch.no_grad():

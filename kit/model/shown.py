@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from kit.images.cells.table import CellsOfSites, cells_path, has_cells, read_cells
 from kit.images.crops.frames import BACKGROUND
 from kit.model.footprint import SITES
-from kit.words import count
+from kit.words import count, typed
 
 if TYPE_CHECKING:
     from kit.images.store.work import Work
@@ -45,4 +45,4 @@ def _counted(work: "Work", channels: tuple[str, ...], changed: tuple[int, ...]) 
     if not rest:
         return Cells(number, shown, "as kit cells found them")
     where = f" on {count(len(plates) - len(known), 'plate')}" if known else ""
-    return Cells(number, shown, f"{CELLS_A_SITE} a site assumed{where}: kit cells {work.path} finds them")
+    return Cells(number, shown, f"{CELLS_A_SITE} a site assumed{where}: kit cells {typed(work.path)} finds them")

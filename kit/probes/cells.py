@@ -9,7 +9,7 @@ import torch
 
 from kit.config import ModelConfig
 from kit.errors import KitError, UsageError
-from kit.images.source.cells import Cells, read_cells
+from kit.images.source.cells import Cells, read_cell_images
 from kit.measures.consistency import split_targets
 from kit.model.checkpoint import load_backbone
 from kit.model.official import official_backbone
@@ -35,7 +35,7 @@ def cell_dino_cells(
     Raises:
         UsageError: no such file or column, a crop that does not fit. KitError: labels or groups that cannot be used.
     """
-    cells = read_cells(array, table)
+    cells = read_cell_images(array, table)
     networks = open_networks(weights, cells, plan.seeds[0])
     labelled, classes = labelled_cells(cells, label, leave_out, _side(side, cells, next(iter(networks.values())).config.patch))
     found = heads_on_images(labelled, networks, plan, end_to_end=list(networks))

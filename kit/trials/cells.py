@@ -18,7 +18,7 @@ import numpy as np
 
 from kit.errors import KitError, UsageError
 from kit.files import write_whole
-from kit.images.source.cells import Cells, read_cells
+from kit.images.source.cells import Cells, read_cell_images
 from kit.images.store.work import Work
 from kit.recipe import load_recipe
 from kit.trials.cell_scores import FOLDS, NEIGHBOURS, class_weights, deal_folds, said
@@ -176,7 +176,7 @@ def channel_numbers(text: str) -> tuple[int, ...]:
 
 
 def _main(options: argparse.Namespace) -> str:
-    cells = read_cells(options.array, options.table, name=options.array_name, channels=channel_numbers(options.channels))
+    cells = read_cell_images(options.array, options.table, name=options.array_name, channels=channel_numbers(options.channels))
     about = {"label": options.label, "leave_out": options.leave_out, "seeds": options.seeds, "settings": options.settings}
     return trial(cells, options.out, say=say, recipe=options.recipe, images=options.images, **about)
 

@@ -17,15 +17,14 @@ import pandas as pd
 
 import kit
 from kit.config import CHANNELS, RunConfig
-from kit.errors import KitError
 from kit.files import write_whole
 from kit.images.ingest.plan import IngestPlan
-from kit.images.ingest.run import ingest
 from kit.images.store.work import Work
 from kit.recipe import load_recipe
 from kit.trials.command import run
 from kit.trials.features import TRAINED, feature_sets
 from kit.trials.neighbours import CHOSEN, neighbours, post_process
+from kit.trials.packing import packed
 from kit.trials.table import everything, score_sets, summary
 from kit.trials.tiles import HELD_OUT, TRAIN, cut_tiles
 
@@ -68,13 +67,6 @@ def trial(folder: Path, out: Path, *, seeds: Iterable[int], settings: Iterable[s
 def config_of(seed: int, settings: Iterable[str]) -> RunConfig:
     """Return the configuration of one network, which trains on the tiles of TRAIN alone."""
     return load_recipe("demo", [*SETTINGS, *settings], channels=CHANNELS, plates=(TRAIN,), seed=seed)
-
-
-def packed(plan: IngestPlan) -> None:
-    """Ingest plates; one that fails ends the trial."""
-    report = ingest(plan)
-    if report.failed:
-        raise KitError(report.failed[0])
 
 
 def in_order(tiles: pd.DataFrame, work: Work) -> pd.DataFrame:

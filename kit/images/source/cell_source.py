@@ -16,7 +16,7 @@ import tifffile
 from kit.errors import KitError, UsageError
 from kit.images.labels_file import PLATE, WELL, LabelFile, metadata_name, place_columns
 from kit.images.names import normalise_well, well_name
-from kit.images.source.cells import Cells, read_cells
+from kit.images.source.cells import Cells, read_cell_images
 from kit.images.source.folders import Folder, ImageFile, Reader
 from kit.images.source.plates import Plate
 from kit.words import count, some
@@ -96,13 +96,13 @@ class CellSource:
 
 
 def open_cells(array: Path, table: Path, name: str = "") -> CellSource:
-    """Open an array of cells and its table; errors as `cells.read_cells`.
+    """Open an array of cells and its table; errors as `cells.read_cell_images`.
 
     Raises:
         KitError: a plate is empty or cannot be a file's name, a well has more cells than a plate has fields, or a column
             cannot be kept.
     """
-    cells = read_cells(array, table, name=name)
+    cells = read_cell_images(array, table, name=name)
     header = [str(column) for column in cells.table]
     plate, well = place_columns(header)
     plate_N = _plates(cells.table, plate, array, table)

@@ -67,7 +67,7 @@ class Cells:
         return self.table[name].to_numpy(dtype=str)
 
 
-def read_cells(array: Path, table: Path, *, name: str = "", channels: Sequence[int] = ()) -> Cells:
+def read_cell_images(array: Path, table: Path, *, name: str = "", channels: Sequence[int] = ()) -> Cells:
     """Read the cells of an array and its table.
 
     Args:
@@ -91,7 +91,7 @@ def read_cells(array: Path, table: Path, *, name: str = "", channels: Sequence[i
 
 
 def read_array(path: Path, name: str = "") -> np.ndarray:
-    """Return the images of cells, uint8 or uint16 [N, C, H, W]; errors as `read_cells`.
+    """Return the images of cells, uint8 or uint16 [N, C, H, W]; errors as `read_cell_images`.
 
     Nothing is unpickled, and shape and type are checked before any pixel is read.
     """

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from kit.errors import KitError, UsageError
-from kit.images.source.cells import read_cells
+from kit.images.source.cells import read_cell_images
 
 IMAGES = np.random.default_rng(0).integers(0, 4096, (3, 2, 9, 11)).astype(np.uint16)
 TABLE = "class,plate,note\n01,p1,\nNA,p1,x\n03,p2,y\n"
@@ -27,7 +27,7 @@ class Files:
 
     def refused(self, match, kind=KitError, **options):
         with pytest.raises(kind, match=match) as caught:
-            read_cells(self.array, self.table, **options)
+            read_cell_images(self.array, self.table, **options)
         assert type(caught.value) is kind
         assert "\n" not in str(caught.value)
 
@@ -38,28 +38,28 @@ def files(tmp_path) -> Files:
 
 
 def test_pixels_channels_and_text_as_they_are(files):
-    cells = read_cells(files.array, files.table, channels=(1,))
+    cells = read_cell_images(files.array, files.table, channels=(1,))
     assert np.array_equal(cells.images_NCHW, IMAGES[:, 1:])
     assert cells.names == ("c1",)
     assert cells.table["class"].tolist() == ["01", "NA", "03"]
     assert cells.column("note", "--label").tolist() == ["", "x", "y"]
-    assert np.array_equal(read_cells(files.array, files.table).images_NCHW, IMAGES)
+    assert np.array_equal(read_cell_images(files.array, files.table).images_NCHW, IMAGES)
 
 
 @pytest.mark.parametrize("stored", [IMAGES[:, 0].astype(">u2"), np.asfortranarray(IMAGES[:, 0])], ids=["other end", "columns"])
 def test_one_channel_in_any_order_of_bytes(files, stored):
     files.write(images=stored)
-    images = read_cells(files.array, files.table).images_NCHW
+    images = read_cell_images(files.array, files.table).images_NCHW
     assert np.array_equal(images, IMAGES[:, :1])
     assert images.dtype == np.uint16
     assert images.dtype.isnative
     np.save(files.array.with_suffix(".npy"), stored)
-    assert np.array_equal(read_cells(files.array.with_suffix(".npy"), files.table).images_NCHW, images)
+    assert np.array_equal(read_cell_images(files.array.with_suffix(".npy"), files.table).images_NCHW, images)
 
 
 def test_an_array_is_named_where_there_are_several(files):
     files.write(images=IMAGES, masks=IMAGES[:, :1])
-    assert np.array_equal(read_cells(files.array, files.table, name="masks").images_NCHW, IMAGES[:, :1])
+    assert np.array_equal(read_cell_images(files.array, files.table, name="masks").images_NCHW, IMAGES[:, :1])
     files.refused(r"several arrays: name one with --array: images, masks", UsageError)
     files.refused(r"--array image: .* no such array; did you mean images", UsageError, name="image")
 
@@ -120,6 +120,6 @@ def test_a_table_that_is_no_csv_is_told_so_in_one_line(files, kind):
 def test_what_is_not_there(files):
     files.refused("channel 2: .* has 2 channels, counted from 0", UsageError, channels=(0, 2))
     with pytest.raises(UsageError, match="--label klass: no such column; did you mean class"):
-        read_cells(files.array, files.table).column("klass", "--label")
+        read_cell_images(files.array, files.table).column("klass", "--label")
     files.table.unlink()
     files.refused("cells.csv", UsageError)
