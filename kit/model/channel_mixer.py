@@ -27,6 +27,7 @@ class ChannelEncoder(nn.Module):
         self.linear = nn.Linear(config.channel_filters, config.dim)
 
     def forward(self, x_R1PP: Tensor) -> Tensor:
+        assert self.conv.bias is not None
         return self.linear(mean_response(x_R1PP, self.conv.weight, self.conv.bias))
 
 
