@@ -10,8 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from kit.neighbours import nearest, vote
+from kit.probes.logistic import fit_each
+
 FOLDS = 5
 HIDDEN, EPOCHS = 128, 100  # of the MLP
+_AT_ONCE = 1024  # rows whose distances are held at once
 _VARIES = 1e-9  # of the greatest standard deviation: a column below it is constant
 
 
@@ -32,12 +36,15 @@ def prepared(features_MF: np.ndarray, train_M: np.ndarray) -> tuple[np.ndarray, 
 
 
 def logistic_each(train_TF: np.ndarray, said_TL: np.ndarray, test_QF: np.ndarray) -> np.ndarray:
-    """Return the probability of each class by a logistic regression of its own (one against the rest, L2, C = 1), [Q, L]."""
-    from sklearn.linear_model import LogisticRegression  # slow to import
-    from sklearn.multiclass import OneVsRestClassifier
+    """Return the probability of each class by a logistic regression of its own (one against the rest, L2, C = 1), [Q, L].
 
-    with _quiet("Label .* is present in all training examples"):
-        return OneVsRestClassifier(LogisticRegression(max_iter=1000)).fit(train_TF, said_TL).predict_proba(test_QF)
+    A class that all training rows have, or none, has the probability 1 or 0.
+    """
+    varies_L = said_TL.min(axis=0) != said_TL.max(axis=0)
+    p_QL = np.tile(said_TL[:1].astype(np.float64), (len(test_QF), 1))
+    weight_FL, bias_L = fit_each(train_TF, said_TL[:, varies_L])
+    p_QL[:, varies_L] = 1 / (1 + np.exp(-(test_QF @ weight_FL + bias_L)))
+    return p_QL
 
 
 def mlp(train_TF: np.ndarray, said_TL: np.ndarray, test_QF: np.ndarray, seed: int) -> np.ndarray:
@@ -47,7 +54,10 @@ def mlp(train_TF: np.ndarray, said_TL: np.ndarray, test_QF: np.ndarray, seed: in
     """
     from sklearn.neural_network import MLPClassifier  # slow to import
 
-    network = MLPClassifier((HIDDEN,), max_iter=EPOCHS, n_iter_no_change=EPOCHS, random_state=seed)
+    batch = min(200, len(train_TF))  # scikit-learn's own; where that is all rows, shuffling takes half the time for nothing
+    network = MLPClassifier(
+        (HIDDEN,), batch_size=batch, shuffle=batch < len(train_TF), max_iter=EPOCHS, n_iter_no_change=EPOCHS, random_state=seed
+    )
     with _quiet("Stochastic Optimizer"):  # it stops at EPOCHS by design
         return network.fit(train_TF, said_TL).predict_proba(test_QF)
 
@@ -61,9 +71,22 @@ def linear(train_TF: np.ndarray, label_T: np.ndarray, test_QF: np.ndarray) -> np
 
 def neighbours(train_TF: np.ndarray, label_T: np.ndarray, test_QF: np.ndarray, k: int) -> np.ndarray:
     """Return the label of each row by a vote of its k nearest by cosine, [Q]; with labels [T, L], whether it has each of them."""
-    from sklearn.neighbors import KNeighborsClassifier  # slow to import
+    train_TF, test_QF = _unit(train_TF), _unit(test_QF)
+    k = min(k, len(train_TF))
+    found_Qk = np.concatenate([nearest(1 - test_QF[part] @ train_TF.T, k) for part in _parts(len(test_QF))])
+    if label_T.ndim == 2:
+        return np.stack([vote(said_T[found_Qk], "sklearn") for said_T in label_T.T], axis=1)
+    names, code_T = np.unique(label_T, return_inverse=True)
+    return names[vote(code_T[found_Qk], "sklearn")]
 
-    return KNeighborsClassifier(min(k, len(train_TF)), metric="cosine").fit(train_TF, label_T).predict(test_QF)
+
+def _unit(rows_MF: np.ndarray) -> np.ndarray:
+    length_M1 = np.linalg.norm(rows_MF, axis=1, keepdims=True)
+    return rows_MF / np.where(length_M1 > 0, length_M1, 1.0)
+
+
+def _parts(rows: int) -> list[slice]:
+    return [slice(start, start + _AT_ONCE) for start in range(0, rows, _AT_ONCE)]
 
 
 def auprc(said_ML: np.ndarray, probability_ML: np.ndarray) -> tuple[float, float]:
