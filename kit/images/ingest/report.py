@@ -1,5 +1,6 @@
 """The report of an ingest: per plate what was found, what was missing, what was set aside."""
 
+import statistics
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -43,6 +44,7 @@ class PlateReport:
     bytes_in: int
     bytes_out: int
     levels: dict[str, int]  # channel -> median grey levels in use
+    spread: dict[str, float]  # channel -> median SD of an image's levels, 0 to 1
     saturated: dict[str, int]  # channel -> pixels
     hot: dict[str, int]  # channel -> pixels replaced; empty: not looked for
     constant: int  # images of one value, stored as zeros
@@ -90,6 +92,7 @@ class PlateReport:
             bytes_in=sum(record.bytes_in for record in records),
             bytes_out=sum(record.bytes_out for record in records),
             levels={channel: int(table[f"{channel}_levels"].median()) for channel in channels},
+            spread={channel: _spread(images, channel) for channel in channels},
             saturated={channel: int(table[f"{channel}_saturated"].sum()) for channel in channels},
             hot={channel: int(table[f"{channel}_hot"].sum()) for channel in channels if f"{channel}_hot" in table},
             constant=sum(image["least"] == image["most"] for image in images),
@@ -146,6 +149,9 @@ class PlateReport:
 
     def _scaling(self) -> list[str]:
         lines = ["  grey levels in use (median): " + ", ".join(f"{name} {levels}" for name, levels in self.levels.items())]
+        lines.append(
+            "  SD of an image's levels, 0 to 1 (median): " + ", ".join(f"{name} {sd:.3f}" for name, sd in self.spread.items())
+        )
         few = [name for name, levels in self.levels.items() if levels < FEW_LEVELS]
         if few:
             why = ""
@@ -156,6 +162,12 @@ class PlateReport:
 
     def _within(self, path: str) -> str:
         return path.removeprefix(self.source.rstrip("/") + "/")
+
+
+def _spread(images: list[dict], channel: str) -> float:
+    """Return the median over a channel's images of the SD of their levels over 255."""
+    own = [(image["pixels"], image["sum8"], image["sumsq8"]) for image in images if image["channel"] == channel]
+    return statistics.median((n * squares - total * total) ** 0.5 / n / 255 for n, total, squares in own)
 
 
 def _pixels(by_channel: dict[str, int]) -> str:

@@ -68,6 +68,7 @@ def test_plain_scaling_is_told_of_the_way_out(plate, tmp_path):
     work = open_work(tmp_path / "image-robust")
     by_hand = work.read_site("BR00117010", "A01", 1, ["DNA"]).std() / 255
     row = scale_table(work).set_index("channel").loc["DNA"]
+    assert f", DNA {by_hand:.3f}\n" in texts["image-robust"].partition("SD of an image's levels, 0 to 1 (median): Mito")[2]
     assert (row["images"], row["with hot pixels"], row["flat"], row["sd"]) == (1, 1, 0, pytest.approx(by_hand))
 
 
