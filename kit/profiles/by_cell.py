@@ -102,7 +102,10 @@ class ByCell:
         small = next((plate for plate in plates if min(work.container(plate).image_shape) < px), None)
         if small:
             height, width = work.container(small).image_shape
-            raise UsageError(f"a crop of {px} px around a cell does not fit the sites of plate {small}, {height} x {width} px")
+            raise UsageError(
+                f"a crop of {px} px around a cell does not fit the sites of plate {small}, {height} x {width} px: "
+                "give a smaller one with --cell-px"
+            )
         read_cells(work, plates)  # what is not known is said before anything is written
         texts = sorted({json.dumps(cells_about(work, plate), sort_keys=True) for plate in plates})
         return cls(backbone, px, choice.keep, [json.loads(text) for text in texts])

@@ -125,7 +125,11 @@ def test_names_and_what_is_shown_follow_the_training():
 @pytest.mark.parametrize(
     ("words", "code", "says"),
     [
-        (["--cells", "--cell-px", "40"], 2, "a crop of 40 px around a cell does not fit the sites of plate P1, 32 x 32 px"),
+        (
+            ["--cells", "--cell-px", "40"],
+            2,
+            "a crop of 40 px around a cell does not fit the sites of plate P1, 32 x 32 px: give a smaller one with --cell-px",
+        ),
         (["--cells", "--cell-px", "0"], 2, "--cell-px 0: need pixels, 1 or more"),
         (["--no-cells", "--keep-cells"], 2, "--keep-cells goes with --cells, not with --no-cells"),
         (["--cells", "--cell-px", "20", "--tiles", "16"], 2, "--tiles 16 cuts sites, and cells are shown one by one"),

@@ -160,6 +160,8 @@ def _read_table(path: Path) -> pd.DataFrame:
             table = pd.read_csv(path, dtype=str, keep_default_na=False, index_col=False, encoding="utf-8-sig")
     except UnicodeError as error:
         raise KitError(f"{path} is not UTF-8 text: save the table of the cells as CSV in UTF-8") from error
-    except (OSError, EOFError, ValueError, zlib.error, pd.errors.ParserWarning) as error:
+    except pd.errors.ParserWarning as error:
+        raise KitError(f"{path} cannot be read as a table: a row has more values than the first line has names") from error
+    except (OSError, EOFError, ValueError, zlib.error) as error:
         raise KitError(f"{path} cannot be read as a table: {str(error).strip()}") from error
     return table.fillna("")

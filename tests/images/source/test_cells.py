@@ -102,6 +102,7 @@ def test_damage(files):
     (TABLE + "04,p2,z\n", "has 4 rows, .* 3 cells: need a row a cell"),
     ("", "cannot be read as a table"),
     (TABLE.replace("x", "x,7"), "cannot be read as a table"),
+    ("class\na,7\nb,7\nc,7\n", "cannot be read as a table: a row has more values than the first line has names$"),
 ])  # fmt: skip
 def test_tables_that_do_not_fit(files, table, said):
     files.write(table, images=IMAGES)
