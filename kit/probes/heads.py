@@ -38,16 +38,20 @@ class AttentionHead(nn.Module):
 
 
 class Supervised(nn.Module):
-    """A network and a linear layer on its [CLS ; mean patch token], trained together."""
+    """A network and a linear layer on its [CLS ; mean patch token], trained together.
+
+    drop: dropout before the linear layer, whose share `training.of_grid` sets; the paper searches it and does not say where.
+    """
 
     def __init__(self, network: Vit, classes: int):
         super().__init__()
         self.network = network.requires_grad_(True)
+        self.drop = nn.Dropout(0.0)
         self.head = nn.Linear(2 * network.config.dim, classes)
 
     def forward(self, crop_BCPP: Tensor) -> Tensor:
         tokens = self.network(crop_BCPP)
-        return self.head(torch.cat([tokens.cls_BD, tokens.patch_BND.mean(dim=1)], dim=1))
+        return self.head(self.drop(torch.cat([tokens.cls_BD, tokens.patch_BND.mean(dim=1)], dim=1)))
 
 
 @torch.no_grad()  # inference tensors could not train a head

@@ -50,12 +50,12 @@ class Labelled:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Plan:
-    """What is run. schedule: of heads; network: of whole networks, whose rate and decay are from a grid of their own."""
+    """What is run. schedule: of heads; network: of whole networks, whose rate, decay and dropout are from a grid of their own."""
 
     seeds: Sequence[int] = (0, 1, 2)
     shares: tuple[float, ...] = SHARES
     schedule: Schedule = field(default_factory=Schedule)
-    network: Schedule = field(default_factory=lambda: Schedule(epochs=10, rates=(3e-4, 1e-3), decays=(0.05,)))
+    network: Schedule = field(default_factory=lambda: Schedule(epochs=10, rates=(3e-4, 1e-3), decays=(0.05,), drops=(0.0, 0.1)))
 
     @classmethod
     def of(cls, percents: str, *, seeds: int, epochs: int, network_epochs: int) -> "Plan":

@@ -1,4 +1,4 @@
-"""Train a head, or a whole network: AdamW under a one-cycle schedule, rate and decay from a grid by held-out images.
+"""Train a head, or a whole network: AdamW under a one-cycle schedule; rate, decay and dropout from a grid by held-out images.
 
 N images, L classes. Labels are yes or no for each class, [N, L]; `exclusive`: each image has exactly one.
 """
@@ -27,6 +27,7 @@ class Schedule:
     batch: int = 64
     rates: tuple[float, ...] = (1e-3, 1e-2)
     decays: tuple[float, ...] = (1e-4, 1e-1)
+    drops: tuple[float, ...] = (0.0,)  # shares of dropout, of models that have it
 
 
 def loss_of(logit_BL: Tensor, said_BL: Tensor, exclusive: bool) -> Tensor:
@@ -48,13 +49,15 @@ def fit(
     cycle = torch.optim.lr_scheduler.OneCycleLR(optimiser, max_lr=rate, total_steps=epochs * steps + 1, cycle_momentum=False)
     rng = np.random.default_rng(seed)
     model.train()
-    for epoch in range(epochs):
-        order = rng.permutation(rows)
-        for some in np.split(order[: steps * size], steps):
-            optimiser.zero_grad()
-            loss_of(model(batches(some, epoch)), said_NL[some], exclusive).backward()
-            optimiser.step()
-            cycle.step()
+    with torch.random.fork_rng(devices=[]):  # of dropout
+        torch.manual_seed(torch_seed(seed, Stream.PROBES))
+        for epoch in range(epochs):
+            order = rng.permutation(rows)
+            for some in np.split(order[: steps * size], steps):
+                optimiser.zero_grad()
+                loss_of(model(batches(some, epoch)), said_NL[some], exclusive).backward()
+                optimiser.step()
+                cycle.step()
     return model.eval()
 
 
@@ -62,17 +65,26 @@ def of_grid(
     make: Callable[[], nn.Module], batches: Batches, shown: Callable[[np.ndarray], Tensor], said_NL: Tensor,
     train: np.ndarray, held: np.ndarray, schedule: Schedule, *, exclusive: bool, seed: int,
 ) -> tuple[nn.Module, Schedule]:  # fmt: skip
-    """Return the model whose F1 on the held-out rows is best, of equals the first, and the schedule of its rate and decay alone.
+    """Return the model whose F1 on the held-out rows is best, of equals the first, and the schedule of its choice alone.
 
     make: a new model, the same every time. batches: what trains. shown: the middle of images, which scores.
     """
     best, found, chosen = -1.0, make(), schedule
-    for rate, decay in itertools.product(schedule.rates, schedule.decays):
-        model = fit(make(), batches, said_NL, train, schedule, rate=rate, decay=decay, exclusive=exclusive, seed=seed)
+    for rate, decay, drop in itertools.product(schedule.rates, schedule.decays, schedule.drops):
+        model = fit(
+            _dropping(make(), drop), batches, said_NL, train, schedule, rate=rate, decay=decay, exclusive=exclusive, seed=seed
+        )
         f1 = macro_f1(said_NL[held].numpy(), named(probabilities(model, shown, held, exclusive), exclusive))
         if f1 > best:
-            best, found, chosen = f1, model, replace(schedule, rates=(rate,), decays=(decay,))
+            best, found, chosen = f1, model, replace(schedule, rates=(rate,), decays=(decay,), drops=(drop,))
     return found, chosen
+
+
+def _dropping(model: nn.Module, share: float) -> nn.Module:
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = share
+    return model
 
 
 @torch.inference_mode()

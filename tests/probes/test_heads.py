@@ -139,6 +139,27 @@ def test_the_grid_takes_what_scores_best_on_held_out_images():
     assert (named(best(x_NF).detach().numpy(), True) == said_NL.numpy()).all(axis=1).mean() > 0.9
 
 
+def test_the_grid_searches_dropout_where_a_model_has_it():
+    given = seeded_vit(CONFIG, 2, 0).requires_grad_(False).eval()
+    made = seeded(lambda: Supervised(copy.deepcopy(given), 2), 0)
+    image_NCHW, said_NL = numbers(8, 2, 8, 8), torch.eye(2, dtype=torch.int64)[[0, 1] * 4]
+
+    def found(*drops: float) -> tuple[torch.Tensor, tuple[float, ...]]:
+        schedule = Schedule(epochs=1, least_steps=1, batch=8, rates=(0.1,), decays=(0.0,), drops=drops)
+        model, chosen = of_grid(made, lambda some, _: image_NCHW[some], lambda some: image_NCHW[some], said_NL, np.arange(6),
+                                np.arange(6, 8), schedule, exclusive=True, seed=0)  # fmt: skip
+        return model.head.weight.detach(), chosen.drops
+
+    without, half = found(0.0)[0], found(0.5)[0]
+    assert not torch.equal(without, half)
+    assert torch.equal(half, found(0.5)[0])  # the same draws each time
+    both, chosen = found(0.0, 0.5)
+    assert torch.equal(both, {0.0: without, 0.5: half}[chosen[0]])
+    model = made().train()
+    model.drop.p = 1.0  # everything dropped: the bias is left
+    torch.testing.assert_close(model(image_NCHW), model.head.bias.expand(8, -1))
+
+
 def test_a_share_of_the_labels_has_every_class():
     said_NL = np.eye(4, dtype=int)[np.repeat([0, 1, 2, 3], [60, 30, 9, 1])]
     rows = np.arange(100)
