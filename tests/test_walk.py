@@ -86,7 +86,8 @@ def test_a_run_is_never_overwritten(walked):
 
 
 def test_views_and_report(walked):
-    kit_command("views", walked / "work", "--recipe", "demo", "--out", walked / "views.png")
+    said = kit_command("views", walked / "work", "--recipe", "demo", "--out", walked / "views.png").stdout.splitlines()
+    assert (said[0].split(",")[0], said[-1]) == ("SD of the noise over SD of the crop", str(walked / "views.png"))
     assert (walked / "views.png").read_bytes().startswith(b"\x89PNG")
     kit_command("report", "--work", walked / "work", "--out", walked / "report.html")
     assert "MADE_3" in (walked / "report.html").read_text()

@@ -167,8 +167,8 @@ def views(work: Path, out: Path | None, nuclei: str | None, noise: bool, recipe:
     """Draw sites of a work folder with each augmentation applied (--out), or fit a recipe to its nuclei and signal.
 
     --nuclei prints the median diameter in a sample of sites, how many pixels of a view a nucleus spans, and the --set
-    options that give it the size that the recipe was made for. --noise prints the sd of the recipe's noise over that of the
-    crops it is added to, and the ways out where it is above 1. Neither changes anything.
+    options that give it the size that the recipe was made for. --noise, and --out where the recipe adds noise, print the sd
+    of the noise over that of the crops it is added to, and the ways out where it is above 1. Nothing is changed.
     """
     if out is None and nuclei is None and not noise:
         raise UsageError("nothing to do: give --out FILE.png for a picture, --nuclei CHANNEL to measure nuclei, or --noise")
@@ -178,10 +178,11 @@ def views(work: Path, out: Path | None, nuclei: str | None, noise: bool, recipe:
         from kit.model.nuclei import measure_nuclei
 
         click.echo(advice(measure_nuclei(opened, nuclei), config, load_recipe(recipe), made_for(recipe)))
-    if noise:
-        from kit.model.noise_over_signal import noise_advice
+    if noise or out is not None:
+        from kit.model.noise_over_signal import adds_noise, noise_advice
 
-        click.echo(noise_advice(opened, config))
+        if noise or adds_noise(config.views):
+            click.echo(noise_advice(opened, config))
     if out is not None:
         from kit.model.views_figure import draw_views_figure
 

@@ -73,10 +73,15 @@ def noise_over_signal(
     return noise_N / np.where(pixels_N1PP.amax((1, 2, 3)) > pixels_N1PP.amin((1, 2, 3)), signal_N, np.nan)
 
 
+def adds_noise(views: ViewsConfig) -> bool:
+    """Return whether any view gets noise."""
+    return views.style == "sslprofiler" and views.noise_p > 0
+
+
 def noise_advice(work: Work, config: RunConfig) -> str:
     """Return a line for each channel of the store, and where noise is above the signal the settings that lower it."""
     views, name = config.views, config.recipe
-    if views.style != "sslprofiler" or views.noise_p == 0:
+    if not adds_noise(views):
         why = f"views.style = {views.style}" if views.style != "sslprofiler" else "views.noise_p = 0"
         return f"recipe {name} adds no noise: {why}"
     return noise_text(measure_noise(work, config), config)
