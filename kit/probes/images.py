@@ -82,6 +82,11 @@ class Shown:
     random_VN: list[Tensor]
     centre_N: Tensor
 
+    @property
+    def count(self) -> int:
+        """How many crops are shown, of all images."""
+        return (len(self.random_VN) + 1) * len(self.centre_N)
+
     def batches(self, rows: np.ndarray, epoch: int) -> Tensor:
         return self.random_VN[epoch % len(self.random_VN)][rows].float()
 
@@ -98,14 +103,16 @@ def heads_on_images(
     """
     runs: dict[str, dict[float, list[float]]] = {}
     chances = []
-    total = len(plan.seeds) * len(plan.shares) * (len(HEADS) * len(networks) + len(end_to_end))
-    with progress(total=total, label="heads", unit="model") as bar:
-        for seed in plan.seeds:
-            crops = drawn(labelled, seed)
-            of_network = {name: embedded(network, crops) for name, network in networks.items()}
-            fold_N = labelled.folds(np.arange(len(labelled.group_N)), seed)
-            test, rest = np.flatnonzero(fold_N == 0), np.flatnonzero(fold_N != 0)
-            chances.append(chance_f1(labelled.said_NL[test].numpy()))
+    models = len(plan.shares) * (len(HEADS) * len(networks) + len(end_to_end))
+    for place, seed in enumerate(plan.seeds, start=1):
+        label = f"seed {place} of {len(plan.seeds)}"
+        crops = drawn(labelled, seed)
+        with progress(total=len(networks) * crops.count, label=f"{label}: embed", unit="crop") as bar:
+            of_network = {name: embedded(network, crops, bar.update) for name, network in networks.items()}
+        fold_N = labelled.folds(np.arange(len(labelled.group_N)), seed)
+        test, rest = np.flatnonzero(fold_N == 0), np.flatnonzero(fold_N != 0)
+        chances.append(chance_f1(labelled.said_NL[test].numpy()))
+        with progress(total=models, label=f"{label}: heads", unit="model") as bar:
             for share in plan.shares:
                 rows = share_of(labelled.said_NL.numpy(), rest, share, seed)
                 one = _Run(labelled, plan, rows, test, seed)
@@ -187,11 +194,17 @@ def drawn(labelled: Labelled, seed: int) -> Shown:
     return Shown(random, self_normalise(centre_crops(images, side)))
 
 
-def embedded(network: Vit, crops: Shown) -> tuple[Shown, Shown]:
-    """Return what a frozen network makes of the crops: [CLS ; mean patch token], and the patch tokens of its last layers."""
+def embedded(network: Vit, crops: Shown, tick: Callable[[int], Any]) -> tuple[Shown, Shown]:
+    """Return what a frozen network makes of the crops: [CLS ; mean patch token], and the patch tokens of its last layers.
+
+    tick: told how many crops each batch held.
+    """
 
     def of(crop_NCPP: Tensor) -> tuple[Tensor, Tensor]:
-        parts = [frozen_features(network, some) for some in crop_NCPP.split(_BATCH)]
+        parts = []
+        for some in crop_NCPP.split(_BATCH):
+            parts.append(frozen_features(network, some))
+            tick(len(some))
         return torch.cat([vectors for vectors, _ in parts]), torch.cat([tokens.half() for _, tokens in parts])
 
     random, (vectors, tokens) = [of(crop_NCPP) for crop_NCPP in crops.random_VN], of(crops.centre_N)

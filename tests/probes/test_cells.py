@@ -1,5 +1,6 @@
 """kit benchmark cell-dino-cells: made cells whose class a head can see, and what it says of bad input."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -25,11 +26,15 @@ def made(tmp_path, monkeypatch):
     return lambda **columns: table.assign(**columns).to_csv("x.csv", index=False)
 
 
-def test_a_head_sees_the_class(made):
+def test_a_head_sees_the_class(made, monkeypatch, capsys):
+    monkeypatch.delenv("KIT_QUIET", raising=False)
     made()
     heads, network = (Schedule(epochs=1, least_steps=steps, rates=(1e-2,), decays=(1e-4,)) for steps in (40, 3))
     plan = Plan(seeds=[0], shares=(0.2, 1.0), schedule=heads, network=network)
     found = cell_dino_cells(Path("x.npz"), Path("x.csv"), label="class", leave_out="plate", plan=plan)
+    shown = capsys.readouterr().err
+    assert re.search(r"seed 1 of 1: embed: 100%.* 400/400 .*crop", shown), "five crops of each of 80 cells"
+    assert re.search(r"seed 1 of 1: heads: 100%.* 8/8 .*model", shown)
     rows = ["linear", "two layers", "attention, five heads", "trained whole"]
     assert list(found["rows"]) == [f"random weights: {row}" for row in rows]
     linear = found["rows"]["random weights: linear"]["1"]["mean"]
