@@ -34,7 +34,7 @@ def refusal(*settings: str) -> str:
         ("train.betas=[0.9]", "train.betas = [0.9]: need 2 values"),
         ("train.betas=[0.9, 0.9, 0.9]", "train.betas = [0.9, 0.9, 0.9]: need 2 values"),
         ("crops.global_area=[0.5, 0.2]", "crops.global_area = (0.5, 0.2): need 0 < min <= max <= 1"),
-        ("crops.balance=fields", "crops.balance = fields: need wells, plates, cell_lines or sites"),
+        ("crops.balance=fields", "crops.balance = fields: need wells, plates, cell_lines, sites or cells"),
         (f"train.lr=1{400 * '0'}", f"train.lr = 1{400 * '0'}: need float"),
     ],
 )
@@ -59,7 +59,7 @@ def test_every_mistake_is_told_at_once():
         "unknown key train.lrr",
         "unknown key trian.lr",
         "did you mean train.lr?",
-        "crops.balance = x: need wells, plates, cell_lines or sites",
+        "crops.balance = x: need wells, plates, cell_lines, sites or cells",
         "model.dim = 96: need a multiple of model.heads = 5",
         "loss is a table, not 1",
     }
