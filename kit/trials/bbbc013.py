@@ -18,12 +18,12 @@ import kit
 from kit.errors import KitError
 from kit.files import write_whole
 from kit.images.ingest.plan import IngestPlan
-from kit.images.ingest.run import ingest
 from kit.recipe import load_recipe
 from kit.trials import doses
 from kit.trials.command import run
 from kit.trials.features import TRAINED, feature_sets
 from kit.trials.neighbours import CHOSEN
+from kit.trials.packing import packed
 from kit.trials.table import everything, score_sets, summary
 
 PLATE = "BBBC013"
@@ -79,9 +79,7 @@ def trial(folder: Path, out: Path, *, seeds: Iterable[int], settings: Iterable[s
     wells = read_wells(folder)
     out.mkdir(parents=True, exist_ok=True)
     write_load_data(folder, wells, out / "load_data.csv")
-    report = ingest(IngestPlan(out / "load_data.csv", out / "work"))
-    if report.failed:
-        raise KitError(report.failed[0])
+    packed(IngestPlan(out / "load_data.csv", out / "work"))
     work = kit.open(out / "work")
     configs = [load_recipe("demo", [*SETTINGS, *settings], channels=CHANNELS, seed=seed) for seed in seeds]
     sets, cost = feature_sets(work, {"demo": configs}, say)

@@ -16,14 +16,14 @@ import numpy as np
 import pandas as pd
 
 import kit
-from kit.errors import KitError, UsageError
+from kit.errors import UsageError
 from kit.files import write_whole
 from kit.images.ingest.plan import IngestPlan
-from kit.images.ingest.run import ingest
 from kit.images.store.work import Work
 from kit.trials.command import run
 from kit.trials.features import TEXTURE, TRAINED, feature_sets, recipe_configs, recipes_text
 from kit.trials.fields_table import read_fields, write_load_data
+from kit.trials.packing import packed
 from kit.trials.table import markdown, over_seeds
 from kit.trials.weeks import ASKED, correct, guess, paired_p, shuffled_rows
 
@@ -61,9 +61,7 @@ def trial(
     chosen = choose_weeks(fields, weeks)
     out.mkdir(parents=True, exist_ok=True)
     write_load_data(folder, fields, planes, out / "load_data.csv")
-    report = ingest(IngestPlan(out / "load_data.csv", out / "work"))
-    if report.failed:
-        raise KitError(report.failed[0])
+    packed(IngestPlan(out / "load_data.csv", out / "work"))
     work = kit.open(out / "work")
     configs = recipe_configs(recipe, [*SETTINGS, *settings], list(seeds), work, images)
     trained, cost = feature_sets(work, configs, say)
