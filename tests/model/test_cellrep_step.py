@@ -15,6 +15,7 @@ from kit.model.losses import kl_to_uniform
 from kit.model.step import learn
 from tests.model.tiny import as_numpy, random_views, tiny_config, tiny_learner
 from tests.oracle import cellrep_numpy, dinov2_numpy
+from tests.oracle.slopes import assert_slopes, gradients_of, part
 
 MODEL = {"stem": "mixer", "channel_filters": 3, "mixer_blocks": 1, "depth": 1, "patch": 8}
 LOSS = {"scale": "sum", "kl_weight": 0.3, "local_weight": 0.7, "ibot_weight": 0.0, "koleo_weight": 0.0, "mask_share": 0.0,
@@ -27,32 +28,32 @@ def cellrep_config(**changes) -> RunConfig:
     return tiny_config(**{name: table | changes.get(name, {}) for name, table in tables.items()})
 
 
-def by_hand(learner, views) -> tuple[float, float, float]:
+def by_hand(views, student: dict, teacher: dict, centre_K) -> tuple[float, float, float]:
     """L_global, L_local and KL of section A.1: numpy alone, front, backbone, head and losses."""
-    L = learner.config.crops.local_crops
+    L = CROPS["local_crops"]
 
-    def logits(network, view):
-        weights = as_numpy(network)
-        own = {k.removeprefix("backbone."): v for k, v in weights.items() if k.startswith("backbone.")}
-        head = {k.removeprefix("dino_head."): v for k, v in weights.items() if k.startswith("dino_head.")}
-        cls = cellrep_numpy.backbone(view.numpy(), own, patch=8, blocks=1, depth=1, heads=2)[0]
-        return dinov2_numpy.head_logits(cls, head)
+    def logits(weights, view):
+        cls = cellrep_numpy.backbone(view.numpy(), part(weights, "backbone."), patch=8, blocks=1, depth=1, heads=2)[0]
+        return dinov2_numpy.head_logits(cls, part(weights, "dino_head."))
 
-    whole = {
-        who: np.stack([logits(getattr(learner, who), views[name]) for name in ("v1", "w")]) for who in ("student", "teacher")
-    }
-    local = np.stack([logits(learner.student, views["local"][crop::L]) for crop in range(L)])
-    return cellrep_numpy.losses(whole["student"], local, whole["teacher"], centre=learner.centres.cls_K.numpy())
+    of_student, of_teacher = (np.stack([logits(w, views[name]) for name in ("v1", "w")]) for w in (student, teacher))
+    local = np.stack([logits(student, views["local"][crop::L]) for crop in range(L)])
+    return cellrep_numpy.losses(of_student, local, of_teacher, centre=centre_K.numpy())
+
+
+def another_teacher(learner) -> None:
+    """Give the teacher weights of its own, and a centre that counts."""
+    with torch.no_grad():
+        for parameter in learner.teacher.parameters():
+            parameter.mul_(1.1)
+        learner.centres.cls_K = 0.02 * torch.randn(40, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
 
 
 def test_the_loss_is_the_papers_sum_over_pairs():
     config = cellrep_config()
     learner, views = tiny_learner(config), random_views(config, 0)
-    with torch.no_grad():  # a teacher of its own, and a centre that counts
-        for parameter in learner.teacher.parameters():
-            parameter.mul_(1.1)
-        learner.centres.cls_K = 0.02 * torch.randn(40, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
-    whole, local, kl = by_hand(learner, views)
+    another_teacher(learner)
+    whole, local, kl = by_hand(views, as_numpy(learner.student), as_numpy(learner.teacher), learner.centres.cls_K)
     parts = {name: float(value) for name, value in learn(learner, views, 0).parts.items()}
     assert parts["dino"] == pytest.approx(whole + 0.7 * local, rel=1e-10)
     assert (parts["kl"], parts["loss"]) == (
@@ -63,6 +64,24 @@ def test_the_loss_is_the_papers_sum_over_pairs():
     assert parts["dino_local"] == pytest.approx(local / 4, rel=1e-10)
     assert kl > 0
     assert "ibot" not in parts
+
+
+def test_the_gradient_of_the_sum_is_the_papers():
+    """Of every parameter of the student, front, backbone and head, by central differences of the numpy reading."""
+    config = cellrep_config(train={"batch": 2, "clip": 1e9})
+    learner, views = tiny_learner(config), random_views(config, 0)
+    another_teacher(learner)
+    weights, teacher = ({name: value.copy() for name, value in as_numpy(x).items()} for x in (learner.student, learner.teacher))
+    centre = learner.centres.cls_K.clone()
+    learn(learner, views, 0)
+    gradients = gradients_of(learner.student)
+    assert {name for name in weights if name not in gradients} == {"backbone.mask_token"}
+
+    def total(student: dict) -> float:
+        whole, local, kl = by_hand(views, student, teacher, centre)
+        return whole + 0.7 * local + 0.3 * kl
+
+    assert_slopes(total, weights, gradients)
 
 
 def test_kl_is_nil_for_even_use_and_its_gradient_is_numpys():

@@ -15,25 +15,11 @@ from kit.model.seeded import seeded_trained
 from kit.model.step import learn
 from kit.model.vit import seeded_vit
 from tests.model.test_simclr import slopes
-from tests.model.tiny import as_double, assert_near, random_views, stir, tiny_config
+from tests.model.tiny import as_double, as_numpy, assert_near, random_views, stir, tiny_config
+from tests.oracle import dinov2_numpy, teacherless_numpy
+from tests.oracle.slopes import assert_slopes, gradients_of, part
 
 MAE = {"objective": "mae", "mae_decoder_dim": 16, "mae_decoder_depth": 1, "mae_decoder_heads": 2}
-
-
-def loss_numpy(painted: np.ndarray, x: np.ndarray, visible: np.ndarray, p: int, *, norm_pixels: bool) -> float:
-    """The published loss, patch by patch: hidden ones only, each normalised by its own mean and variance."""
-    B, C, P, _ = x.shape
-    errors = []
-    for b in range(B):
-        for n in set(range((P // p) ** 2)) - set(visible[b]):
-            row, column = divmod(n, P // p)
-            square = x[b, :, row * p : row * p + p, column * p : column * p + p]
-            wanted = np.array([square[c, i, j] for i in range(p) for j in range(p) for c in range(C)])
-            if norm_pixels:
-                variance = ((wanted - wanted.mean()) ** 2).sum() / (len(wanted) - 1)
-                wanted = (wanted - wanted.mean()) / np.sqrt(variance + 1e-6)
-            errors.append(((painted[b, n] - wanted) ** 2).mean())
-    return float(np.mean(errors))
 
 
 @pytest.mark.parametrize("norm_pixels", [True, False])
@@ -44,9 +30,9 @@ def test_the_loss_is_that_of_the_paper_by_value_and_gradient(norm_pixels):
     assert visible.shape == (2, 2)  # int(9 * 0.3)
     rows = torch.tensor(painted, requires_grad=True)
     loss = mae_errors(rows, torch.tensor(x), torch.tensor(visible), 2, norm_pixels=norm_pixels).mean()
-    assert loss.item() == pytest.approx(loss_numpy(painted, x, visible, 2, norm_pixels=norm_pixels), rel=1e-12)
+    assert loss.item() == pytest.approx(teacherless_numpy.mae_loss(painted, x, visible, 2, norm_pixels=norm_pixels), rel=1e-12)
     loss.backward()
-    assert_near(rows.grad, slopes(lambda y: loss_numpy(y, x, visible, 2, norm_pixels=norm_pixels), painted), 1e-7)
+    assert_near(rows.grad, slopes(lambda y: teacherless_numpy.mae_loss(y, x, visible, 2, norm_pixels=norm_pixels), painted), 1e-7)
     assert not rows.grad[0, visible[0]].any()
 
 
@@ -117,13 +103,31 @@ def learner(**changes) -> Learner:
     return make_learner(config, *networks, steps=20, steps_per_epoch=4)
 
 
+@pytest.mark.parametrize("norm_pixels", [True, False])
+def test_a_whole_step_is_the_papers_by_value_and_gradient(norm_pixels):
+    """Backbone on the visible patches, decoder with its blocks, and loss in numpy; the gradient of every parameter."""
+    found = learner(loss={"mae_norm_pixels": norm_pixels}, train={"clip": 1e9, "batch": 2})
+    x, weights = random_views(found.config, 1)["v1"], {name: value.copy() for name, value in as_numpy(found.student).items()}
+    visible = draw_visible(16, 2, masked=0.75, seed=3, step=1)
+
+    def by_hand(w: dict) -> float:
+        cls, patch = dinov2_numpy.vit(x.numpy(), part(w, "backbone."), patch=4, depth=2, heads=2, visible=visible)
+        painted = teacherless_numpy.decoder(cls, patch, visible, 4, part(w, "decoder."), depth=1, heads=2)
+        return teacherless_numpy.mae_loss(painted, x.numpy(), visible, 4, norm_pixels=norm_pixels)
+
+    assert float(learn(found, {"v1": x}, 1).parts["mae"]) == pytest.approx(by_hand(weights), rel=1e-10)
+    gradients = gradients_of(found.student)
+    assert {name for name in weights if name not in gradients} == {"backbone.mask_token"}
+    assert_slopes(by_hand, weights, gradients)
+
+
 def test_a_step_is_the_loss_of_what_is_painted_and_micro_batches_change_nothing():
     whole, split = learner(), learner(train={"micro_batches": 3})
     for step in range(2):
         views = random_views(whole.config, step)
         visible = torch.from_numpy(draw_visible(16, 6, masked=0.75, seed=3, step=step))
         painted = whole.student.decoder(whole.student.backbone(views["v1"], visible_BV=visible), visible, 4)
-        expected = loss_numpy(painted.detach().numpy(), views["v1"].numpy(), visible.numpy(), 4, norm_pixels=True)
+        expected = teacherless_numpy.mae_loss(painted.detach().numpy(), views["v1"].numpy(), visible.numpy(), 4, norm_pixels=True)
         one, many = learn(whole, views, step), learn(split, views, step)
         assert float(one.parts["mae"]) == pytest.approx(expected, rel=1e-9)
         assert float(one.parts["loss"]) == pytest.approx(float(many.parts["loss"]), rel=1e-12)

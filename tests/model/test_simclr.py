@@ -12,22 +12,11 @@ from kit.model.learner import Learner, make_learner
 from kit.model.seeded import seeded_trained
 from kit.model.simclr import nt_xent
 from kit.model.step import learn
-from tests.model.tiny import as_double, assert_near, random_views, stir, tiny_config
+from tests.model.tiny import as_double, as_numpy, assert_near, random_views, stir, tiny_config
+from tests.oracle import dinov2_numpy, teacherless_numpy
+from tests.oracle.slopes import assert_slopes, gradients_of, part
 
 SIMCLR = {"objective": "simclr", "head_layers": 2, "head_batchnorm": True, "student_temperature": 0.3}
-
-
-def nt_xent_numpy(first: np.ndarray, second: np.ndarray, temperature: float) -> float:
-    """Equation 1 and algorithm 1 of SimCLR as printed: z_2k-1 and z_2k are a pair; sums over k != i."""
-    z = np.empty((2 * len(first), first.shape[1]))
-    z[0::2], z[1::2] = first, second
-    s = np.array([[a @ b / (np.sqrt(a @ a) * np.sqrt(b @ b)) for b in z] for a in z])
-
-    def loss(i: int, j: int) -> float:
-        return -np.log(np.exp(s[i, j] / temperature) / sum(np.exp(s[i, k] / temperature) for k in range(len(z)) if k != i))
-
-    pairs = range(len(first))
-    return sum(loss(2 * k, 2 * k + 1) + loss(2 * k + 1, 2 * k) for k in pairs) / (2 * len(first))
 
 
 def slopes(function, x: np.ndarray, step: float = 1e-6) -> np.ndarray:
@@ -47,10 +36,10 @@ def test_nt_xent_is_that_of_the_paper_by_value_and_gradient(temperature):
     first, second = random.normal(size=(4, 3)), 3 * random.normal(size=(4, 3))
     a, b = (torch.tensor(x, requires_grad=True) for x in (first, second))
     loss = nt_xent(a, b, temperature)
-    assert loss.item() == pytest.approx(nt_xent_numpy(first, second, temperature), rel=1e-12)
+    assert loss.item() == pytest.approx(teacherless_numpy.nt_xent(first, second, temperature), rel=1e-12)
     loss.backward()
-    assert_near(a.grad, slopes(lambda x: nt_xent_numpy(x, second, temperature), first), 1e-7)
-    assert_near(b.grad, slopes(lambda x: nt_xent_numpy(first, x, temperature), second), 1e-7)
+    assert_near(a.grad, slopes(lambda x: teacherless_numpy.nt_xent(x, second, temperature), first), 1e-7)
+    assert_near(b.grad, slopes(lambda x: teacherless_numpy.nt_xent(first, x, temperature), second), 1e-7)
 
 
 def test_nt_xent_of_alike_and_of_perfect_views():
@@ -102,10 +91,27 @@ def test_a_step_is_the_loss_of_the_projections_and_moves_the_embedded_network_wi
     z = found.student.projection(cls_RD).detach().numpy()
     report = learn(found, views, 1)
     assert float(report.parts["loss"]) == float(report.parts["nt_xent"])
-    assert float(report.parts["loss"]) == pytest.approx(nt_xent_numpy(z[:6], z[6:], 0.3), rel=1e-9)
+    assert float(report.parts["loss"]) == pytest.approx(teacherless_numpy.nt_xent(z[:6], z[6:], 0.3), rel=1e-9)
     after = as_double(found.student)
     assert any(not torch.equal(before[name], after[name]) for name in before)
     assert all(torch.equal(value, after[name]) for name, value in as_double(found.teacher).items())
+
+
+def test_a_whole_step_is_the_papers_by_value_and_gradient():
+    """Backbone, projection and loss in numpy; the gradient that the step leaves on every parameter."""
+    found = learner(train={"clip": 1e9, "batch": 3})
+    views, weights = random_views(found.config, 2), {name: value.copy() for name, value in as_numpy(found.student).items()}
+    both = np.concatenate([views["v1"].numpy(), views["w"].numpy()])
+
+    def by_hand(w: dict) -> float:
+        cls = dinov2_numpy.vit(both, part(w, "backbone."), patch=4, depth=2, heads=2)[0]
+        z = teacherless_numpy.projection(cls, part(w, "projection."))
+        return teacherless_numpy.nt_xent(z[:3], z[3:], 0.3)
+
+    assert float(learn(found, views, 2).parts["loss"]) == pytest.approx(by_hand(weights), rel=1e-10)
+    gradients = gradients_of(found.student)
+    assert {name for name in weights if name not in gradients} == {"backbone.mask_token"}
+    assert_slopes(by_hand, weights, gradients)
 
 
 def test_micro_batches_change_nothing():

@@ -103,24 +103,30 @@ def feed_forward(x, w, prefix):
     return hidden @ w[prefix + "fc2.weight"].T + w[prefix + "fc2.bias"]
 
 
-def vit(x, w, *, patch, depth, heads, mask=None, offset=0.1, antialias=False):
-    """Return class tokens [B, D] and patch tokens [B, N, D]."""
+def block(tokens, w, prefix, heads):
+    """One transformer block, [B, N, D] to the same."""
+    normed = layer_norm(tokens, w[prefix + "norm1.weight"], w[prefix + "norm1.bias"])
+    tokens = tokens + attention(normed, w, prefix + "attn.", heads) * w[prefix + "ls1.gamma"]
+    normed = layer_norm(tokens, w[prefix + "norm2.weight"], w[prefix + "norm2.bias"])
+    return tokens + feed_forward(normed, w, prefix + "mlp.") * w[prefix + "ls2.gamma"]
+
+
+def vit(x, w, *, patch, depth, heads, mask=None, offset=0.1, antialias=False, visible=None):
+    """Return class tokens [B, D] and patch tokens [B, N, D]; `visible` [B, V]: of these patches alone, the others are not seen."""
     B, _, H, W = x.shape
     tokens = patches(x, w["patch_embed.proj.weight"], w["patch_embed.proj.bias"], patch)
     if mask is not None:
         tokens = np.where(mask[..., None], w["mask_token"][None], tokens)
     tokens = np.concatenate((np.repeat(w["cls_token"], B, 0), tokens), 1)
     tokens = tokens + positions(w["pos_embed"], H // patch, W // patch, offset, antialias)
+    if visible is not None:
+        tokens = np.stack([tokens[b, [0, *(1 + n for n in visible[b])]] for b in range(B)])
     registers = 0
     if "register_tokens" in w:
         registers = w["register_tokens"].shape[1]
         tokens = np.concatenate((tokens[:, :1], np.repeat(w["register_tokens"], B, 0), tokens[:, 1:]), 1)
     for i in range(depth):
-        b = f"blocks.{i}."
-        normed = layer_norm(tokens, w[b + "norm1.weight"], w[b + "norm1.bias"])
-        tokens = tokens + attention(normed, w, b + "attn.", heads) * w[b + "ls1.gamma"]
-        normed = layer_norm(tokens, w[b + "norm2.weight"], w[b + "norm2.bias"])
-        tokens = tokens + feed_forward(normed, w, b + "mlp.") * w[b + "ls2.gamma"]
+        tokens = block(tokens, w, f"blocks.{i}.", heads)
     tokens = layer_norm(tokens, w["norm.weight"], w["norm.bias"])
     return tokens[:, 0], tokens[:, 1 + registers :]
 
