@@ -112,7 +112,7 @@ def block(tokens, w, prefix, heads):
 
 
 def vit(x, w, *, patch, depth, heads, mask=None, offset=0.1, antialias=False, visible=None):
-    """Return class tokens [B, D] and patch tokens [B, N, D]; `visible` [B, V]: of these patches alone, the others are not seen."""
+    """Return class tokens [B, D] and patch tokens [B, N, D]; `visible` [B, V]: these patches alone are seen."""
     B, _, H, W = x.shape
     tokens = patches(x, w["patch_embed.proj.weight"], w["patch_embed.proj.bias"], patch)
     if mask is not None:
