@@ -53,6 +53,11 @@ class ModelConfig:
     )
     registers: Annotated[int, ZERO_OR_MORE] = setting(0, "number of register tokens")
     layerscale: Annotated[float, POSITIVE] = setting(1e-5, "LayerScale: initial scale of the residual branches; DINOv2")
+    init: Annotated[str, one_of("dinov2", "fan_in")] = setting(
+        "dinov2",
+        "SD of the initial weights of linear layers; dinov2: 0.02, whatever their width; fan_in: 1 / sqrt(inputs), which is five "
+        "times that at dim 96 (ours, for small networks)",
+    )
     drop_path: Annotated[float, Need("0 <= rate < 1", lambda value: 0 <= value < 1)] = setting(
         0.1, "stochastic depth: fraction of samples that skip a residual branch in training; ours: the papers are silent"
     )

@@ -47,14 +47,15 @@ class Vit(nn.Module):
         self._initialise()
 
     def _initialise(self) -> None:
-        """As DINOv2: truncated normal of sd 0.02 for linear weights and positions, patches as a convolution starts."""
+        """As DINOv2: positions and linear weights are a truncated normal of SD 0.02 (model.init), patches start as a convolution."""
         nn.init.trunc_normal_(self.pos_embed, std=0.02)
         nn.init.normal_(self.cls_token, std=1e-6)
         if self.config.registers:
             nn.init.normal_(self.register_tokens, std=1e-6)
         for module in self.modules():
             if isinstance(module, nn.Linear):
-                nn.init.trunc_normal_(module.weight, std=0.02)
+                std = module.in_features**-0.5 if self.config.init == "fan_in" else 0.02
+                nn.init.trunc_normal_(module.weight, std=std)
                 nn.init.zeros_(module.bias)
 
     def forward(

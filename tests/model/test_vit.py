@@ -10,7 +10,7 @@ from PIL import Image
 from kit.config import ModelConfig
 from kit.model.blocks import Kept
 from kit.model.positions import resize_positions
-from kit.model.vit import Vit
+from kit.model.vit import Vit, seeded_vit
 from tests.model.tiny import as_double, as_numpy, assert_near, stir
 from tests.oracle import dinov2_numpy, dinov2_torch
 
@@ -49,6 +49,24 @@ def test_forward_is_dinov2s(case, masked, dtype, share):
     )  # fmt: skip
     assert_near(tokens.cls_BD.detach(), expected[0], share)
     assert_near(tokens.patch_BND.detach(), expected[1], share)
+
+
+@pytest.mark.parametrize("init", ["dinov2", "fan_in"])
+def test_initial_linear_weights_have_the_spread_asked_for(init):
+    """Of every linear layer, 96 inputs or 384; the energy stem's and the mixer's too, and patches as a convolution starts."""
+    for stem in ("patch", "energy", "mixer"):
+        config = ModelConfig(dim=96, depth=2, heads=3, patch=4, position_side=16, ffn="mlp", stem=stem, init=init)
+        network, checked = seeded_vit(config, 3, 0), 0
+        for name, module in network.named_modules():
+            if isinstance(module, torch.nn.Linear):
+                expected = 0.02 if init == "dinov2" else module.in_features**-0.5
+                spread = float(module.weight.detach().std())
+                assert spread == pytest.approx(expected, rel=0.12), (stem, name)
+                assert not module.bias.any()
+                checked += 1
+        assert checked >= 8
+        same = seeded_vit(replace(config, init="dinov2"), 3, 0).pos_embed
+        assert torch.equal(network.pos_embed, same)
 
 
 def test_attention_matters_to_this_test():
