@@ -47,7 +47,7 @@ class Vit(nn.Module):
         self._initialise()
 
     def _initialise(self) -> None:
-        """As DINOv2: positions and linear weights are a truncated normal of SD 0.02 (model.init), patches start as a convolution."""
+        """As DINOv2: positions and, by default, linear weights of SD 0.02, truncated normal; patches as a convolution starts."""
         nn.init.trunc_normal_(self.pos_embed, std=0.02)
         nn.init.normal_(self.cls_token, std=1e-6)
         if self.config.registers:

@@ -33,7 +33,7 @@ def run(name: str, purpose: str, default: str, action: Callable[..., str], **tex
 def new_parser(name: str, purpose: str) -> argparse.ArgumentParser:
     """Return a parser of the options that every trial has: seeds (a range), out, settings."""
     parser = argparse.ArgumentParser(prog=f"python -m kit.trials.{name}", description=purpose)
-    parser.add_argument("--seeds", type=_seeds, default=range(3), help="how many; default: 3")
+    parser.add_argument("--seeds", type=_seeds, default=range(3), help="how many, or first-last: 5-7; default: 3")
     parser.add_argument("--out", type=Path, default=Path("trials") / name)
     parser.add_argument(
         "--set", dest="settings", action="append", default=[], metavar="KEY=VALUE", help="on top of the trial's own"
@@ -42,9 +42,13 @@ def new_parser(name: str, purpose: str) -> argparse.ArgumentParser:
 
 
 def _seeds(text: str) -> range:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text}: need a whole number, at least 1")
-    return range(int(text))
+    first, dash, last = text.partition("-")
+    if not first.isdecimal() or not (last.isdecimal() if dash else int(first)):
+        raise argparse.ArgumentTypeError(f"{text}: need a whole number, at least 1, or first-last")
+    seeds = range(int(first), int(last) + 1) if dash else range(int(first))
+    if not seeds:
+        raise argparse.ArgumentTypeError(f"{text}: the last seed is below the first")
+    return seeds
 
 
 def finish(action: Callable[[], str]) -> None:
