@@ -30,6 +30,10 @@ class LossConfig:
         False,
         "with local aggregation: add the loss with the two views swapped; SSLProfiler 2 prints the one-sided form",
     )
+    well_weight: Annotated[float, POSITIVE] = setting(
+        1.0,
+        "with local aggregation: weight of the comparisons of two sites of a well, beside those within a site; ours",
+    )
     same_view_weight: Annotated[float, ZERO_OR_MORE] = setting(
         0.0, "without local aggregation: weight of the loss between each masked view and itself unmasked; ours"
     )

@@ -119,9 +119,16 @@ def _local_aggregation(config: LossConfig, local_crops: int) -> Arrangement:
         dino = (Term(masked, V1, 0.5), Term(swapped, W, 0.5), Term(v2, V1, 0.25), Term(v2, W, 0.25), Term(v1, V2, 0.5))
     else:
         dino = (Term(masked, V1, 0.5), Term(swapped, V2, 0.5), Term(v2, V1, 0.5), Term(v1, V2, 0.5))
+    dino = tuple(_weighted(term, config.well_weight) for term in dino)
     # ours, the paper has no local crops: each against v1, weight 1 together
     local = _local_terms(local_crops, (V1,), config.local_weight / max(local_crops, 1))
     return Arrangement(student=tuple(dict.fromkeys(student)), dino=dino, ibot=ibot, koleo=(v1, v2), local=local)
+
+
+def _weighted(term: Term, well_weight: float) -> Term:
+    """Return the term, weighted where it compares two sites of a well."""
+    two_sites = (term.student.view == V2) != (term.teacher == V2)
+    return term._replace(weight=term.weight * well_weight) if two_sites else term
 
 
 def _local_terms(local_crops: int, targets: tuple[str, ...], weight: float) -> tuple[Term, ...]:

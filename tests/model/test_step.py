@@ -95,13 +95,14 @@ def local_aggregation_by_hand(config, learner, views, masks):
         return dinov2_numpy.cross_entropy(logits(student, cls), target[view]).mean()
 
     if not symmetric:
-        total = dino(seen[masked_views[0]][0], "v1") + dino(plain["v2"][0], "v1")
+        within, between = dino(seen[masked_views[0]][0], "v1"), dino(plain["v2"][0], "v1")
     elif own:
-        total = 0.5 * (dino(seen["w"][0], "v1") + dino(seen["v1"][0], "w")) + 0.5 * dino(plain["v1"][0], "v2")
-        total += 0.25 * (dino(plain["v2"][0], "v1") + dino(plain["v2"][0], "w"))
+        within = 0.5 * (dino(seen["w"][0], "v1") + dino(seen["v1"][0], "w"))
+        between = 0.5 * dino(plain["v1"][0], "v2") + 0.25 * (dino(plain["v2"][0], "v1") + dino(plain["v2"][0], "w"))
     else:
-        total = 0.5 * (dino(seen["v1"][0], "v1") + dino(seen["v2"][0], "v2"))
-        total += 0.5 * (dino(plain["v2"][0], "v1") + dino(plain["v1"][0], "v2"))
+        within = 0.5 * (dino(seen["v1"][0], "v1") + dino(seen["v2"][0], "v2"))
+        between = 0.5 * (dino(plain["v2"][0], "v1") + dino(plain["v1"][0], "v2"))
+    total = within + loss.well_weight * between
     rows = np.concatenate([seen[view][1][mask[view]] for view in masked_views])
     patch_targets = dinov2_numpy.sinkhorn(
         logits(teacher, np.concatenate([target_tokens[view][1][mask[view]] for view in masked_views])), 0.04
@@ -111,10 +112,11 @@ def local_aggregation_by_hand(config, learner, views, masks):
     return total, ibot, koleo
 
 
-@pytest.mark.parametrize("symmetric", [False, True])
+@pytest.mark.parametrize(("symmetric", "well_weight"), [(False, 1.0), (True, 1.0), (True, 3.0)])
 @pytest.mark.parametrize("masked_view", ["own", "same", "shared"])
-def test_local_aggregation_is_the_papers_formula(masked_view, symmetric):
-    config = tiny_config(loss={"local_aggregation": True, "masked_view": masked_view, "symmetric": symmetric})
+def test_local_aggregation_is_the_papers_formula(masked_view, symmetric, well_weight):
+    loss = {"local_aggregation": True, "masked_view": masked_view, "symmetric": symmetric, "well_weight": well_weight}
+    config = tiny_config(loss=loss)
     learner = tiny_learner(config)
     with torch.no_grad():  # a teacher of its own, so that the roles are told apart
         for parameter in learner.teacher.parameters():
