@@ -56,8 +56,10 @@ def test_submission_is_whole_and_scored(walked):
     done = kit_child("check", walked / "submission.csv", "--ids", plates / "metadata_test.csv")
     assert "32" in done.stdout  # 4 plates x 8 compound wells
     scores = walked / "score.json"
-    kit_command("score", walked / "submission.csv", "--metadata", plates / "metadata", "--ids", plates / "metadata_test.csv",
-                "--profiles", walked / "profiles.parquet", "--k", 3, "--json", scores)  # fmt: skip
+    tables = ("--metadata", plates / "metadata", "--ids", plates / "metadata_test.csv")
+    said = kit_command("score", walked / "submission.csv", *tables, "--profiles", walked / "profiles.parquet", "--k", 3,
+                       "--json", scores)  # fmt: skip
+    assert "\ntexture by hand beside it, and both together: kit score " in said.stdout
     found = json.loads(scores.read_text())
     assert found["schema"] == 1
     assert found["chance"] == pytest.approx(1 / 4)
@@ -69,6 +71,13 @@ def test_submission_is_whole_and_scored(walked):
     own = kit.score(walked / "profiles.parquet", k=3)  # by the file's own columns
     assert own["directions"] == found["directions"]
     assert own["wells"] == {"scored": 32, "controls": 12, "unlabelled": 0, "ungrouped": 0}
+
+
+def test_texture_beside_a_network_says_what_it_lacks(walked):
+    words = ("score", walked / "profiles.parquet", "--texture", walked / "work")
+    said = kit_command(*words, code=1).stderr
+    assert f"kit embed --work {walked / 'work'} --run fluorescence --baseline texture" in said
+    assert "goes with one file of profiles: 2 are given" in kit_command(*words, walked / "submission.csv", code=2).stderr
 
 
 def test_ids_and_csv_agree_with_the_plates(walked):

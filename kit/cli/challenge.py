@@ -7,7 +7,7 @@ import click
 
 import kit
 from kit.cli.options import OUT_FILE, PATH, Once
-from kit.errors import KitError
+from kit.errors import KitError, UsageError
 
 
 @click.command(cls=Once)
@@ -82,8 +82,15 @@ def check(submission: Path, ids: Path) -> None:
     "--all-rules", is_flag=True,
     help="Also score under every rule left open: k 1 to 20, both metrics, votes, ties, cross, stratified or not.",
 )  # fmt: skip
+@click.option(
+    "--texture", "texture_work", type=PATH, metavar="WORK",
+    help="Also score texture by hand, and the file with texture, after the file's own steps; WORK has its runs. Both are "
+    "written beside the file.",
+)  # fmt: skip
 @click.option("--json", "json_path", type=OUT_FILE, help="Write score.json here.")
-def score(files: tuple[Path, ...], metadata: Path | None, json_path: Path | None, **options: Any) -> None:
+def score(
+    files: tuple[Path, ...], metadata: Path | None, texture_work: Path | None, json_path: Path | None, **options: Any
+) -> None:
     """Score features by k-NN within and across cell lines, or any groups. Folds are by plate.
 
     Labels and groups come from --metadata or --labels, else from the Metadata_ columns of the files. Several files are
@@ -91,15 +98,28 @@ def score(files: tuple[Path, ...], metadata: Path | None, json_path: Path | None
     """
     from kit.challenge.score import scores_text, write_scores
     from kit.challenge.score_text import why_nothing
+    from kit.profiles.beside import hint
     from kit.sections import SECTIONS
 
+    if texture_work:
+        files = _with_texture(files, texture_work, options)
     scores = kit.score(files, metadata, **options)
-    click.echo(scores_text(scores, SECTIONS))
+    click.echo("\n".join(filter(None, [scores_text(scores, SECTIONS), hint(files)])))
     if json_path:
         write_scores(scores, json_path)  # with nothing scored it holds the reasons
         click.echo(json_path)
     if reason := why_nothing(scores):
         raise KitError(f"nothing was scored: {reason}")
+
+
+def _with_texture(files: tuple[Path, ...], work: Path, options: dict[str, Any]) -> tuple[Path, ...]:
+    """Return the one file and, beside it, texture and both together."""
+    from kit.profiles.beside import write_texture
+
+    if len(files) > 1 or options["profiles"]:
+        why = f"{len(files)} are given" if len(files) > 1 else "score the profiles themselves, without --profiles"
+        raise UsageError(f"--texture {work} goes with one file of profiles: {why}")
+    return (*files, *write_texture(kit.open(work), files[0]))
 
 
 @click.command(cls=Once)

@@ -101,12 +101,17 @@ def read_side_by_side(runs: Sequence[EmbeddedRun], plate: str) -> tuple[np.ndarr
 
 def _open_run(work: "Work", run: str, parts: Sequence[str]) -> EmbeddedRun:
     folder = existing_run(work, run) / "features"
-    facts = _read_facts(work, run)
+    facts = run_facts(work, run)
     files = {path.stem: path for path in sorted(folder.glob("*.parquet"))}
     return EmbeddedRun(run, facts, _part_columns(facts, parts, run), files)
 
 
-def _read_facts(work: "Work", run: str) -> dict:
+def run_facts(work: "Work", run: str) -> dict:
+    """Return what a run's features.json says of its features.
+
+    Raises:
+        KitError: the run has no features, or the file is damaged.
+    """
     folder = work.run_folder(run) / "features"
     path = folder / "features.json"
     if not path.is_file() or not any(folder.glob("*.parquet")):
