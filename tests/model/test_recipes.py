@@ -27,6 +27,8 @@ OURS = (
     "mae-small",
     "sslprofiler-small",
     "cell-dino-tiny",
+    "simclr-cells",
+    "mae-cells",
 )
 CELL_DINO = ("cell-dino", "cell-dino-plus", "cell-dino-small")
 
@@ -156,6 +158,18 @@ def test_a_baseline_has_the_views_and_the_network_of_what_it_is_compared_with(na
     assert "loss.objective" in changed
     assert not {key for key in changed if key.startswith(("views.", "embed.", "model.")) and key != "model.drop_path"}
     assert {key for key in changed if key.startswith("crops.")} <= {"crops.local_crops", "crops.second_site"}
+
+
+@pytest.mark.parametrize("name", ["simclr-cells", "mae-cells"])
+def test_a_recipe_for_single_cells_sees_whole_images_of_one_cell(name):
+    """No second site, crops and embedding at the image's own size, whole patches."""
+    config, site_px = recipe(name), {"simclr-cells": 64, "mae-cells": 40}[name]
+    assert (config.crops.second_site, config.loss.local_aggregation, config.crops.around) == (False, False, "site")
+    assert config.crops.global_side == config.embed.side == config.model.position_side == site_px
+    assert site_px % config.model.patch == 0
+    assert config.train.warmup_steps == round(config.train.max_steps / 10)
+    images = {"simclr-cells": 300_000, "mae-cells": 150_000}[name]
+    assert config.train.max_steps == images // config.train.batch
 
 
 def test_the_winner_is_the_default():
