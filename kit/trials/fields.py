@@ -2,8 +2,8 @@
 
     python -m kit.trials.fields FOLDER [--weeks A,B] [--recipe A,B] [--images N] [--seeds 3] [--set KEY=VALUE] [--out DIR]
 
-FOLDER holds images.csv and its images, a TIFF of C planes a field. Columns: file, plate, well, site, compound, concentration,
-moa, week; columns min_<channel> name the planes, else they are ch1, ch2 ... All fields train the networks, which see no label;
+FOLDER holds images.csv and its images, a TIFF of C channels a field. Columns: file, plate, well, site, compound, concentration,
+moa, week; columns min_<channel> name the channels, else they are ch1, ch2 ... All fields train the networks, which see no label;
 the wells of --weeks are scored (default: the weeks with two compounds or more), settings and scores being fixed beforehand.
 """
 
@@ -81,14 +81,18 @@ def choose_weeks(fields: pd.DataFrame, weeks: str) -> list[str]:
     """Return the weeks named, comma-separated, or those with two compounds or more.
 
     Raises:
-        UsageError: no such week.
+        UsageError: no such week, or none to score. KitError: a well of them has no other to be named by.
     """
     there = sorted(fields["week"].unique())
     named = [week.strip() for week in weeks.split(",") if week.strip()]
     absent = [week for week in named if week not in there]
     if absent:
         raise UsageError(f"--weeks {absent[0]}: no such week; there are {', '.join(there)}")
-    return named or [week for week in there if fields.loc[fields["week"] == week, "compound"].nunique() > 1]
+    chosen = named or [week for week in there if fields.loc[fields["week"] == week, "compound"].nunique() > 1]
+    if not chosen:
+        raise UsageError("no week has two compounds to tell apart: name the weeks to score by --weeks")
+    guess(fields[fields["week"].isin(chosen)].drop_duplicates(["plate", "well"]))  # raises before anything is trained
+    return chosen
 
 
 def well_sets(

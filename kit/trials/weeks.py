@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from kit.errors import KitError
 from kit.neighbours import distances, gram, nearest
 
 ASKED = ("compound", "treatment", "mechanism")
@@ -50,14 +51,19 @@ def eligible(week: pd.DataFrame, asked: str) -> np.ndarray:
     """Return which wells of a week may be the neighbours of which, bool [M, M].
 
     Raises:
-        ValueError: a well has none.
+        KitError: a well has none.
     """
     plate_M, compound_M = week["plate"].to_numpy(dtype=str), week["compound"].to_numpy(dtype=str)
     allowed_MM = plate_M[:, None] != plate_M[None]
     if asked == "mechanism":
         allowed_MM &= compound_M[:, None] != compound_M[None]
     if not allowed_MM.any(axis=1).all():
-        raise ValueError(f"a well of {week['week'].iloc[0]} has no well to be compared with for {asked}")
+        lone = week.iloc[int(np.flatnonzero(~allowed_MM.any(axis=1))[0])]
+        of = "of another compound on another plate" if asked == "mechanism" else "on another plate"
+        raise KitError(
+            f"{lone['compound']} on plate {lone['plate']} has no well {of} of {lone['week']} to be named by, which the score "
+            f"of the {asked} needs: score other weeks by --weeks"
+        )
     return allowed_MM
 
 

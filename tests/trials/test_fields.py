@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+import tifffile
 
 from kit.errors import KitError, UsageError
 from kit.images.source.folders import ImageFile, Reader
@@ -14,7 +15,7 @@ TABLE = """index,file,plate,well,site,compound,concentration,moa,week,min_actin,
 0,images/0.tif,p1,A01,1,x,0.10,m,Week1,3,4
 1,images/1.tif,p2,A01,1,x,0.10,m,Week1,3,4
 2,images/2.tif,p2,A02,1,y,3.0,n,Week2,3,4
-3,images/3.tif,p2,A03,1,z,3.0,n,Week2,3,4
+3,images/3.tif,p3,A03,1,z,3.0,n,Week2,3,4
 """
 
 
@@ -40,9 +41,26 @@ def test_the_table_is_read_as_text_and_names_the_planes(folder):
 def test_weeks_of_several_compounds_are_scored(folder):
     fields, _ = read_fields(folder)
     assert choose_weeks(fields, "") == ["Week2"]
-    assert choose_weeks(fields, "Week1, Week2") == ["Week1", "Week2"]
+    assert choose_weeks(fields, " Week2,") == ["Week2"]
     with pytest.raises(UsageError, match="--weeks Week7: no such week; there are Week1, Week2"):
         choose_weeks(fields, "Week7")
+    with pytest.raises(KitError, match=r"x on plate p1 has no well of another compound on another plate of Week1"):
+        choose_weeks(fields, "Week1, Week2")  # before anything is trained
+    with pytest.raises(UsageError, match="no week has two compounds"):
+        choose_weeks(fields[fields["week"] == "Week1"], "")
+
+
+def test_planes_without_names_are_numbered(folder):
+    (folder / "images.csv").write_text(TABLE.replace(",min_actin,min_dna", "").replace(",3,4", ""))
+    with pytest.raises(UsageError, match=r"0.tif does not exist.*images.csv names it"):
+        read_fields(folder)
+    (folder / "images").mkdir()
+    planes = np.zeros((3, 8, 8), np.uint8)
+    tifffile.imwrite(folder / "images" / "0.tif", planes, photometric="minisblack", metadata={"axes": "CYX"})
+    assert read_fields(folder)[1] == ("ch1", "ch2", "ch3")
+    tifffile.imwrite(folder / "images" / "0.tif", planes, photometric="minisblack", metadata={"axes": "ZYX"})
+    with pytest.raises(KitError, match=r"0.tif: a z-stack.*columns min_<channel> of images.csv name its planes"):
+        read_fields(folder)
 
 
 def test_what_is_missing_is_named(folder):

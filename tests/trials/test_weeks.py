@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from kit.errors import KitError
 from kit.trials.weeks import ASKED, correct, eligible, guess, paired_p, shuffled_rows, standardised
 
 
@@ -74,7 +75,7 @@ def test_paired_test():
 
 
 def test_a_plate_alone_in_its_week_is_named():
-    with pytest.raises(ValueError, match="a well of w1 has no well to be compared with"):
+    with pytest.raises(KitError, match="a1 on plate w1 0 has no well on another plate of w1 to be named by"):
         correct([np.ones((8, 2))], WELLS.iloc[:8])
 
 
