@@ -80,8 +80,7 @@ def _read_recipe(name: str, below: tuple[str, ...] = ()) -> tuple[Path, dict]:
         return path, table
     if not isinstance(parent, str):
         raise UsageError(f"recipe {name}: extends = {parent!r}: need the name of a recipe, or a .toml file")
-    if parent.endswith(".toml"):
-        parent = str(path.parent / parent)
+    parent = _beside(path, parent)
     if parent in (*below, name):
         raise UsageError(f"recipe cycle: {' extends '.join((*below, name, parent))}")
     base = _read_recipe(parent, (*below, name))[1]
@@ -92,6 +91,18 @@ def _read_recipe(name: str, below: tuple[str, ...] = ()) -> tuple[Path, dict]:
         both = isinstance(value, dict) and isinstance(base.get(key), dict)
         base[key] = {**base[key], **value} if both else value
     return path, base
+
+
+def recipe_files(name: str) -> list[Path]:
+    """Return the file of a recipe, then that of the one it extends, and so on, of a recipe that `load_recipe` takes."""
+    path = recipe_path(name)
+    parent = _read_toml(path).get("extends")
+    return [path] if parent is None else [path, *recipe_files(_beside(path, parent))]
+
+
+def _beside(path: Path, parent: str) -> str:
+    """Return the name of what the recipe in `path` extends; a file is beside it."""
+    return str(path.parent / parent) if parent.endswith(".toml") else parent
 
 
 def load_config(path: Path) -> RunConfig:

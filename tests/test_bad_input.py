@@ -193,6 +193,8 @@ def test_ids_and_features_that_do_not_fit(tmp_path, plates):
         (("export", "x.csv"), "Missing option '--ids' (kit export --help"),
         (("train", "--work"), "Option '--work' requires an argument (kit train --help"),
         (("trian",), "Did you mean 'train'? (kit --help"),
+        (("benchmark", "cell-dino"), "Missing argument 'FILES...' (kit benchmark cell-dino --help"),
+        (("benchmark", "cell-din"), "(kit benchmark --help"),
         (("score", "x.csv", "--metadata", "m", "--k", "five"), "'five' is not a valid integer"),
     ],
 )

@@ -72,6 +72,25 @@ def test_the_recipes_by_name(capsys):
     assert capsys.readouterr().out == settings_markdown()
 
 
+def test_a_recipe_says_of_its_values_whose_they_are(tmp_path, capsys):
+    """The comment behind a value in its own file, or in that of the recipe which it extends, and those at the files' heads."""
+    kit_here("recipes cell-dino-small")
+    said = capsys.readouterr().out
+    assert '"its code" the published code and configurations, where the paper gives no number' in " ".join(said.split())
+    assert "      cell-dino-small: Cell-DINO, Cell Painting protocol: random crops of 128 px\n" in said
+    assert "      cell-dino: its code: the default of its random resized crop\n" not in said  # another value has taken its place
+    assert "  train.layer_decay = 0.9  " in said
+    assert "      cell-dino: its code: DINOv2's default\n" in said
+    mine = tmp_path / "mine.toml"
+    mine.write_text('extends = "mae"\n[train]\nlr = 1e-3  # ours # tried\nbatch = 64\n[views]\nstyle = "none" # no "#"\n')
+    kit_here(f"recipes {mine}")
+    said = capsys.readouterr().out
+    assert "      mine: ours # tried\n" in said
+    assert '      mine: no "#"\n' in said
+    assert "  train.batch = 64  (integer, more than 0)\n      samples per step" in said
+    assert said.count("dinov2-8ch: SSLProfiler 2, section 4.1\n") == 4  # epochs, warm-up, patch, SwiGLU
+
+
 def test_wrong_words_for_recipes(capsys):
     kit_here("recipes dem", code=2)
     assert "no recipe 'dem'; did you mean demo?" in capsys.readouterr().err

@@ -121,8 +121,7 @@ def main() -> None:
         error.show()
         sys.exit(error.exit_code)
     except click.UsageError as error:
-        verb = " ".join(word for word in sys.argv[1:2] if word in cli.commands)
-        _fail(f"{error.format_message().rstrip('.')} (kit {verb} --help lists the options)", 2)
+        _fail(f"{error.format_message().rstrip('.')} ({_typed(sys.argv[1:])} --help lists the options)", 2)
     except click.ClickException as error:
         _fail(error.format_message(), error.exit_code)
     except (click.Abort, KeyboardInterrupt):
@@ -135,6 +134,18 @@ def main() -> None:
         _fail(str(error), 1, error)
     except OSError as error:
         _fail(_in_words(error), 1, error)
+
+
+def _typed(words: list[str]) -> str:
+    """Return the command that a command line names: kit benchmark cell-dino."""
+    named = ["kit"]
+    command: click.Command = cli
+    for word in words:
+        if not isinstance(command, click.Group) or word not in command.commands:
+            break
+        command = command.commands[word]
+        named.append(word)
+    return " ".join(named)
 
 
 def _in_words(error: OSError) -> str:
