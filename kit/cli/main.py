@@ -73,7 +73,7 @@ def demo(out: Path, seed: int) -> None:
 @click.option(
     "--baselines",
     is_flag=True,
-    help="Also score each recipe's random weights, intensity, texture, and the first row with texture.",
+    help="Also score each recipe's random weights, intensity, texture, and each row with texture.",
 )
 @click.option("--out", type=PATH, required=True, help="JSON file of results; its finished rows are not trained again.")
 def compare(

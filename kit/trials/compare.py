@@ -4,6 +4,7 @@ Every feature set is scored under every post-processing of POST. A baseline is s
 CHOSEN: the other way round would flatter the network.
 """
 
+import itertools
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -52,7 +53,8 @@ def compare(work: Work, recipes: Sequence[str], *, models: Models, out: Path, se
         switches: one row each, see `make_rows`.
         seeds: seeds of weights, sampling and views.
         baselines: also random weights of each recipe's networks, intensity statistics of the 8-bit and the raw pixels,
-            texture, and the first row's networks with texture, half of the variance each.
+            texture, and the networks of each row with texture, equal shares of the variance. A row of other channels than the
+            first has none.
         images: sites that every network draws, so that all rows see as many; 0: each recipe's own steps.
 
     Raises:
@@ -72,7 +74,7 @@ def compare(work: Work, recipes: Sequence[str], *, models: Models, out: Path, se
                 measure.random(row, seed, "random weights" if row is rows[0] else f"{row.name}, random weights")
     measure.null(rows[0], seeds[0])
     if baselines:
-        measure.by_hand(rows[0], seeds)
+        measure.by_hand(rows, seeds)
     return "\n\n".join(filter(None, [table_text(measure.results, classes=classes, batches=_batches(work)), measure.cost_text()]))
 
 
@@ -114,18 +116,18 @@ class _Measure:
     def random(self, row: Row, seed: int, name: str) -> None:
         self._baseline(name, self.runs(row, seed), "random", "random", seed)
 
-    def by_hand(self, row: Row, seeds: Sequence[int]) -> None:
-        """Score what needs no training, of the first seed's channels; and the row's networks with texture, seed by seed."""
-        runs = self.runs(row, seeds[0])
+    def by_hand(self, rows: Sequence[Row], seeds: Sequence[int]) -> None:
+        """Score what needs no training, of the first row's channels; and every row of these with texture, seed by seed."""
+        runs = self.runs(rows[0], seeds[0])
         self._baseline("mean and sd, 8 bit", runs, "intensity", "intensity", None)
         self._baseline("mean and sd, raw counts", runs, "intensity", "intensity-raw", None)
         self._baseline("texture", runs, "texture", "texture", None)
         texture = [f"{run}-texture" for run in runs]
-        for seed in seeds:
+        for row, seed in itertools.product([row for row in rows if row.models == rows[0].models], seeds):
             both = [*self.runs(row, seed), *texture]
             name = f"{row.name} + texture"
             if self.results.get(f"{name} s{seed}", {}).get("runs") != both:
-                scores = _score(self.work, both, Merge(), weights=dict.fromkeys(both, 1.0))
+                scores = _score(self.work, both, row.merge, weights=dict.fromkeys(both, 1.0))
                 self._keep(f"{name} s{seed}", name, seed, True, scores, runs=both)
 
     def null(self, row: Row, seed: int) -> None:

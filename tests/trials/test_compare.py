@@ -136,7 +136,8 @@ def test_every_recipe_is_scored_untrained_too(tmp_path, monkeypatch):
         change_table(tmp_path, plate, lambda table: table.assign(Metadata_drug=table["Metadata_Well"]),
                      labels={"source": "plates.csv", "perturbation": "Metadata_drug", "control": ""})  # fmt: skip
     done = []
-    for name in ("trained", "random", "null", "by_hand"):
+    monkeypatch.setattr(_Measure, "by_hand", lambda self, rows, seeds: None)
+    for name in ("trained", "random", "null"):
         monkeypatch.setattr(_Measure, name, lambda self, row, seeds, *more, name=name: done.append((name, row.name, *more)))
     monkeypatch.setattr("kit.trials.compare.table_text", lambda *_, **__: "")
     compare(open_work(tmp_path), ["demo", "mae-small"], models=parse_models("fluorescence"), out=tmp_path / "c.json",
@@ -168,7 +169,7 @@ def test_rows_are_trained_once(tmp_path):
     rows = json.loads(out.read_text())
     assert [row["name"] for row in rows.values()] == [
         "demo", "random weights", "demo views.noise_p=0", "permuted wells", "mean and sd, 8 bit", "mean and sd, raw counts",
-        "texture", "demo + texture",
+        "texture", "demo + texture", "demo views.noise_p=0 + texture",
     ]  # fmt: skip
     assert rows["demo s0"]["configs"][0]["views"]["noise_p"] == 0.5
     before = out.stat().st_mtime_ns
