@@ -26,7 +26,7 @@ from kit.trials.cell_shapes import cell_shape
 from kit.trials.cell_store import pack_cells
 from kit.trials.command import finish, new_parser, say
 from kit.trials.compare_budget import listed
-from kit.trials.features import KEY, TEXTURE, TRAINED, feature_sets, recipe_configs, recipes_text
+from kit.trials.features import KEY, TEXTURE, TRAINED, feature_sets, images_wanted, recipe_configs, recipes_text
 from kit.trials.table import markdown, over_seeds
 from kit.trials.weeks import paired_p, shuffled_rows
 from kit.words import count, some
@@ -64,6 +64,7 @@ def trial(
         UsageError: no such column. KitError: the labels or groups cannot be used, or a cell cannot be packed.
     """
     label_N, group_N = labels_of(cells, label, leave_out)
+    images_wanted(images)  # a wrong number is refused before anything is packed
     for name in listed([recipe or "demo"]):
         load_recipe(name, [*SETTINGS, *settings], channels=cells.names)  # a wrong key is refused before cells are packed
     work, row_N = pack_cells(cells, out)

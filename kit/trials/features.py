@@ -28,13 +28,23 @@ def recipe_configs(
     Raises:
         UsageError: no such recipe, a wrong setting, or a number of images that is none.
     """
-    if images and (not images.isdecimal() or int(images) < 1):
-        raise UsageError(f"--images {images}: need a whole number, at least 1")
+    wanted = images_wanted(images)
     found = {}
     for name in listed([recipe or "demo"]):
         configs = [load_recipe(name, settings, channels=work.channels, seed=seed) for seed in seeds]
-        found[name] = [with_images(config, int(images or 0), work) for config in configs]
+        found[name] = [with_images(config, wanted, work) for config in configs]
     return found
+
+
+def images_wanted(images: str) -> int:
+    """Return --images as a number; empty: 0, each recipe's own.
+
+    Raises:
+        UsageError: no number.
+    """
+    if images and (not images.isdecimal() or int(images) < 1):
+        raise UsageError(f"--images {images}: need a whole number, at least 1")
+    return int(images or 0)
 
 
 def feature_sets(

@@ -21,7 +21,7 @@ from kit.files import write_whole
 from kit.images.ingest.plan import IngestPlan
 from kit.images.store.work import Work
 from kit.trials.command import run
-from kit.trials.features import TEXTURE, TRAINED, feature_sets, recipe_configs, recipes_text
+from kit.trials.features import TEXTURE, TRAINED, feature_sets, images_wanted, recipe_configs, recipes_text
 from kit.trials.fields_table import read_fields, write_load_data
 from kit.trials.packing import packed
 from kit.trials.table import markdown, over_seeds
@@ -58,6 +58,7 @@ def trial(
         UsageError: no such folder or week. KitError: the table or an image cannot be used.
     """
     fields, planes = read_fields(folder)
+    images_wanted(images)  # a wrong number is refused before anything is packed
     chosen = choose_weeks(fields, weeks)
     out.mkdir(parents=True, exist_ok=True)
     write_load_data(folder, fields, planes, out / "load_data.csv")

@@ -177,3 +177,7 @@ def test_the_trial_runs_from_an_array_to_a_table(tmp_path, monkeypatch, capsys):
     assert (ended.value.code, capsys.readouterr().err) == (
         2, "kit: --label klass: no such column; did you mean class?; the table has class, plate\n",
     )  # fmt: skip
+    with pytest.raises(SystemExit):
+        run("--images", "0", "--out", str(tmp_path / "other"))
+    assert capsys.readouterr().err == "kit: --images 0: need a whole number, at least 1\n"
+    assert not (tmp_path / "other").exists(), "refused before anything is packed"
