@@ -64,11 +64,11 @@ def trial(
         UsageError: no such column. KitError: the labels or groups cannot be used, or a cell cannot be packed.
     """
     label_N, group_N = labels_of(cells, label, leave_out)
-    images_wanted(images)  # a wrong number is refused before anything is packed
+    wanted = images_wanted(images)  # a wrong number is refused before anything is packed
     for name in listed([recipe or "demo"]):
         load_recipe(name, [*SETTINGS, *settings], channels=cells.names)  # a wrong key is refused before cells are packed
     work, row_N = pack_cells(cells, out)
-    configs = recipe_configs(recipe, [*SETTINGS, *settings], list(seeds), work, images)
+    configs = recipe_configs(recipe, [*SETTINGS, *settings], list(seeds), work, wanted)
     sets, cost = feature_sets(work, configs, say)
     blocks = with_shapes(sets, work)
     label_N, group_N = label_N[row_N], group_N[row_N]

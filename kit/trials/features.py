@@ -21,23 +21,22 @@ KEY = [PLATE, WELL, SITE]
 
 
 def recipe_configs(
-    recipe: str, settings: Sequence[str], seeds: Sequence[int], work: Work, images: str = ""
+    recipe: str, settings: Sequence[str], seeds: Sequence[int], work: Work, images: int = 0
 ) -> dict[str, list[RunConfig]]:
-    """Return recipe -> a configuration per seed, of the recipes "A,B"; empty: demo. images: that each draws, in digits, or empty.
+    """Return recipe -> a configuration per seed, of the recipes "A,B"; empty: demo. images: that each draws; 0: its own.
 
     Raises:
-        UsageError: no such recipe, a wrong setting, or a number of images that is none.
+        UsageError: no such recipe, or a wrong setting.
     """
-    wanted = images_wanted(images)
     found = {}
     for name in listed([recipe or "demo"]):
         configs = [load_recipe(name, settings, channels=work.channels, seed=seed) for seed in seeds]
-        found[name] = [with_images(config, wanted, work) for config in configs]
+        found[name] = [with_images(config, images, work) for config in configs]
     return found
 
 
 def images_wanted(images: str) -> int:
-    """Return --images as a number; empty: 0, each recipe's own.
+    """Return --images as a number; empty: 0.
 
     Raises:
         UsageError: no number.

@@ -58,13 +58,13 @@ def trial(
         UsageError: no such folder or week. KitError: the table or an image cannot be used.
     """
     fields, planes = read_fields(folder)
-    images_wanted(images)  # a wrong number is refused before anything is packed
+    wanted = images_wanted(images)  # a wrong number is refused before anything is packed
     chosen = choose_weeks(fields, weeks)
     out.mkdir(parents=True, exist_ok=True)
     write_load_data(folder, fields, planes, out / "load_data.csv")
     packed(IngestPlan(out / "load_data.csv", out / "work"))
     work = kit.open(out / "work")
-    configs = recipe_configs(recipe, [*SETTINGS, *settings], list(seeds), work, images)
+    configs = recipe_configs(recipe, [*SETTINGS, *settings], list(seeds), work, wanted)
     trained, cost = feature_sets(work, configs, say)
     sets, wells = well_sets(trained, work, fields)
     scored = wells["week"].isin(chosen).to_numpy()

@@ -15,7 +15,7 @@ from kit.model.losses import kl_to_uniform
 from kit.model.step import learn
 from tests.model.tiny import as_numpy, random_views, tiny_config, tiny_learner
 from tests.oracle import cellrep_numpy, dinov2_numpy
-from tests.oracle.slopes import assert_slopes, gradients_of, part
+from tests.oracle.slopes import assert_slopes, gradients_of
 
 MODEL = {"stem": "mixer", "channel_filters": 3, "mixer_blocks": 1, "depth": 1, "patch": 8}
 LOSS = {"scale": "sum", "kl_weight": 0.3, "local_weight": 0.7, "ibot_weight": 0.0, "koleo_weight": 0.0, "mask_share": 0.0,
@@ -33,8 +33,10 @@ def by_hand(views, student: dict, teacher: dict, centre_K) -> tuple[float, float
     L = CROPS["local_crops"]
 
     def logits(weights, view):
-        cls = cellrep_numpy.backbone(view.numpy(), part(weights, "backbone."), patch=8, blocks=1, depth=1, heads=2)[0]
-        return dinov2_numpy.head_logits(cls, part(weights, "dino_head."))
+        cls = cellrep_numpy.backbone(view.numpy(), dinov2_numpy.part(weights, "backbone."), patch=8, blocks=1, depth=1, heads=2)[
+            0
+        ]
+        return dinov2_numpy.head_logits(cls, dinov2_numpy.part(weights, "dino_head."))
 
     of_student, of_teacher = (np.stack([logits(w, views[name]) for name in ("v1", "w")]) for w in (student, teacher))
     local = np.stack([logits(student, views["local"][crop::L]) for crop in range(L)])

@@ -17,7 +17,7 @@ from kit.model.vit import seeded_vit
 from tests.model.test_simclr import slopes
 from tests.model.tiny import as_double, as_numpy, assert_near, random_views, stir, tiny_config
 from tests.oracle import dinov2_numpy, teacherless_numpy
-from tests.oracle.slopes import assert_slopes, gradients_of, part
+from tests.oracle.slopes import assert_slopes, gradients_of
 
 MAE = {"objective": "mae", "mae_decoder_dim": 16, "mae_decoder_depth": 1, "mae_decoder_heads": 2}
 
@@ -111,8 +111,8 @@ def test_a_whole_step_is_the_papers_by_value_and_gradient(norm_pixels):
     visible = draw_visible(16, 2, masked=0.75, seed=3, step=1)
 
     def by_hand(w: dict) -> float:
-        cls, patch = dinov2_numpy.vit(x.numpy(), part(w, "backbone."), patch=4, depth=2, heads=2, visible=visible)
-        painted = teacherless_numpy.decoder(cls, patch, visible, 4, part(w, "decoder."), depth=1, heads=2)
+        cls, patch = dinov2_numpy.vit(x.numpy(), dinov2_numpy.part(w, "backbone."), patch=4, depth=2, heads=2, visible=visible)
+        painted = teacherless_numpy.decoder(cls, patch, visible, 4, dinov2_numpy.part(w, "decoder."), depth=1, heads=2)
         return teacherless_numpy.mae_loss(painted, x.numpy(), visible, 4, norm_pixels=norm_pixels)
 
     assert float(learn(found, {"v1": x}, 1).parts["mae"]) == pytest.approx(by_hand(weights), rel=1e-10)

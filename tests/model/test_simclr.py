@@ -14,7 +14,7 @@ from kit.model.simclr import nt_xent
 from kit.model.step import learn
 from tests.model.tiny import as_double, as_numpy, assert_near, random_views, stir, tiny_config
 from tests.oracle import dinov2_numpy, teacherless_numpy
-from tests.oracle.slopes import assert_slopes, gradients_of, part
+from tests.oracle.slopes import assert_slopes, gradients_of
 
 SIMCLR = {"objective": "simclr", "head_layers": 2, "head_batchnorm": True, "student_temperature": 0.3}
 
@@ -104,8 +104,8 @@ def test_a_whole_step_is_the_papers_by_value_and_gradient():
     both = np.concatenate([views["v1"].numpy(), views["w"].numpy()])
 
     def by_hand(w: dict) -> float:
-        cls = dinov2_numpy.vit(both, part(w, "backbone."), patch=4, depth=2, heads=2)[0]
-        z = teacherless_numpy.projection(cls, part(w, "projection."))
+        cls = dinov2_numpy.vit(both, dinov2_numpy.part(w, "backbone."), patch=4, depth=2, heads=2)[0]
+        z = teacherless_numpy.projection(cls, dinov2_numpy.part(w, "projection."))
         return teacherless_numpy.nt_xent(z[:3], z[3:], 0.3)
 
     assert float(learn(found, views, 2).parts["loss"]) == pytest.approx(by_hand(weights), rel=1e-10)

@@ -67,14 +67,13 @@ def local_aggregation_by_hand(config, learner, views, masks):
     """SSLProfiler 2, section 3.2.1, written out for each option; weights of v1 and w, and of the two sites."""
     student, teacher = as_numpy(learner.student), as_numpy(learner.teacher)
 
-    def part(weights, prefix):
-        return {name[len(prefix) :]: value for name, value in weights.items() if name.startswith(prefix)}
-
     def run(weights, view, mask=None):
-        return dinov2_numpy.vit(views[view].numpy(), part(weights, "backbone."), patch=4, depth=2, heads=2, mask=mask)
+        return dinov2_numpy.vit(
+            views[view].numpy(), dinov2_numpy.part(weights, "backbone."), patch=4, depth=2, heads=2, mask=mask
+        )
 
     def logits(weights, x):
-        return dinov2_numpy.head_logits(x, part(weights, "dino_head."))
+        return dinov2_numpy.head_logits(x, dinov2_numpy.part(weights, "dino_head."))
 
     loss = config.loss
     own, symmetric, shared = loss.masked_view == "own", loss.symmetric, loss.masked_view == "shared"

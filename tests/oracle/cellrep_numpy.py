@@ -33,10 +33,7 @@ def mixed(tokens_CLD: np.ndarray, w: dict, *, blocks: int, heads: int, pool: str
     n, no_class = round(L**0.5), np.zeros((1, 1, D))
     x = (tokens_CLD + plain.positions(np.concatenate((no_class, w["pos_embed"]), 1), n, n, 0.1)[1:]).reshape(1, C * L, D)
     for i in range(blocks):
-        name = f"blocks.{i}."
-        of = {key[len(name) :]: value for key, value in w.items() if key.startswith(name)}
-        x = x + of["ls1.gamma"] * plain.attention(plain.layer_norm(x, of["norm1.weight"], of["norm1.bias"]), of, "attn.", heads)
-        x = x + of["ls2.gamma"] * plain.feed_forward(plain.layer_norm(x, of["norm2.weight"], of["norm2.bias"]), of, "mlp.")
+        x = plain.block(x, w, f"blocks.{i}.", heads)
     if pool == "window":
         return np.array([x[0, C * place : C * place + C].mean(0) for place in range(L)])
     return np.array([np.mean([x[0, channel * L + place] for channel in range(C)], axis=0) for place in range(L)])
@@ -60,7 +57,7 @@ def losses(student_global, student_local, teacher_global, *, student_t=0.1, teac
 
 def backbone(x_BCPP: np.ndarray, w: dict, *, patch: int, blocks: int, depth: int, heads: int, pool: str = "location"):
     """Class tokens [B, D] and patch tokens [B, L, D]: the pooled tokens take the place of a plain ViT's patches."""
-    embed, mixer = ({k[len(p) :]: v for k, v in w.items() if k.startswith(p)} for p in ("patch_embed.", "mixer."))
+    embed, mixer = (plain.part(w, prefix) for prefix in ("patch_embed.", "mixer."))
     pooled_BLD = np.array([mixed(patch_embed(x, embed, patch), mixer, blocks=blocks, heads=heads, pool=pool) for x in x_BCPP])
     B, L, D = pooled_BLD.shape
     n = round(L**0.5)

@@ -7,6 +7,11 @@ import numpy as np
 from scipy.special import erf
 
 
+def part(weights: dict, prefix: str) -> dict:
+    """The weights under a prefix, without it."""
+    return {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
+
+
 def layer_norm(x, weight, bias):
     centred = x - x.mean(-1, keepdims=True)
     return centred / np.sqrt((centred**2).mean(-1, keepdims=True) + 1e-6) * weight + bias

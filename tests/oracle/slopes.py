@@ -22,8 +22,3 @@ def assert_slopes(
 def gradients_of(module: torch.nn.Module) -> dict[str, torch.Tensor]:
     """The gradients that a step has left, by parameter name."""
     return {name: parameter.grad for name, parameter in module.named_parameters() if parameter.grad is not None}
-
-
-def part(weights: dict, prefix: str) -> dict:
-    """The weights under a prefix, without it."""
-    return {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}

@@ -8,7 +8,7 @@ from kit.images.store.work import open_work
 from kit.model.schedules import Schedules
 from kit.recipe import load_recipe
 from kit.trials.compare_budget import cost_text, listed, parameters, with_images
-from kit.trials.features import recipe_configs
+from kit.trials.features import images_wanted, recipe_configs
 from tests.images.made_work import CHANNELS as STORED
 from tests.images.made_work import make_work
 
@@ -42,13 +42,13 @@ def test_a_list_of_recipes():
 
 
 def test_the_trials_take_a_list_and_a_number_of_images(work):
-    found = recipe_configs("demo,mae-small", ["train.batch=8"], [0, 1], open_work(work.path), "80")
+    found = recipe_configs("demo,mae-small", ["train.batch=8"], [0, 1], open_work(work.path), 80)
     assert list(found) == ["demo", "mae-small"]
     assert [(config.seed, config.train.max_steps) for config in found["mae-small"]] == [(0, 10), (1, 10)]
     assert recipe_configs("", [], [3], work)["demo"] == [load_recipe("demo", channels=STORED, seed=3)]
     for wrong in ("0", "x", "-3"):
         with pytest.raises(UsageError, match=f"--images {wrong}: need a whole number, at least 1"):
-            recipe_configs("demo", [], [0], work, wrong)
+            images_wanted(wrong)
 
 
 def test_what_rows_cost():
