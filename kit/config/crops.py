@@ -9,15 +9,18 @@ from kit.ranges import AREAS, ASPECTS, PIXELS, ZERO_OR_MORE, check_ranges, one_o
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CropsConfig:
-    """Which crops of which sites a step draws: table [crops]. Areas are fractions of a site, or of the square around a cell."""
+    """Which crops of which sites a step draws: table [crops]. Areas are fractions of a site, or of the square in it."""
 
-    around: Annotated[str, one_of("site", "cell")] = setting(
+    around: Annotated[str, one_of("site", "cell", "place")] = setting(
         "site",
-        "what crops are drawn in: the whole site, or a square around one of its cells, which kit cells finds; areas are then "
-        "fractions of this square",
+        "what the crops of a sample are drawn in: the whole site; cell, a square around one of its cells, which kit cells finds; "
+        "place, a square at a random place, so that all views of a sample show the same cells (ours); areas are then fractions "
+        "of this square",
     )
     cell_px: Annotated[int, PIXELS] = setting(
-        160, "side of the square around a cell, pixels of the site, shifted inside at its edges; 160: Cell-DINO's Cell Painting"
+        160,
+        "side of the square around a cell or a place, pixels of the site, shifted inside at its edges; 160: Cell-DINO's Cell "
+        "Painting",
     )
     global_side: Annotated[int, PIXELS] = setting(518, "side of a global crop, pixels; 518: SSLProfiler 1, table 1")
     global_area: Annotated[tuple[float, float], AREAS] = setting(

@@ -15,11 +15,12 @@ class ModelConfig:
     depth: Annotated[int, AT_LEAST_1] = setting(12, "number of transformer blocks")
     heads: Annotated[int, AT_LEAST_1] = setting(6, "attention heads per block")
     patch: Annotated[int, AT_LEAST_1] = setting(14, "side of a patch, pixels")
-    stem: Annotated[str, one_of("patch", "energy", "mixer")] = setting(
+    stem: Annotated[str, one_of("patch", "energy", "patch+energy", "mixer")] = setting(
         "patch",
         "how a patch becomes a token; patch: one linear map of its pixels, DINOv2; energy: a linear map of its energy at each "
-        "scale and of the correlations of channels there, for networks that cannot learn these (ours); mixer: one map for the "
-        "patches of every channel, then a small transformer over all of them, for any channels in any order; CellRep, section 3",
+        "scale and of the correlations of channels there, for networks that cannot learn these (ours); patch+energy: the sum of "
+        "both, each with a map of its own (ours); mixer: one map for the patches of every channel, then a small transformer over "
+        "all of them, for any channels in any order; CellRep, section 3",
     )
     channel_filters: Annotated[int, AT_LEAST_1] = setting(
         64, "stem mixer: filters of the channel encoder's 3 x 3 convolution; ours: CellRep is silent"
@@ -72,8 +73,8 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         check_ranges(self, "model")
-        if self.stem == "energy" and (self.patch < 4 or self.patch & (self.patch - 1)):
-            raise refuse("model", "patch", self.patch, "a power of 2, at least 4, for model.stem = energy")
+        if "energy" in self.stem and (self.patch < 4 or self.patch & (self.patch - 1)):
+            raise refuse("model", "patch", self.patch, f"a power of 2, at least 4, for model.stem = {self.stem}")
         if self.bag and self.stem == "mixer":
             raise refuse("model", "bag", "true", "false for model.stem = mixer, which sees all channels together")
         if self.dim % self.heads:

@@ -73,7 +73,7 @@ class RunConfig:
         if self.loss.drop_channels != "none" and self.model.stem != "mixer":
             wrong.append(f"loss.drop_channels = {self.loss.drop_channels} needs model.stem = mixer (or set it to none)")
         if self.loss.objective == "mae" and self.model.stem == "mixer":
-            wrong.append("loss.objective = mae needs model.stem = patch or energy: a mixer sees the hidden patches")
+            wrong.append("loss.objective = mae needs model.stem = patch, energy or patch+energy: a mixer sees the hidden patches")
         if self.loss.local_aggregation and not self.crops.second_site and self.loss.objective != "mae":
             wrong.append("loss.local_aggregation = true needs crops.second_site = true (or set it to false)")
         if self.loss.objective != "dino" and self.crops.local_crops:

@@ -3,6 +3,7 @@
 A crop of the share a of a site of side s is magnified by side / (sqrt(a) s), a whole site by embed.side / s. So a nucleus that
 spans the share n of the site's side spans n side / sqrt(a) pixels of a view, and n embed.side of an embedded site. A recipe
 says for which n it was made (table made_for); for plates with another n its areas and sides are changed to keep these pixels.
+Where crops are drawn in squares around cells, these keep their width in nuclei, and nothing else changes.
 """
 
 import math
@@ -92,8 +93,7 @@ def advice(size: NucleusSize, config: RunConfig, recipe: RunConfig, made_for: Ma
         recipe: the recipe without them; made_for: the plates it was made for, if it says so.
     """
     if config.crops.around == "cell":
-        table = _table(spans_around_cells(config, size.quartiles[1]), None)
-        return f"{size.text()}\nIn the squares of {config.crops.cell_px} px around cells (crops.cell_px) a nucleus spans\n{table}"
+        return _around_cells(size, config, recipe, made_for)
     name = recipe.recipe
     if made_for is None:
         table = _table(spans(config, size.share, (size.height * size.width) ** 0.5), None)
@@ -118,6 +118,29 @@ def advice(size: NucleusSize, config: RunConfig, recipe: RunConfig, made_for: Ma
     fits = (crops, embed_side) == (config.crops, config.embed.side)
     lines.append("These values fit as they are:" if fits else "To give it the size that the recipe was made for:")
     return "\n".join([*lines, f"  {_settings(crops, embed_side, recipe)}"])
+
+
+def _around_cells(size: NucleusSize, config: RunConfig, recipe: RunConfig, made_for: MadeFor | None) -> str:
+    nucleus_px, made = size.quartiles[1], None
+    if made_for is not None and recipe.crops.around == "cell":
+        made = spans_around_cells(recipe, made_for.nucleus_px)
+    lines = [
+        size.text(),
+        f"In the squares of {config.crops.cell_px} px around cells (crops.cell_px) a nucleus spans",
+        _table(spans_around_cells(config, nucleus_px), made),
+    ]
+    if made_for is not None and made is not None:
+        wanted = square_px(recipe, made_for, nucleus_px)
+        fits = wanted == config.crops.cell_px
+        lines.append("This value fits as it is:" if fits else "To give it the size that the recipe was made for:")
+        lines.append(f"  --set crops.cell_px={wanted}")
+    return "\n".join(lines)
+
+
+def square_px(recipe: RunConfig, made_for: MadeFor, nucleus_px: float) -> int:
+    """Return the side of the square around a cell that holds as many nuclei of this diameter as the recipe's holds of its own."""
+    ratio = nucleus_px / made_for.nucleus_px
+    return recipe.crops.cell_px if abs(ratio - 1) < SAME_SIZE else max(1, round(recipe.crops.cell_px * ratio))
 
 
 def _settings(crops: CropsConfig, embed_side: int, recipe: RunConfig) -> str:

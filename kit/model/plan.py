@@ -111,7 +111,8 @@ def _time(network: Network, rate: float, where: str, figure: str) -> str:
     hours = network.flops / rate / 3600
     sites = network.config.train.batch * rate / network.cost.total
     digits = f"{sites:.0f}" if sites >= 10 else f"{sites:.2g}"
-    return f"time     {_hours(hours)} on {where}, {digits} {network.config.crops.around}s/s: {figure}"
+    drawn = "cells" if network.config.crops.around == "cell" else "sites"
+    return f"time     {_hours(hours)} on {where}, {digits} {drawn}/s: {figure}"
 
 
 def _memory(config: RunConfig, limit: float, world: int, *, half: bool) -> list[str]:

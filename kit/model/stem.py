@@ -1,4 +1,4 @@
-"""From pixels to tokens: DINOv2's linear patches, the energies of a patch, or CellRep's patches of every channel.
+"""From pixels to tokens: DINOv2's linear patches, the energies of a patch, both, or CellRep's patches of every channel.
 
 B views, C channels, P view side in pixels, N = H W patches of a view, D embedding, E energies of a patch.
 """
@@ -45,6 +45,17 @@ class EnergyStem(nn.Module):
         return self.linear(energies_BEHW.flatten(2).transpose(1, 2).to(self.linear.weight.dtype))
 
 
+class PatchAndEnergy(nn.Module):
+    """The sum of both, each with a linear map of its own: what energies tell at the start, and patterns that they do not hold."""
+
+    def __init__(self, channels: int, config: ModelConfig):
+        super().__init__()
+        self.patch, self.energy = PatchEmbed(channels, config.dim, config.patch), EnergyStem(channels, config)
+
+    def forward(self, x_BCPP: Tensor) -> Tensor:
+        return self.patch(x_BCPP) + self.energy(x_BCPP)
+
+
 def energy_width(channels: int, scales: int) -> int:
     """Return E, how many numbers describe a patch."""
     return channels * (scales + 1) + scales * channels * (channels - 1) // 2
@@ -81,16 +92,20 @@ def make_patch_embed(channels: int, config: ModelConfig) -> nn.Module:
     """Return what turns views [B, C, P, P] into tokens [B, N, D], by `model.stem`; [B, C, N, D] for the mixer."""
     if config.stem == "mixer":
         return ChannelPatches(config)
+    if config.stem == "patch+energy":
+        return PatchAndEnergy(channels, config)
     return EnergyStem(channels, config) if config.stem == "energy" else PatchEmbed(channels, config.dim, config.patch)
 
 
 def stem_flops(config: ModelConfig, channels: int, side: int) -> float:
     """Return the FLOP of turning one view into tokens."""
     patches = (side // config.patch) ** 2
+    linear = 2 * patches * channels * config.patch**2 * config.dim
     if config.stem == "patch":
-        return 2 * patches * channels * config.patch**2 * config.dim
+        return linear
     if config.stem == "mixer":
         encoder = (side - ENCODER_SIDE + 1) ** 2 * ENCODER_SIDE**2 + config.dim
         return 2 * channels * (patches * config.patch**2 * config.dim + config.channel_filters * encoder)
     products = 4 / 3 * side**2 * channels * (channels + 1)  # of every pixel of every scale, and their sums
-    return products + 2 * patches * energy_width(channels, config.patch.bit_length() - 1) * config.dim
+    energy = products + 2 * patches * energy_width(channels, config.patch.bit_length() - 1) * config.dim
+    return energy + linear if config.stem == "patch+energy" else energy

@@ -142,7 +142,9 @@ def test_one_view_is_made_and_sizes_are_checked():
     assert patchify(torch.arange(16.0).view(1, 1, 4, 4), 2)[0, 1].tolist() == [2.0, 3.0, 6.0, 7.0]
     with pytest.raises(UsageError, match=r"loss\.mae_decoder_dim = 20: need a multiple of loss\.mae_decoder_heads = 8"):
         LossConfig(mae_decoder_dim=20)
-    with pytest.raises(UsageError, match=r"loss\.objective = mae needs model\.stem = patch or energy: a mixer sees the hidden"):
+    with pytest.raises(
+        UsageError, match=r"loss\.objective = mae needs model\.stem = patch, energy or patch\+energy: a mixer sees the hidden"
+    ):
         tiny_config(loss=MAE, model={"stem": "mixer"})
     with pytest.raises(UsageError, match=r"loss\.mae_mask = 1\.0: need 0 < share < 1"):
         replace(LossConfig(), mae_mask=1.0)

@@ -10,7 +10,7 @@ import pytest
 
 from kit.errors import KitError, UsageError
 from kit.images.phantom.config import A549_LIKE, U2OS_LIKE
-from kit.model.magnification import advice, fit, spans, spans_around_cells
+from kit.model.magnification import advice, fit, spans, spans_around_cells, square_px
 from kit.model.nuclei import NucleusSize, measure_nuclei, sample_sites
 from kit.recipe import load_recipe, made_for, recipe_names
 from tests.commands import kit_command
@@ -128,12 +128,34 @@ def test_around_cells_the_square_counts():
     settings = ["crops.around=cell", "crops.global_area=[0.64,0.64]", "crops.global_side=128", "embed.side=128", "model.patch=8"]
     config = load_recipe("dinov2-8ch", [*settings, "crops.local_crops=0", "model.position_side=128"])
     size = NucleusSize(channel="DNA", nuclei=99, quartiles=(30, 33, 36), sites=9, plates=1, height=1080, width=1080)
-    lines = advice(size, config, config, made_for("dinov2-8ch")).splitlines()
+    lines = advice(size, config, load_recipe("dinov2-8ch"), made_for("dinov2-8ch")).splitlines()
     assert lines[-3:] == [
         "In the squares of 160 px around cells (crops.cell_px) a nucleus spans",
         "  in global views   33 px",
         "  in embedded cells 33 px",
     ]
+
+
+def test_a_recipe_around_cells_asks_for_squares_as_many_nuclei_wide():
+    """Made for nuclei of 12.4 px in squares of 36: nuclei of 31 px, squares of 90, in views and cells of the same pixels."""
+    recipe, own = load_recipe("simclr-around-cells"), made_for("simclr-around-cells")
+    assert (own.nucleus_px, recipe.crops.cell_px) == (12.4, 36)
+    size = NucleusSize(channel="DNA", nuclei=99, quartiles=(25, 31, 40), sites=9, plates=1, height=1080, width=1080)
+    lines = advice(size, recipe, recipe, own).splitlines()
+    assert lines[-4:] == [
+        "  in global views   55 to 71 px, made for 22 to 28 px",
+        "  in embedded cells 55 px, made for 22 px",
+        "To give it the size that the recipe was made for:",
+        "  --set crops.cell_px=90",
+    ]
+    followed = load_recipe("simclr-around-cells", ["crops.cell_px=90"])
+    assert advice(size, followed, recipe, own).splitlines()[-4:] == [
+        "  in global views   22 to 28 px, made for 22 to 28 px",
+        "  in embedded cells 22 px, made for 22 px",
+        "This value fits as it is:",
+        "  --set crops.cell_px=90",
+    ]
+    assert square_px(recipe, own, 12.4 * 1.02) == 36  # as near as a sample's median
 
 
 def test_on_the_recipes_own_plates_its_own_values_come_out():
@@ -142,6 +164,7 @@ def test_on_the_recipes_own_plates_its_own_values_come_out():
         if own is None:
             assert name.startswith("cell-dino")  # HPA's fields and single cells: the paper does not say how large nuclei are
             continue
+        assert square_px(recipe, own, own.nucleus_px) == recipe.crops.cell_px
         for share in (own.share, 0.98 * own.share, 1.02 * own.share):  # as near as a sample's median
             assert fit(recipe, recipe, own, share) == (recipe.crops, recipe.embed.side)
 

@@ -29,6 +29,7 @@ OURS = (
     "cell-dino-tiny",
     "simclr-cells",
     "mae-cells",
+    "simclr-around-cells",
 )
 CELL_DINO = ("cell-dino", "cell-dino-plus", "cell-dino-small")
 
@@ -170,6 +171,16 @@ def test_a_recipe_for_single_cells_sees_whole_images_of_one_cell(name):
     assert config.train.warmup_steps == round(config.train.max_steps / 10)
     images = {"simclr-cells": 300_000, "mae-cells": 150_000}[name]
     assert config.train.max_steps == images // config.train.batch
+
+
+def test_around_cells_both_views_show_one_cell_at_one_size():
+    config = recipe("simclr-around-cells")
+    assert (config.crops.around, config.crops.second_site, config.loss.local_aggregation) == ("cell", False, False)
+    assert config.crops.global_side == config.model.position_side == config.embed.side == 64
+    assert set(changed_keys(recipe("simclr-small"), config)) == {
+        "recipe", "crops.around", "crops.cell_px", "crops.global_side", "crops.global_area", "crops.second_site", "model.stem",
+        "model.patch", "model.position_side", "model.init", "loss.local_aggregation", "embed.side", "embed.batch",
+    }  # fmt: skip
 
 
 def test_the_winner_is_the_default():

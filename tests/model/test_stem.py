@@ -1,5 +1,6 @@
 """The stems: one token per patch, what a step costs, and what it refuses."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -78,10 +79,22 @@ def test_weights_of_energies_are_refused_as_published_weights(tmp_path):
         read_weights(tmp_path / "weights.pt")
 
 
+def test_patch_and_energy_is_the_sum_of_both():
+    both = seeded_vit(replace(CONFIG, stem="patch+energy"), 3, 0).double().patch_embed
+    views = torch.randn(2, 3, 16, 24, dtype=torch.float64)
+    torch.testing.assert_close(both(views), both.patch(views) + both.energy(views), rtol=0, atol=0)
+    assert [type(part).__name__ for part in (both.patch, both.energy)] == ["PatchEmbed", "EnergyStem"]
+    turned = views.rot90(1, (2, 3))
+    left = both(turned).unflatten(1, (3, 2)).rot90(-1, (1, 2)).flatten(1, 2) - both(views)
+    assert float(left.detach().abs().max()) > 0.1  # unlike energies alone, it tells a turned patch
+
+
+@pytest.mark.parametrize("stem", ["energy", "patch+energy"])
 @pytest.mark.parametrize("patch", [14, 2])
-def test_a_patch_that_does_not_halve_to_one_pixel_is_refused(patch):
-    with pytest.raises(UsageError, match=f"model.patch = {patch}: need a power of 2, at least 4, for model.stem = energy"):
-        ModelConfig(patch=patch, stem="energy")
+def test_a_patch_that_does_not_halve_to_one_pixel_is_refused(patch, stem):
+    text = f"model.patch = {patch}: need a power of 2, at least 4, for model.stem = {stem}"
+    with pytest.raises(UsageError, match=re.escape(text)):
+        ModelConfig(patch=patch, stem=stem)
 
 
 def test_the_cost_counts_products_and_the_map():
@@ -91,3 +104,4 @@ def test_the_cost_counts_products_and_the_map():
     assert forward_flops(CONFIG, 5, 32) - forward_flops(replace(CONFIG, stem="patch"), 5, 32) == pytest.approx(
         stem_flops(CONFIG, 5, 32) - 2 * 16 * 5 * 64 * 24
     )
+    assert stem_flops(replace(CONFIG, stem="patch+energy"), 5, 32) == stem_flops(CONFIG, 5, 32) + 2 * 16 * 5 * 64 * 24

@@ -54,7 +54,7 @@ def test_forward_is_dinov2s(case, masked, dtype, share):
 @pytest.mark.parametrize("init", ["dinov2", "fan_in"])
 def test_initial_linear_weights_have_the_spread_asked_for(init):
     """Of every linear layer, 96 inputs or 384; the energy stem's and the mixer's too, and patches as a convolution starts."""
-    for stem in ("patch", "energy", "mixer"):
+    for stem in ("patch", "energy", "patch+energy", "mixer"):
         config = ModelConfig(dim=96, depth=2, heads=3, patch=4, position_side=16, ffn="mlp", stem=stem, init=init)
         network, checked = seeded_vit(config, 3, 0), 0
         for name, module in network.named_modules():

@@ -1,7 +1,7 @@
-"""The frame that the crops of a sample are drawn in: the whole site, or a square around one of its cells. K cells, R samples.
+"""The frame that the crops of a sample are drawn in: the whole site, a square around one of its cells, or one at a random place.
 
-A frame that would stand out over the site's edge is shifted inside, so the cell is then off its middle. A site without cells
-gives a frame of the same size at a random place: its background, at the same magnification.
+K cells, R samples. A frame that would stand out over the site's edge is shifted inside, so the cell is then off its middle. A
+site without cells gives a frame of the same size at a random place: its background, at the same magnification.
 """
 
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ BACKGROUND = _EACH_WAY**2  # squares that are shown of a site without cells
 
 @dataclass(frozen=True, slots=True)
 class Frames:
-    """size: height and width of a frame, pixels; of_site: those of the site; cells: of the sites, None for whole sites."""
+    """size: height and width of a frame, pixels; of_site: those of the site; cells: of the sites, if frames are around these."""
 
     size: tuple[int, int]
     of_site: tuple[int, int]
@@ -52,10 +52,12 @@ class Frames:
             cell_R: which cell of its first site each sample is of; below 0, or None: one is drawn.
         """
         corner_R22 = np.zeros((len(rows_R2), 2, 2), np.int64)
-        if self.cells is None:
+        if self.size == self.of_site:
             return corner_R22
         counter = (self.seed, Stream.CELLS, epoch, step)
         word_R2W = random_words(self.batch * 2 * WORDS, *counter).reshape(self.batch, 2, WORDS)[slots.start : slots.stop]
+        if self.cells is None:
+            return self._anywhere(word_R2W)
         given_R = np.full(len(rows_R2), -1) if cell_R is None else cell_R
         for corner_22, (first, second), word_2W, given in zip(corner_R22, rows_R2, word_R2W, given_R.tolist(), strict=True):
             n = int(self.cells.count_N[first])
@@ -72,6 +74,10 @@ class Frames:
         if len(place_K2):
             cell = int(word_W[0] % np.uint64(len(place_K2))) if chosen is None else chosen
             return around(place_K2[cell : cell + 1], self.size, self.of_site)[0]
+        return self._anywhere(word_W)
+
+    def _anywhere(self, word_W: np.ndarray) -> np.ndarray:
+        """Return the corners of frames at random places inside the site, int64 [..., 2], each from its WORDS words."""
         room_2 = np.subtract(self.of_site, self.size) + 1
         return np.floor(uniform(word_W) * room_2).astype(np.int64)
 
@@ -119,6 +125,8 @@ def frames_of(
         raise UsageError(
             f"crops.cell_px = {side}: the sites are {of_site[0]} x {of_site[1]} px; lower it or set crops.around = site"
         )
+    if config.around == "place":
+        return Frames((side, side), of_site, None, batch, seed)
     cells = CellsOfSites.of(sites, read_cells(work, sorted(set(sites["Metadata_Plate"]))))
     if not len(cells.place_K2):
         raise KitError(f"crops.around = cell: none of the {len(sites)} sites of {work.path} has a cell; see kit cells")

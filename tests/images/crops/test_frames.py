@@ -1,4 +1,4 @@
-"""Crops around cells: where their squares lie, the same whatever the ranks, threads and buffers, and what happens at edges."""
+"""Crops around cells or places: where these squares lie, whatever the ranks, threads and buffers, and what happens at edges."""
 
 import collections
 import functools
@@ -135,6 +135,47 @@ def test_a_site_without_cells_gives_squares_at_random_places(work):
     assert len(corners) > 12  # of 16 draws, all inside
 
 
+def places_of(work, batch):
+    """Where the whole squares of a batch lie in their sites: one (y, x) of v1 and one of v2 for each sample."""
+    found = []
+    for slot, (plate, well, site, second_site) in enumerate(batch.who):
+        pixels = {name: batch.groups[name].pixels_BCPP[slot].numpy() for name in ("v1", "w", "v2")}
+        assert np.array_equal(pixels["v1"], pixels["w"])  # one place a sample: with the whole square, one picture
+        for name, of in (("v1", site), ("v2", second_site)):
+            views = np.lib.stride_tricks.sliding_window_view(made_site(plate, well, of), (PX, PX), axis=(1, 2))
+            equal = (views == pixels[name][:, None, None]).all(axis=(0, 3, 4))
+            assert equal.sum() == 1
+            found.append(tuple(np.argwhere(equal)[0].tolist()))
+    return found
+
+
+def test_around_a_place_every_crop_of_a_sample_shows_the_same_square(work):
+    seen = []
+    with loader(work, replace(WHOLE, around="place"), batch=12) as crops:
+        for batch in take(crops, count=8):
+            seen += places_of(work, batch)
+    tops, lefts = np.array(seen).T
+    assert len(seen) == 168
+    for along in (tops, lefts):  # uniform over the 21 places that lie inside
+        assert (along.min(), along.max()) == (0, SIDE - PX)
+        assert abs(along.mean() - 10) < 4 * (21**2 / 12 / 168) ** 0.5
+    assert len(set(seen)) > 120
+    assert np.mean([a == b for a, b in zip(seen[::2], seen[1::2], strict=True)]) < 0.05  # the other site has a place of its own
+
+
+def test_places_know_no_cells_and_no_ranks(work, tmp_path):
+    other, config = make_work(tmp_path, lone=[("P1", "A01")]), replace(WHOLE, around="place")
+    with loader(other, config, batch=12) as crops, loader(work, config, batch=12, rank=1, world=2) as half:
+        for whole, part in zip(take(crops, count=2), take(half, count=2), strict=True):
+            assert whole.who[6:] == part.who
+            assert torch.equal(whole.groups["v2"].pixels_BCPP[6:], part.groups["v2"].pixels_BCPP)
+
+
+def test_a_square_of_the_site_is_the_site():
+    words = Frames((20, 40), (20, 40), None, 8, 0).corners([(0, 1)] * 8, range(8), 0, 0)
+    assert not words.any()
+
+
 def test_corners_at_the_edges_and_the_middle():
     places = np.array([[0, 0], [31, 31], [15.4, 15.6], [6, 26]], np.float32)
     assert around(places, (12, 12), (32, 32)).tolist() == [[0, 0], [20, 20], [9, 10], [0, 20]]
@@ -166,8 +207,9 @@ def test_a_site_that_replaces_a_damaged_one_shows_its_own_cells(work, tmp_path):
 
 
 def test_what_cannot_be_drawn_is_refused(work, tmp_path):
-    with pytest.raises(UsageError, match=r"crops.cell_px = 33: the sites are 32 x 32 px"):
-        loader(work, replace(WHOLE, cell_px=33))
+    for drawn_in in ("cell", "place"):
+        with pytest.raises(UsageError, match=r"crops.cell_px = 33: the sites are 32 x 32 px"):
+            loader(work, replace(WHOLE, around=drawn_in, cell_px=33))
     other = make_work(tmp_path)
     with pytest.raises(KitError, match=r"the cells of plates P1, P2 are not known: find them with kit cells"):
         loader(other, WHOLE)
