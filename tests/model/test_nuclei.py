@@ -137,25 +137,25 @@ def test_around_cells_the_square_counts():
 
 
 def test_a_recipe_around_cells_asks_for_squares_as_many_nuclei_wide():
-    """Made for nuclei of 12.4 px in squares of 36: nuclei of 31 px, squares of 90, in views and cells of the same pixels."""
+    """Made for nuclei of 12.4 px in squares of 44: nuclei of 31 px, squares of 110, in views and cells of the same pixels."""
     recipe, own = load_recipe("simclr-around-cells"), made_for("simclr-around-cells")
-    assert (own.nucleus_px, recipe.crops.cell_px) == (12.4, 36)
+    assert (own.nucleus_px, recipe.crops.cell_px) == (12.4, 44)
     size = NucleusSize(channel="DNA", nuclei=99, quartiles=(25, 31, 40), sites=9, plates=1, height=1080, width=1080)
     lines = advice(size, recipe, recipe, own).splitlines()
     assert lines[-4:] == [
-        "  in global views   55 to 71 px, made for 22 to 28 px",
-        "  in embedded cells 55 px, made for 22 px",
+        "  in global views   50 to 82 px, made for 20 to 33 px",
+        "  in embedded cells 51 px, made for 20 px",
         "To give it the size that the recipe was made for:",
-        "  --set crops.cell_px=90",
+        "  --set crops.cell_px=110",
     ]
-    followed = load_recipe("simclr-around-cells", ["crops.cell_px=90"])
+    followed = load_recipe("simclr-around-cells", ["crops.cell_px=110"])
     assert advice(size, followed, recipe, own).splitlines()[-4:] == [
-        "  in global views   22 to 28 px, made for 22 to 28 px",
-        "  in embedded cells 22 px, made for 22 px",
+        "  in global views   20 to 33 px, made for 20 to 33 px",
+        "  in embedded cells 20 px, made for 20 px",
         "This value fits as it is:",
-        "  --set crops.cell_px=90",
+        "  --set crops.cell_px=110",
     ]
-    assert square_px(recipe, own, 12.4 * 1.02) == 36  # as near as a sample's median
+    assert square_px(recipe, own, 12.4 * 1.02) == 44  # as near as a sample's median
 
 
 def test_on_the_recipes_own_plates_its_own_values_come_out():
