@@ -8,7 +8,7 @@ import importlib
 import os
 from types import ModuleType
 
-INTERFACE = 6  # of the modules that this code calls: csrc/common/interface.h
+INTERFACE = 7  # of the modules that this code calls: csrc/common/interface.h
 CUDA_DRIVER_TOO_OLD = 35
 CUDA_NO_DEVICE = 100
 CUDA_NO_CODE = 209

@@ -31,6 +31,7 @@ OPS = {
     "band_moments": ("cpp",),
     "high_pass": ("cpp",),
     "granularity": ("cpp",),
+    "haar_products": ("cpp",),
 }
 
 

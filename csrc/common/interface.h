@@ -4,6 +4,6 @@
 
 namespace kit {
 
-constexpr int INTERFACE = 6;
+constexpr int INTERFACE = 7;
 
 }  // namespace kit

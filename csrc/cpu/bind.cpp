@@ -11,6 +11,7 @@ void bind_bands(pybind11::module_&);
 void bind_csv(pybind11::module_&);
 void bind_high_pass(pybind11::module_&);
 void bind_granularity(pybind11::module_&);
+void bind_haar(pybind11::module_&);
 
 PYBIND11_MODULE(_cpu, m) {
     m.doc() = "C++ twins of kit.kernels' ops";
@@ -23,4 +24,5 @@ PYBIND11_MODULE(_cpu, m) {
     bind_csv(m);
     bind_high_pass(m);
     bind_granularity(m);
+    bind_haar(m);
 }

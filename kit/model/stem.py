@@ -4,10 +4,10 @@ B views, C channels, P view side in pixels, N = H W patches of a view, D embeddi
 """
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from kit.config import ModelConfig
+from kit.kernels.haar import haar_products
 from kit.model.channel_mixer import ENCODER_SIDE, ChannelPatches
 
 _LEAST = 1e-4  # added to an energy: of a channel that is flat in a patch
@@ -66,26 +66,13 @@ def energies(x_BCPP: Tensor, scales: int, pairs: Tensor) -> Tensor:
 
     Views have an SD of about 1, so the logarithms are shifted by 3 and divided by 1.5, and correlations doubled, to an SD near 1.
     """
-    one, other = pairs
-    found = []
-    now = _products(x_BCPP, scales)
-    for scale in range(scales):
-        x_BCPP = F.avg_pool2d(x_BCPP, 2)
-        coarser = _products(x_BCPP, scales - scale - 1)
-        detail, now = now - coarser, coarser
-        energy = detail.diagonal(dim1=-2, dim2=-1).clamp_min(0)
-        found += [
-            (torch.log(energy + _LEAST) + 3) / 1.5,
-            2 * detail[..., one, other] / (torch.sqrt(energy[..., one] * energy[..., other]) + _LEAST),
-        ]
-    return torch.cat((*found, x_BCPP.permute(0, 2, 3, 1)), dim=-1).permute(0, 3, 1, 2)
-
-
-def _products(x_BCPP: Tensor, left: int) -> Tensor:
-    """Return the mean products of every two channels in patches of 2 ** left pixels, [B, H, W, C, C]."""
-    side = 2**left
-    patches_BHWCp = x_BCPP.unfold(2, side, side).unfold(3, side, side).permute(0, 2, 3, 1, 4, 5).flatten(4)
-    return patches_BHWCp @ patches_BHWCp.transpose(-1, -2) / side**2
+    C, (one, other) = x_BCPP.shape[1], pairs
+    found_BHWE = haar_products(x_BCPP, scales)
+    detail_BHWSQ = found_BHWE[..., :-C].unflatten(-1, (scales, -1))  # Q: the channels' squares, then their pairs
+    energy = detail_BHWSQ[..., :C].clamp_min(0)
+    roots = torch.sqrt(energy[..., one] * energy[..., other])
+    numbers = torch.cat(((torch.log(energy + _LEAST) + 3) / 1.5, 2 * detail_BHWSQ[..., C:] / (roots + _LEAST)), dim=-1)
+    return torch.cat((numbers.flatten(-2), found_BHWE[..., -C:]), dim=-1).permute(0, 3, 1, 2)
 
 
 def make_patch_embed(channels: int, config: ModelConfig) -> nn.Module:
