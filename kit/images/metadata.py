@@ -33,6 +33,7 @@ class Metadata:
     folder: Path
     plates: pd.DataFrame
     _maps: dict[str, pd.DataFrame] = field(default_factory=dict, repr=False)
+    _wells: dict[str, pd.DataFrame] = field(default_factory=dict, repr=False)
 
     def is_known(self, plate: str) -> bool:
         """Return whether experiment-metadata.tsv has the plate."""
@@ -78,13 +79,15 @@ class Metadata:
         reason = self.why_unlabelled(plate)
         if reason:
             raise KitError(f"plate {plate} has no labels in {self.folder}: {reason}")
-        of_plate = self.of_plate(plate)
-        plate_map = of_plate["Metadata_Plate_Map_Name"]
-        if plate_map not in self._maps:
-            self._maps[plate_map] = _read_plate_map(self.folder, plate_map)
-        wells = self._maps[plate_map].copy()
-        wells.insert(0, "Metadata_Plate", plate)
-        return wells.assign(**{key: value for key, value in of_plate.items() if key not in wells})
+        if plate not in self._wells:
+            of_plate = self.of_plate(plate)
+            plate_map = of_plate["Metadata_Plate_Map_Name"]
+            if plate_map not in self._maps:
+                self._maps[plate_map] = _read_plate_map(self.folder, plate_map)
+            wells = self._maps[plate_map].copy()
+            wells.insert(0, "Metadata_Plate", plate)
+            self._wells[plate] = wells.assign(**{key: value for key, value in of_plate.items() if key not in wells})
+        return self._wells[plate].copy()
 
     def targets(self, plate: str) -> dict[str, str]:
         """Return the targets of the plate's compounds, by broad_sample, | between several; a compound without one is absent.

@@ -89,6 +89,13 @@ def test_metadata_labels_wells(tmp_path):
     assert metadata.batch("BR01") == "BATCH"
 
 
+def test_what_a_caller_changes_stays_its_own(tmp_path):
+    metadata = read_metadata(write_metadata(tmp_path, {"BR01": "U2OS"}, {"A01": "BRD-1"}))
+    wells = metadata.wells("BR01")
+    wells.loc[0, "Metadata_broad_sample"] = "mine"
+    assert metadata.wells("BR01")["Metadata_broad_sample"].tolist() == ["BRD-1"]
+
+
 def test_unknown_plates_and_missing_maps_are_unlabelled(tmp_path):
     metadata = read_metadata(write_metadata(tmp_path, {"BR01": "U2OS"}, {"A01": ""}))
     assert metadata.is_labelled("BR01")
