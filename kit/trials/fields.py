@@ -1,33 +1,40 @@
 """Fields of cells under known treatments: does training learn more than intensity and texture on real images?
 
     python -m kit.trials.fields FOLDER [--weeks A,B] [--recipe A,B] [--images N] [--seeds 3] [--set KEY=VALUE] [--out DIR]
+                                                [--join 'RECIPE KEY=VALUE ...']
 
 FOLDER holds images.csv and its images, a TIFF of C channels a field. Columns: file, plate, well, site, compound, concentration,
 moa, week; columns min_<channel> name the channels, else they are ch1, ch2 ... All fields train the networks, which see no label;
 the wells of --weeks are scored (default: the weeks with two compounds or more), settings and scores being fixed beforehand.
+--join trains a second network of every seed and scores both side by side too. For networks around cells, find these in DIR/work
+by kit cells.
 """
 
 import itertools
 import json
-from collections.abc import Callable, Iterable
+import shlex
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 import kit
+from kit.config import RunConfig
 from kit.errors import UsageError
 from kit.files import write_whole
 from kit.images.ingest.plan import IngestPlan
 from kit.images.store.work import Work
 from kit.trials.command import run
-from kit.trials.features import TEXTURE, TRAINED, feature_sets, images_wanted, recipe_configs, recipes_text
+from kit.trials.compare_budget import listed
+from kit.trials.features import RANDOM, TEXTURE, TRAINED, feature_sets, images_wanted, recipe_configs, recipes_text
 from kit.trials.fields_table import read_fields, write_load_data
 from kit.trials.packing import packed
 from kit.trials.table import markdown, over_seeds
 from kit.trials.weeks import ASKED, correct, guess, paired_p, shuffled_rows
 
 JOINED, NULL = "trained + texture", "trained, wells shuffled within weeks"
+SECOND, BOTH, ALL = "second network", "both networks", "both networks + texture"  # of --join
 SHUFFLES = 20
 # A nucleus of 11 px is 16 px of a view: magnified 1.5 times, at full resolution. A view holds tens of cells, not two.
 SETTINGS = (
@@ -51,6 +58,7 @@ def trial(
     weeks: str = "",
     recipe: str = "",
     images: str = "",
+    join: str = "",
 ) -> str:
     """Ingest, train, embed and score; return the tables, and keep all numbers in `out`/results.json.
 
@@ -64,7 +72,10 @@ def trial(
     write_load_data(folder, fields, planes, out / "load_data.csv")
     packed(IngestPlan(out / "load_data.csv", out / "work"))
     work = kit.open(out / "work")
-    configs = recipe_configs(recipe, [*SETTINGS, *settings], list(seeds), work, wanted)
+    seeds = list(seeds)
+    configs = recipe_configs(recipe, [*SETTINGS, *settings], seeds, work, wanted)
+    if join:
+        configs[SECOND] = second_network(join, seeds, work, wanted)
     trained, cost = feature_sets(work, configs, say)
     sets, wells = well_sets(trained, work, fields)
     scored = wells["week"].isin(chosen).to_numpy()
@@ -73,9 +84,27 @@ def trial(
     tables = [*accuracies(found, wells), p_values(found, wells)]
     write_whole(
         out / "results.json",
-        json.dumps({"settings": [*SETTINGS, *settings], "weeks": chosen, "wells": wells.to_dict("list"), "correct": found}),
+        json.dumps(
+            {"settings": [*SETTINGS, *settings], "join": join, "weeks": chosen, "wells": wells.to_dict("list"), "correct": found}
+        ),
     )
-    return "\n\n".join(filter(None, [*tables, confounds(wells), recipes_text(list(configs)), cost]))
+    recipes = recipes_text([name for name in configs if name != SECOND])
+    return "\n\n".join(filter(None, [*tables, confounds(wells), recipes, cost]))
+
+
+def second_network(join: str, seeds: Sequence[int], work: Work, images: int) -> list[RunConfig]:
+    """Return the configurations of --join, one per seed.
+
+    Raises:
+        UsageError: no such recipe, not one alone, or a wrong setting.
+    """
+    try:
+        recipe, *own = shlex.split(join)
+    except ValueError as error:
+        raise UsageError(f"--join {join!r}: need a recipe and its settings, 'RECIPE KEY=VALUE ...'") from error
+    if "," in recipe:
+        raise UsageError(f"--join {join!r}: one recipe, not {len(listed([recipe]))}")
+    return recipe_configs(recipe, [*SETTINGS, *own], seeds, work, images)[recipe]
 
 
 def choose_weeks(fields: pd.DataFrame, weeks: str) -> list[str]:
@@ -106,10 +135,21 @@ def well_sets(
         name: [[np.stack([features[rows].mean(axis=0) for rows in groups.values()])] for features in seeds]
         for name, seeds in sets.items()
     }
-    blocks[JOINED] = [[*trained, *blocks[TEXTURE][0]] for trained in blocks[TRAINED]]
+    blocks |= side_by_side(blocks)
     labels = fields.drop_duplicates(["plate", "well"]).set_index(["plate", "well"])
     wells = labels.loc[list(groups)].reset_index()[["plate", "well", "week", *ASKED]]
     return blocks, wells
+
+
+def side_by_side(blocks: dict[str, list[list[np.ndarray]]]) -> dict[str, list[list[np.ndarray]]]:
+    """Return the sets that are others' blocks side by side: with texture, and of two networks where there are two."""
+    found, texture = {}, blocks[TEXTURE][0]
+    if SECOND in blocks:
+        untrained = zip(blocks[RANDOM], blocks[f"{SECOND}, {RANDOM}"], strict=True)
+        found[f"{BOTH}, {RANDOM}"] = [[*one, *other] for one, other in untrained]
+        found[BOTH] = [[*one, *other] for one, other in zip(blocks[TRAINED], blocks[SECOND], strict=True)]
+        found[ALL] = [[*both, *texture] for both in found[BOTH]]
+    return found | {JOINED: [[*trained, *texture] for trained in blocks[TRAINED]]}
 
 
 Found = dict[str, list[dict[str, list[float]]]]  # feature set -> one {what is asked: per well} for each seed
@@ -141,7 +181,8 @@ def accuracies(found: Found, wells: pd.DataFrame) -> list[str]:
 def p_values(found: Found, wells: pd.DataFrame) -> str:
     """Return the paired tests over all scored wells of what training adds."""
     rows = []
-    for better, worse in itertools.product((TRAINED, JOINED), ("random weights", TEXTURE)):
+    networks = [name for name in (TRAINED, JOINED, BOTH, ALL) if name in found]
+    for better, worse in itertools.product(networks, (RANDOM, TEXTURE)):
         means = [[np.mean([seed[asked] for seed in found[name]], axis=0) for asked in ASKED] for name in (better, worse)]
         rows.append([f"{better} above {worse}", *(f"{paired_p(a, b):.3f}" for a, b in zip(*means, strict=True))])
     return markdown([f"p, one-sided, {len(wells)} wells", *ASKED], rows)
@@ -161,4 +202,5 @@ if __name__ == "__main__":
         "fields", __doc__.splitlines()[0], "bbbc021_fields", trial,
         weeks="comma-separated; default: those with several compounds", recipe="comma-separated; default: demo",
         images="sites that each network draws; default: the recipe's and the trial's steps",
+        join="a second network of every seed, 'RECIPE KEY=VALUE ...', scored beside the first and with it",
     )  # fmt: skip

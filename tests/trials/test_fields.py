@@ -1,5 +1,7 @@
 """The trial on fields: its table, its weeks and its text; training apart."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,7 +10,19 @@ import tifffile
 from kit.errors import KitError, UsageError
 from kit.images.source.folders import ImageFile, Reader
 from kit.images.source.load_data import images_of, read_load_data
-from kit.trials.fields import JOINED, NULL, accuracies, choose_weeks, confounds, p_values, read_fields, score, write_load_data
+from kit.trials.fields import (
+    JOINED,
+    NULL,
+    accuracies,
+    choose_weeks,
+    confounds,
+    p_values,
+    read_fields,
+    score,
+    second_network,
+    side_by_side,
+    write_load_data,
+)  # fmt: skip
 from tests.trials.test_weeks import WELLS, one_hot
 
 TABLE = """index,file,plate,well,site,compound,concentration,moa,week,min_actin,min_dna
@@ -17,6 +31,8 @@ TABLE = """index,file,plate,well,site,compound,concentration,moa,week,min_actin,
 2,images/2.tif,p2,A02,1,y,3.0,n,Week2,3,4
 3,images/3.tif,p3,A03,1,z,3.0,n,Week2,3,4
 """
+
+WORK = SimpleNamespace(channels=("ch1", "ch2"))
 
 
 @pytest.fixture
@@ -84,7 +100,36 @@ def test_tables():
     assert "| guess by week | 25.0 | 12.5 | 33.3 |" in tables[-1]
     assert np.mean([seed["treatment"] for seed in found[NULL]]) == pytest.approx(1 / 8, abs=0.06)
     assert "| trained above random weights | 0.000 | 0.000 |" in p_values(found, WELLS)
+    assert "both networks" not in p_values(found, WELLS)
+    both = p_values(found | {"both networks": found["trained"]}, WELLS)
+    assert "| both networks above random weights | 0.000 | 0.000 |" in both
     wells = WELLS.assign(well="A01")
     assert confounds(wells).startswith("Position and treatment are confounded")
     moved = pd.concat([wells.iloc[:-1], wells.iloc[-1:].assign(well="B02")])
     assert confounds(moved).startswith("15 of 16 treatments keep their well")
+
+
+def test_two_networks_stand_side_by_side_seed_by_seed():
+    names = ("trained", "random weights", "second network", "second network, random weights")
+    blocks = {name: [[np.full((1, 1), 10 * at + seed)] for seed in range(2)] for at, name in enumerate(names)}
+    blocks["texture"] = [[np.full((1, 1), 99)]]
+    found = {name: [[int(block[0, 0]) for block in of] for of in seeds] for name, seeds in side_by_side(blocks).items()}
+    assert found == {
+        "both networks, random weights": [[10, 30], [11, 31]],
+        "both networks": [[0, 20], [1, 21]],
+        "both networks + texture": [[0, 20, 99], [1, 21, 99]],
+        "trained + texture": [[0, 99], [1, 99]],
+    }
+    assert set(side_by_side({name: blocks[name] for name in ("trained", "random weights", "texture")})) == {"trained + texture"}
+
+
+@pytest.mark.parametrize("join", ["", "demo 'x", "demo,energy model.dim=96"])
+def test_a_second_network_is_one_recipe_with_its_settings(join):
+    with pytest.raises(UsageError, match=r"^--join .*: (need a recipe and its settings|one recipe, not 2)"):
+        second_network(join, [0], WORK, 0)
+
+
+def test_a_second_network_has_settings_of_its_own():
+    first, second = second_network("demo crops.global_side=56 model.dim=48", [3, 4], WORK, 0)
+    assert (first.crops.global_side, first.model.dim, first.embed.side) == (56, 48, 392)  # behind the trial's own
+    assert (first.seed, second.seed, first.channels) == (3, 4, ("ch1", "ch2"))
