@@ -34,7 +34,7 @@ class Stream(enum.IntEnum):
     INTERVALS = 15  # the plates or compounds of a bootstrap
     ORDERS = 16  # the orders of wells that a null of average precision draws: positives, ranked wells, query
     DROP_CHANNELS = 17  # which channels one of the two networks sees: step
-    CELLS = 18  # the cell of its site that each sample's crops are drawn around: epoch, step
+    CELLS = 18  # the cell or the place of its site that each sample's crops are drawn around: epoch, step
     PROBES = 19  # initial weights of what is trained on features or beside them: its seed is the number of the run
 
 

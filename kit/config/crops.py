@@ -14,8 +14,8 @@ class CropsConfig:
     around: Annotated[str, one_of("site", "cell", "place")] = setting(
         "site",
         "what the crops of a sample are drawn in: the whole site; cell, a square around one of its cells, which kit cells finds; "
-        "place, a square at a random place, so that all views of a sample show the same cells (ours); areas are then fractions "
-        "of this square",
+        "place, a square at a random place, so that all views of one site show the same cells (ours; crops.second_site = true "
+        "adds a view of another site); areas are then fractions of this square",
     )
     cell_px: Annotated[int, PIXELS] = setting(
         160,

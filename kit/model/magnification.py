@@ -94,6 +94,8 @@ def advice(size: NucleusSize, config: RunConfig, recipe: RunConfig, made_for: Ma
     """
     if config.crops.around == "cell":
         return _around_cells(size, config, recipe, made_for)
+    if config.crops.around == "place" or recipe.crops.around != "site":
+        return f"{size.text()}\nWith these settings a nucleus spans\n{_table(_spans_drawn(size, config), None)}"
     name = recipe.recipe
     if made_for is None:
         table = _table(spans(config, size.share, (size.height * size.width) ** 0.5), None)
@@ -135,6 +137,14 @@ def _around_cells(size: NucleusSize, config: RunConfig, recipe: RunConfig, made_
         lines.append("This value fits as it is:" if fits else "To give it the size that the recipe was made for:")
         lines.append(f"  --set crops.cell_px={wanted}")
     return "\n".join(lines)
+
+
+def _spans_drawn(size: NucleusSize, config: RunConfig) -> Spans:
+    """Return what a nucleus spans: in crops of the site or of the square in it, and in whole sites, which are embedded."""
+    whole = spans(config, size.share, (size.height * size.width) ** 0.5)
+    if config.crops.around == "site":
+        return whole
+    return replace(spans(config, size.quartiles[1] / config.crops.cell_px), site=whole.site, embedded=whole.embedded)
 
 
 def square_px(recipe: RunConfig, made_for: MadeFor, nucleus_px: float) -> int:

@@ -6,11 +6,10 @@
 FOLDER holds images.csv and its images, a TIFF of C channels a field. Columns: file, plate, well, site, compound, concentration,
 moa, week; columns min_<channel> name the channels, else they are ch1, ch2 ... All fields train the networks, which see no label;
 the wells of --weeks are scored (default: the weeks with two compounds or more), settings and scores being fixed beforehand.
---join trains a second network of every seed and scores both side by side too. For networks around cells, find these in DIR/work
-by kit cells.
+--join trains a second network of every seed, with the settings written in it and none of --set, and scores both side by side
+too. For networks around cells, find these in DIR/work by kit cells.
 """
 
-import itertools
 import json
 import shlex
 from collections.abc import Callable, Iterable, Sequence
@@ -181,10 +180,11 @@ def accuracies(found: Found, wells: pd.DataFrame) -> list[str]:
 def p_values(found: Found, wells: pd.DataFrame) -> str:
     """Return the paired tests over all scored wells of what training adds."""
     rows = []
-    networks = [name for name in (TRAINED, JOINED, BOTH, ALL) if name in found]
-    for better, worse in itertools.product(networks, (RANDOM, TEXTURE)):
-        means = [[np.mean([seed[asked] for seed in found[name]], axis=0) for asked in ASKED] for name in (better, worse)]
-        rows.append([f"{better} above {worse}", *(f"{paired_p(a, b):.3f}" for a, b in zip(*means, strict=True))])
+    for name in (name for name in (TRAINED, JOINED, BOTH, ALL) if name in found):
+        untrained = f"{BOTH}, {RANDOM}" if name in (BOTH, ALL) else RANDOM
+        for worse in (untrained, TEXTURE):
+            means = [[np.mean([seed[asked] for seed in found[of]], axis=0) for asked in ASKED] for of in (name, worse)]
+            rows.append([f"{name} above {worse}", *(f"{paired_p(a, b):.3f}" for a, b in zip(*means, strict=True))])
     return markdown([f"p, one-sided, {len(wells)} wells", *ASKED], rows)
 
 

@@ -158,6 +158,27 @@ def test_a_recipe_around_cells_asks_for_squares_as_many_nuclei_wide():
     assert square_px(recipe, own, 12.4 * 1.02) == 44  # as near as a sample's median
 
 
+def test_around_a_place_crops_are_shares_of_the_square_and_sites_are_embedded_whole():
+    """Nuclei of 12.4 px on sites of 168 px: in crops of 58 to 71 px of a square of 76, at 98 px; sites at 252 px, 1.5 times."""
+    place = ["crops.around=place", "crops.cell_px=76", "crops.global_area=[0.58,0.87]"]
+    recipe, config, own = load_recipe("simclr-small"), load_recipe("simclr-small", place), made_for("simclr-small")
+    size = NucleusSize(channel="DNA", nuclei=99, quartiles=(11, 12.4, 14), sites=9, plates=1, height=168, width=168)
+    assert advice(size, config, recipe, own).splitlines()[-3:] == [
+        "With these settings a nucleus spans",
+        "  in global views   17 to 21 px",
+        "  in embedded sites 19 px",
+    ]
+
+
+def test_a_recipe_around_cells_is_not_fitted_to_whole_sites():
+    recipe, own = load_recipe("simclr-around-cells"), made_for("simclr-around-cells")
+    config = load_recipe("simclr-around-cells", ["crops.around=site"])
+    size = NucleusSize(channel="DNA", nuclei=99, quartiles=(11, 12.4, 14), sites=9, plates=1, height=168, width=168)
+    text = advice(size, config, recipe, own)
+    assert "With these settings a nucleus spans" in text
+    assert "made for" not in text
+
+
 def test_on_the_recipes_own_plates_its_own_values_come_out():
     for name in recipe_names():
         recipe, own = load_recipe(name), made_for(name)

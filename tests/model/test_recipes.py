@@ -179,7 +179,7 @@ def test_around_cells_both_views_show_one_cell_at_one_size():
     assert config.crops.global_side == config.model.position_side == config.embed.side == 64
     assert set(changed_keys(recipe("simclr-small"), config)) == {
         "recipe", "crops.around", "crops.batch_of", "crops.cell_px", "crops.global_side", "crops.global_area",
-        "crops.second_site", "model.stem", "model.patch", "model.position_side", "model.init", "loss.local_aggregation",
+        "crops.second_site", "model.patch", "model.position_side", "model.init", "loss.local_aggregation",
         "embed.side", "embed.batch",
     }  # fmt: skip
 

@@ -101,8 +101,8 @@ def test_tables():
     assert np.mean([seed["treatment"] for seed in found[NULL]]) == pytest.approx(1 / 8, abs=0.06)
     assert "| trained above random weights | 0.000 | 0.000 |" in p_values(found, WELLS)
     assert "both networks" not in p_values(found, WELLS)
-    both = p_values(found | {"both networks": found["trained"]}, WELLS)
-    assert "| both networks above random weights | 0.000 | 0.000 |" in both
+    both = p_values(found | {"both networks": found["trained"], "both networks, random weights": found["random weights"]}, WELLS)
+    assert "| both networks above both networks, random weights | 0.000 | 0.000 |" in both
     wells = WELLS.assign(well="A01")
     assert confounds(wells).startswith("Position and treatment are confounded")
     moved = pd.concat([wells.iloc[:-1], wells.iloc[-1:].assign(well="B02")])

@@ -49,7 +49,7 @@ def draw_crops(
     Args:
         group: a name of groups.py: v1, w, v2 or local.
         copy: which of the local crops; 0 for the others.
-        size: height and width of what they are drawn in, see frames.py: a site, or the square around a cell; pixels.
+        size: height and width of what they are drawn in, see frames.py: a site, or the square in it; pixels.
     """
     words_BK = random_words(batch * WORDS, seed, Stream.BOXES, epoch, step, GROUPS[group].stream + copy).reshape(batch, WORDS)
     area = config.local_area if group == LOCAL else config.global_area

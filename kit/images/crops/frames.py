@@ -45,7 +45,7 @@ class Frames:
         """Return the top-left corner (y, x) of both frames of each sample, pixels of the site, int64 [R, 2, 2].
 
         It depends on (seed, epoch, step, slot) and the sites alone. Where both sites are one, the second frame is around
-        another cell of it, if it has another.
+        another cell of it, if it has another; at a random place, each frame has its own.
 
         Args:
             rows_R2: the first and the second site of each sample. slots: their places in the global batch.

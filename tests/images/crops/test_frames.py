@@ -171,11 +171,6 @@ def test_places_know_no_cells_and_no_ranks(work, tmp_path):
             assert torch.equal(whole.groups["v2"].pixels_BCPP[6:], part.groups["v2"].pixels_BCPP)
 
 
-def test_a_square_of_the_site_is_the_site():
-    words = Frames((20, 40), (20, 40), None, 8, 0).corners([(0, 1)] * 8, range(8), 0, 0)
-    assert not words.any()
-
-
 def test_corners_at_the_edges_and_the_middle():
     places = np.array([[0, 0], [31, 31], [15.4, 15.6], [6, 26]], np.float32)
     assert around(places, (12, 12), (32, 32)).tolist() == [[0, 0], [20, 20], [9, 10], [0, 20]]
