@@ -7,6 +7,7 @@ import pandas as pd
 
 from kit.config import RunConfig
 from kit.errors import UsageError
+from kit.images.cells.table import read_cells
 from kit.images.store.work import Work
 from kit.profiles.embed import embed
 from kit.profiles.embedded import open_runs
@@ -53,7 +54,12 @@ def feature_sets(
 
     Rows are in the order of `work.sites`. What an earlier call trained is not trained again. Baselines that know no seed are
     there once. The first recipe is the set `trained`, others have their names; beside each stand random weights of its network.
+
+    Raises:
+        KitError: a network is to be trained around cells, and those of a plate are not known.
     """
+    if any(config.crops.around == "cell" for configs in recipes.values() for config in configs):
+        read_cells(work, work.plates)  # where they are not known yet nothing is trained
     sets: dict[str, list[np.ndarray]] = {}
     costs: dict[str, list[dict]] = {}
     for recipe, configs in recipes.items():

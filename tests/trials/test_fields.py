@@ -22,7 +22,7 @@ from kit.trials.fields import (
     second_network,
     side_by_side,
     write_load_data,
-)  # fmt: skip
+)
 from tests.trials.test_weeks import WELLS, one_hot
 
 TABLE = """index,file,plate,well,site,compound,concentration,moa,week,min_actin,min_dna
